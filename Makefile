@@ -1,0 +1,58 @@
+# Everything a user or CI needs; each target sets up what it lacks. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+CONFIG ?= configs/reviews.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup retrain test quick lint types bench lock docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(INSTALLED) ## Build .venv from requirements.lock (GPU=1 adds CUDA)
+
+retrain: $(INSTALLED) ## Retrain on the embedded reviews; CONFIG=FILE for another config
+	@$(BIN)/incumbent retrain --config $(CONFIG) $(ARGS)
+
+test: $(INSTALLED) lint types ## Lint, types and all tests
+	@$(BIN)/python -m pytest
+
+quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
+	@$(BIN)/python -m pytest tests/incumbent -m "not slow"
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	@$(BIN)/mypy
+
+lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 takes newer releases)
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --group embedded --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --group embedded --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	  --constraint requirements.lock --output-file requirements-gpu.lock
+
+docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
+	@$(BIN)/python -m incumbent.reference
+
+clean: ## Remove the environment and every cache, but no model
+	rm -rf $(VENV) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+# uv installs the lock in seconds; where it cannot reach the registry that pip is set up for,
+# pip installs the same pins. Both check the same hashes, and neither follows dependencies.
+LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+$(INSTALLED): $(LOCK) pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name another with PYTHON=..." >&2; exit 2; }
+	@echo "Setting up $(VENV) from $(LOCK) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(LOCK) 2>$(VENV)/uv.log || { \
+	  echo "uv could not install the lock (see $(VENV)/uv.log); pip goes on, in a few minutes ..."; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK); }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,69 @@
+"""Retrain a classifier, from labelled spreadsheets to a decision about the title."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from incumbent import environment
+from incumbent.config import Config
+from incumbent.job import Clock, Job, Outcome
+from tasks import show
+from tasks.evaluate import evaluate
+from tasks.ingest import ingest
+from tasks.preprocess import preprocess
+from tasks.promote import promote
+from tasks.register import register
+from tasks.report import report
+from tasks.track import about, find_earlier, tracked
+from tasks.train import train
+from tasks.validate import validate
+
+
+@flow(name="retrain", flow_run_name="retrain {config.model_name}")
+def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
+    """Retrain the classifier, and promote the result if it earns the title.
+
+    Args:
+        config: Everything about the run; the defaults retrain on the embedded film reviews.
+
+    Raises:
+        DataError: if the data cannot be read, or is refused.
+        StageError: if a stage fails for another reason.
+    """
+    environment.prepare()
+    show.tidy_logs()
+    clock = Clock()
+    with clock("ingest"):
+        dataset = ingest(config)
+        job = Job.of(dataset, config)
+        earlier = find_earlier(job, config)
+    if earlier is not None:
+        return earlier.model_copy(update={"timings": clock.timings})
+    with tracked(job, config) as run:
+        with clock("validate"):
+            verdict = validate(dataset, config.validation, job, run)
+        with clock("preprocess"):
+            encoded = preprocess(verdict.dataset, config)
+        with clock("train"):
+            trained = train(encoded, config, job, run)
+        with clock("evaluate"):
+            result = evaluate(trained, verdict.dataset, config.evaluation, job, run)
+        with clock("register"):
+            version = register(trained, result, verdict.dataset, config, job, run, about())
+        with clock("promote"):
+            ruling, champion = promote(version, result, verdict.dataset, config, run, about())
+        outcome = Outcome(
+            decision=ruling.decision,
+            reason=ruling.reason,
+            model_name=config.model_name,
+            version=version.version,
+            champion_version=champion.version if champion else None,
+            metrics=result.metrics(),
+            run_id=run.run_id,
+            run_url=run.url,
+            flow_run_id=about()["prefect.flow_run_id"],
+            report=str(job.folder / "report.html"),
+            timings=clock.timings,
+        )
+        report(outcome, ruling, result, verdict, trained, config, run)
+    return outcome

@@ -1,0 +1,126 @@
+"""The baseline every challenger must beat: NBSVM, a linear model that trains in seconds.
+
+Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
+ACL: each n-gram counts once a text and weighs as much as naive Bayes' log-count ratio says, and
+a linear model is trained on that. As in Mesnil et al. 2015 (arXiv:1412.5335) the n-grams are one
+to three words long and the linear model is a logistic regression, which yields probabilities.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from incumbent.errors import StageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.floating[Any]]
+
+TOKEN = r"\w+(?:['’]\w+)*"  # noqa: S105 (a pattern)
+"""A word, negations like "isn't" whole, so that a bigram is not spent on "isn t"."""
+N_WORDS = (1, 3)
+"""Lengths of the n-grams, in words."""
+MIN_TEXTS = 2
+"""N-grams that stand in fewer texts are left out, unless that leaves none."""
+ALPHA = 1.0
+"""Smoothing of the counts, as in the paper."""
+C = 3.0
+"""Inverse strength of the L2 penalty, in scikit-learn's sense."""
+BETA = 0.5
+"""Interpolation between equal weights (0: naive Bayes alone) and the fitted ones (1).
+
+C and beta were chosen by four-fold cross-validation, split by film, on the training part of the
+embedded reviews, and on 5,000 held-out IMDB training reviews. The paper's beta of 0.25 gains
+0.2 points on the short texts and loses as much on the long.
+"""
+
+
+class NBSVM:
+    """Logistic regression on word n-grams, each scaled by its naive Bayes log-count ratio.
+
+    Two classes make one model, more make one model for each class against the rest, whose
+    probabilities are normalized to sum to 1.
+
+    Attributes:
+        classes_: The labels in sorted order, which is that of the columns of probabilities.
+    """
+
+    classes_: tuple[str, ...]
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str], seed: int) -> NBSVM:
+        """Fit on texts (n,) and their labels (n,); the seed orders the solver's steps.
+
+        Raises:
+            StageError: if there are fewer than two classes, or no words.
+        """
+        self.classes_ = tuple(sorted(set(labels)))
+        if len(self.classes_) < 2:
+            raise StageError(
+                f"The training rows have {len(self.classes_)} class {list(self.classes_)}; "
+                "a baseline needs at least two."
+            )
+        self._vectorizer, grams = _count(texts)
+        truth = np.searchsorted(self.classes_, np.asarray(labels, dtype=str))
+        positives = [1] if len(self.classes_) == 2 else range(len(self.classes_))
+        models = [_fit_one(grams, truth == label, seed) for label in positives]
+        self._weights = np.stack([weights for weights, _ in models], axis=1)
+        self._biases = np.array([bias for _, bias in models])
+        return self
+
+    def predict_proba(self, texts: Sequence[str]) -> FloatArray:
+        """Probabilities (n, n_classes), columns as in `classes_`."""
+        from scipy.special import expit
+
+        own: FloatArray = expit(self._vectorizer.transform(texts) @ self._weights + self._biases)
+        if len(self.classes_) == 2:
+            return np.hstack([1 - own, own])
+        # Where every model is certain of the rest, no class is likelier than another.
+        own = np.maximum(own, np.finfo(float).tiny)
+        own /= own.sum(axis=1, keepdims=True)
+        return own
+
+
+def _count(texts: Sequence[str]) -> tuple[Any, Any]:
+    """The fitted vectorizer, and which n-grams stand in which text: sparse (n, n_grams)."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    for min_df in (MIN_TEXTS, 1):
+        vectorizer = CountVectorizer(
+            ngram_range=N_WORDS, binary=True, token_pattern=TOKEN, min_df=min_df, dtype=np.float32
+        )
+        # scikit-learn's way of saying that no n-gram is left.
+        with contextlib.suppress(ValueError):
+            return vectorizer, vectorizer.fit_transform(texts)
+    raise StageError(f"There is not one word in the {len(texts)} training texts.")
+
+
+def _fit_one(grams: Any, positive: NDArray[np.bool_], seed: int) -> tuple[FloatArray, float]:
+    """Weights (n_grams,) and bias of one class against the rest."""
+    from sklearn.linear_model import LogisticRegression
+
+    ratio = _log_count_ratio(grams, positive)
+    # The dual solver is the quick one for more n-grams than texts.
+    model = LogisticRegression(
+        C=C, solver="liblinear", dual=True, max_iter=1000, random_state=seed
+    ).fit(grams.multiply(ratio).tocsr(), positive)
+    fitted = model.coef_[0]
+    # Equation 5 of the paper: w' = (1 - beta) * mean |w| + beta * w.
+    weights = (1 - BETA) * np.abs(fitted).mean() + BETA * fitted
+    return ratio * weights, float(model.intercept_[0])
+
+
+def _log_count_ratio(grams: Any, positive: NDArray[np.bool_]) -> FloatArray:
+    """How much likelier each n-gram is in the class than in the rest, in nats (n_grams,).
+
+    Section 2.1 of the paper: r = log((p / |p|) / (q / |q|)), p and q being smoothed counts.
+    """
+    p = ALPHA + np.asarray(grams[positive].sum(axis=0)).ravel()
+    q = ALPHA + np.asarray(grams[~positive].sum(axis=0)).ravel()
+    ratio: FloatArray = np.log(p / p.sum()) - np.log(q / q.sum())
+    return ratio.astype(np.float32)

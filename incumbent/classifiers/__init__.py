@@ -1,0 +1,40 @@
+"""The models that can be trained; the only package that imports ktrain or TensorFlow.
+
+`create` gives the `Classifier` that a config names. Importing this package is cheap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incumbent.classifiers import libraries
+from incumbent.config import PreprocessingConfig, TrainingConfig
+
+if TYPE_CHECKING:
+    from incumbent.classifiers.base import Classifier
+
+
+def create(
+    training: TrainingConfig,
+    preprocessing: PreprocessingConfig,
+    classes: tuple[str, ...],
+    workdir: Path,
+) -> Classifier:
+    """Return the classifier that `training.model` names.
+
+    Raises:
+        ConfigError: if its weights cannot be had.
+    """
+    libraries.load()
+    if training.model == "nbsvm":
+        from incumbent.classifiers.nbsvm import NbsvmClassifier
+
+        return NbsvmClassifier(training, preprocessing, classes, workdir)
+    if training.model == "bert":
+        from incumbent.classifiers.bert import BertClassifier
+
+        return BertClassifier(training, preprocessing, classes, workdir)
+    from incumbent.classifiers.transformer import TransformerClassifier
+
+    return TransformerClassifier(training, preprocessing, classes, workdir)

@@ -1,0 +1,72 @@
+"""What happens at each training step besides the step: reports, and a stop on NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from incumbent.errors import TrainingDiverged
+
+_REPORT_EVERY = 2.0  # seconds between reports: each costs a request to the tracking store
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands.
+
+    Attributes:
+        step: Steps taken, of `total`.
+        total: Steps there may be.
+        epoch: The epoch, from 1.
+        metrics: `loss`, `accuracy`, `learning_rate` while an epoch runs; at its end the
+            validation rows' too, as `validation_loss` and `validation_accuracy`.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    metrics: dict[str, float]
+
+
+def step_reporter(total: int, report: Callable[[Progress], None]) -> Any:
+    """A Keras callback that reports some steps and every epoch, and stops on a NaN loss.
+
+    Raises:
+        TrainingDiverged: from the step whose loss is not finite; it names the learning rate.
+    """
+    import tensorflow as tf
+
+    class StepReporter(tf.keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = 0
+            self.epoch = 0
+            self.reported = 0.0
+
+        def on_epoch_begin(self, epoch: int, _logs: Any = None) -> None:
+            self.epoch = epoch + 1
+
+        def on_train_batch_end(self, _batch: int, logs: Any = None) -> None:
+            self.step += 1
+            rate = float(tf.keras.backend.get_value(self.model.optimizer.lr))
+            if not math.isfinite(logs["loss"]):
+                raise TrainingDiverged(
+                    f"The loss is {logs['loss']} at step {self.step} of {total}, at a learning "
+                    f"rate of {rate:.2g}. Set training.learning_rate lower (a tenth, say), or "
+                    "to auto."
+                )
+            now = time.monotonic()
+            if now - self.reported >= _REPORT_EVERY or self.step in (1, total):
+                self.reported = now
+                values = {"loss": logs["loss"], "accuracy": logs["accuracy"]}
+                report(Progress(self.step, total, self.epoch, {**values, "learning_rate": rate}))
+
+        def on_epoch_end(self, _epoch: int, logs: Any = None) -> None:
+            names = {"val_loss": "validation_loss", "val_accuracy": "validation_accuracy"}
+            values = {ours: float(logs[theirs]) for theirs, ours in names.items() if theirs in logs}
+            report(Progress(self.step, total, self.epoch, values))
+
+    return StepReporter()

@@ -1,0 +1,52 @@
+"""ktrain and TensorFlow without all that they print."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from incumbent import environment
+
+
+def load() -> None:
+    """Import ktrain (and with it TensorFlow and transformers), once, quietly.
+
+    TensorFlow's C++ side writes to file descriptor 2 before its log level is read, so the
+    descriptor itself is turned away meanwhile; if the import fails, what was written is shown.
+    """
+    if "ktrain" in sys.modules:
+        return
+    environment.prepare()
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            import ktrain  # noqa: F401
+        except BaseException:
+            written.seek(0)
+            os.write(saved, written.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+    environment.prepare()  # the imports turned warnings and loggers on again
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what ktrain and Keras print and warn of from the user."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        np.errstate(all="ignore"),
+    ):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,137 @@
+"""Hugging Face models through `ktrain.text.Transformer`, in batches of like length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from incumbent.classifiers import weights
+from incumbent.classifiers.base import Built, Classifier, Rows
+from incumbent.encoding import Ids, batches, pad, recipe
+from incumbent.errors import ConfigError
+from incumbent.predictor import shortener
+
+
+class TransformerClassifier(Classifier):
+    """`transformer` and `distilbert`: any encoder that Hugging Face can load into TensorFlow."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        name = weights.default(self.training.weights, self.training.model)
+        distilbert = self.training.model == "distilbert"
+        self.folder = weights.resolve(name)
+        kind = json.loads((self.folder / "config.json").read_text("utf-8")).get("model_type")
+        if distilbert and kind != "distilbert":
+            raise ConfigError(
+                f"training.weights: {name} holds a {kind!r} model, and training.model is "
+                "distilbert. Name DistilBERT weights, or set training.model to transformer."
+            )
+
+    @property
+    def recipe(self) -> str:
+        """The tokenizer's files and the settings of the preprocessing."""
+        files = [f for f in self.folder.iterdir() if "token" in f.name or f.name == "vocab.txt"]
+        return recipe(
+            tokenizer={f.name: weights.sha256(f) for f in sorted(files)},
+            **self.preprocessing.model_dump(),
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[list[str], Ids, NDArray[np.int64]]:
+        """As ktrain's `hf_convert_example`, but all texts in one call."""
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(str(self.folder))
+        limit = self.preprocessing.max_length
+        folder = weights.tokenizer_folder(self.folder, self.workdir)
+        short = shortener(folder, self.preprocessing.truncation, limit)(texts)
+        whole = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        kept = tokenizer(short, truncation=True, max_length=limit)["input_ids"]
+        lengths = np.array([len(row) for row in whole])
+        return list(short), [np.array(row, np.int32) for row in kept], lengths
+
+    def build(self, train: Rows, validation: Rows) -> Built:
+        """Load the weights under a new classification head."""
+        import tensorflow as tf
+        from ktrain import text
+
+        preprocessor = text.Transformer(
+            str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
+        )
+        # Language detection calls short texts anything; only Chinese and Japanese would differ.
+        preprocessor.lang = "en"
+        # One row a class tells ktrain all it wants to know of the data; the rest is encoded.
+        examples = [str(name) for name in self.classes]
+        preprocessor.preprocess_train(examples, list(range(len(examples))), verbose=0)
+        model = preprocessor.get_classifier(multilabel=False)
+        if self.training.freeze_embeddings:
+            getattr(model, model.base_model_prefix).embeddings.trainable = False
+        pad_id = preprocessor.get_tokenizer().pad_token_id
+        return Built(
+            model=model,
+            preprocessor=preprocessor,
+            train=self._dataset(train, pad_id),
+            validation=self._dataset(validation, pad_id),
+            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
+        )
+
+    def complete(self, folder: Path) -> None:
+        """Drop this machine's paths from the saved configuration."""
+        file = folder / "config.json"
+        settings = json.loads(file.read_text("utf-8"))
+        settings["_name_or_path"] = self.training.weights
+        file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+    def _dataset(self, rows: Rows, pad_id: int) -> Any:
+        return _like_length_dataset(
+            rows.ids, self.one_hot(rows.labels), self.training.batch_size, pad_id,
+            self.training.seed,
+        )  # fmt: skip
+
+
+def _like_length_dataset(
+    ids: Ids, targets: NDArray[np.float32], batch_size: int, pad_id: int, seed: int
+) -> Any:
+    """A ktrain dataset whose batches are padded to their own longest row, not to `maxlen`."""
+    import tensorflow as tf
+    from ktrain.text import dataset
+
+    # ktrain finds out by the class's *name* that the data is for a transformer (see
+    # ktrain.utils.is_huggingface_from_data), so the subclass has to bear it too.
+    class TransformerDataset(dataset.TransformerDataset):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.ids = ids
+            self.x = ids
+            self.y = targets
+            self.batch_size = batch_size
+            self.use_token_type_ids = False
+            self.lengths = np.array([len(row) for row in ids])
+            self.generator = np.random.default_rng(seed)
+
+        def xshape(self) -> tuple[int, int]:
+            return len(self.ids), int(self.lengths.max())
+
+        def to_tfdataset(self, train: bool = True) -> Any:
+            token = tf.TensorSpec([None, None], tf.int32)
+            signature = (
+                {"input_ids": token, "attention_mask": token},
+                tf.TensorSpec([None, targets.shape[1]], tf.float32),
+            )
+
+            def epochs() -> Iterator[Any]:
+                while True:
+                    generator = self.generator if train else None
+                    for rows in batches(self.lengths, self.batch_size, generator):
+                        tokens, mask = pad(self.ids, rows, pad_id)
+                        yield {"input_ids": tokens, "attention_mask": mask}, self.y[rows]
+                    if not train:
+                        return
+
+            stream = tf.data.Dataset.from_generator(epochs, output_signature=signature)
+            return stream.prefetch(tf.data.AUTOTUNE)
+
+    return TransformerDataset()

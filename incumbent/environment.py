@@ -1,0 +1,52 @@
+"""What the heavy libraries must find in the environment before they are first imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+_SETTINGS = {
+    # ktrain runs on Keras 2 only, and TensorFlow picks the Keras at its first import.
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    # Importing ktrain turns interactive plotting on.
+    "MPLBACKEND": "Agg",
+    "TOKENIZERS_PARALLELISM": "true",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    # No library reports usage.
+    "DO_NOT_TRACK": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # MLflow measures artifacts with tqdm bars of its own, and checks requirements at each load.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    # A first ephemeral server makes its database, which takes longer than the 20 s it is given.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "incumbent",
+}
+
+
+def prepare() -> None:
+    """Set what is not set yet, and silence what no user can act on.
+
+    Safe to call again; whatever the owner has set in the environment stays.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for category in (DeprecationWarning, FutureWarning, UserWarning):
+        warnings.simplefilter("ignore", category)
+    for name in (
+        "absl",
+        "alembic",
+        "great_expectations",
+        "h5py",
+        "mlflow",
+        "tensorflow",
+        "tf_keras",
+        "transformers",
+    ):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,47 @@
+"""Every error that incumbent raises for a reason its user can mend.
+
+    IncumbentError            exit code
+    ├── ConfigError               2      wrong usage or config
+    ├── DataError                 3      the data cannot be read
+    │   └── DataRefused           3      the data was read, and failed validation
+    └── StageError                4      a stage failed
+        ├── TrainingDiverged      4      the loss is not finite
+        └── RegistryError         4      the MLflow store refused or lacks something
+
+Messages say what was found, what was expected and what to do; they are shown to the
+user as they stand, without a traceback.
+"""
+
+
+class IncumbentError(Exception):
+    """The root of the tree; `exit_code` is what the command line ends with."""
+
+    exit_code = 4
+
+
+class ConfigError(IncumbentError):
+    """A config file, a `--set` value or an argument is wrong."""
+
+    exit_code = 2
+
+
+class DataError(IncumbentError):
+    """A data source cannot be read as labelled text."""
+
+    exit_code = 3
+
+
+class DataRefused(DataError):
+    """The data was read, and an expectation of severity `error` failed on it."""
+
+
+class StageError(IncumbentError):
+    """A stage failed for a reason other than its input data."""
+
+
+class TrainingDiverged(StageError):
+    """The training loss is not finite."""
+
+
+class RegistryError(StageError):
+    """The MLflow store cannot be reached, or lacks what was asked for."""

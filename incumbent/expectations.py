@@ -1,0 +1,242 @@
+"""Validation: the checks as Great Expectations suites, one on train and one on test.
+
+The only module that imports great_expectations, and only when something is validated: that
+import takes several seconds.
+"""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent import checks, data_docs, datasets, sources
+from incumbent.datasets import Dataset
+from incumbent.errors import StageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from incumbent.checks import Check
+    from incumbent.config import ValidationConfig
+
+_ROWS, _EXAMPLES, _CHARACTERS = 20, 3, 80  # how much of a failure a finding shows
+_SEVERITIES = {"error": "critical", "warn": "warning"}  # ours → Great Expectations'
+
+
+class Finding(BaseModel):
+    """What one check found in one split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: checks.Side
+    name: str
+    severity: Literal["error", "warn"]
+    passed: bool
+    count: int
+    """Rows concerned; for `classes`, classes missing; 0 where it isn't about single rows."""
+    message: str
+    """What is wrong and what to do, or, when it passed, what holds."""
+    rows: tuple[int, ...] = ()
+    """The first 20 rows concerned, as the user's program numbers them."""
+    examples: tuple[str, ...] = ()
+    """The first 3 texts concerned, cut to 80 characters."""
+
+
+class Verdict(BaseModel):
+    """The outcome of a validation, and the dataset that goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: Dataset
+    """As it was given; without the leaked training rows if those were dropped."""
+    passed: bool
+    findings: tuple[Finding, ...]
+    dropped: int
+    """Rows taken from train because test holds their text."""
+    data_docs: Path
+    """Folder with `index.html`."""
+
+    def refusal(self) -> str:
+        """Why the data was refused, in plain words: file, rows, examples and what to do."""
+        parts: list[str] = []
+        for split in ("train", "test"):
+            failed = [f for f in self.findings if f.split == split and _refuses(f)]
+            if failed:
+                source = (self.dataset.train if split == "train" else self.dataset.test).source
+                parts += [f"{source} ({split}) was refused:", *map(_explain, failed)]
+        page = self.data_docs / "index.html"
+        return "\n".join([*parts, f"All findings: {page}"]) if parts else ""
+
+
+def validate(dataset: Dataset, config: ValidationConfig, folder: Path) -> Verdict:
+    """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
+
+    With `on_leak: drop`, training rows whose text stands in test are left out first: the verdict
+    then holds a new dataset, written beside the old one.
+
+    Raises:
+        DataError: if the dataset cannot be read, or `folder` not be written to.
+        StageError: if Great Expectations itself fails.
+    """
+    train, test = datasets.load(dataset.train), datasets.load(dataset.test)
+    dropped: tuple[Finding, ...] = ()
+    if config.on_leak == "drop":
+        dataset, train, dropped = _without_leaks(dataset, train, test)
+    known = config.labels or dataset.classes
+    sides: tuple[tuple[checks.Side, pd.DataFrame], ...] = (
+        ("train", checks.annotate(train, test, known, typed=_typed(dataset.train.source))),
+        ("test", checks.annotate(test, train, known, typed=_typed(dataset.test.source))),
+    )
+    findings = list(dropped)
+    pages: dict[str, str] = {}
+    for split, frame in sides:
+        suite = checks.for_split(split, config, known)
+        results, pages[split] = _run(split, frame, suite)
+        findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
+    refused = any(_refuses(finding) for finding in findings)
+    verdict = Verdict(
+        dataset=dataset,
+        passed=not refused,
+        findings=tuple(findings),
+        dropped=sum(finding.count for finding in dropped),
+        data_docs=folder / "data_docs",
+    )
+    title = "The data was refused" if refused else "The data was accepted"
+    data_docs.write(verdict.data_docs, title, findings, pages)
+    return verdict
+
+
+def _refuses(finding: Finding) -> bool:
+    return finding.severity == "error" and not finding.passed
+
+
+def _explain(finding: Finding) -> str:
+    lines = [f"  - {finding.message}"]
+    if finding.rows:
+        more = finding.count - len(finding.rows)
+        rest = f" and {more:,} more" if more > 0 else ""
+        lines.append(f"    Rows {', '.join(map(str, finding.rows))}{rest}.")
+    lines += [f"    e.g. {example!r}" for example in finding.examples]
+    return "\n".join(lines)
+
+
+def _typed(source: str) -> bool:
+    """Whether cells of this source have types, so that a number is seen to be no text."""
+    return sources.extension(source) not in sources.DELIMITERS
+
+
+def _without_leaks(
+    dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame
+) -> tuple[Dataset, pd.DataFrame, tuple[Finding, ...]]:
+    """The dataset without the training rows whose text test holds, and a finding that says so."""
+    folded = train["text"].map(datasets.fold)
+    leaked = folded.isin(set(test["text"].map(datasets.fold)) - {""})
+    if not leaked.any():
+        return dataset, train, ()
+    count = int(leaked.sum())
+    finding = Finding(
+        split="train",
+        name="leak",
+        severity="warn",
+        passed=False,
+        count=count,
+        message=f"Left out of training: {count:,} {'row' if count == 1 else 'rows'} whose text "
+        "stands in test too, as validation.on_leak: drop asks.",
+        rows=_first_rows(train, leaked),
+        examples=_examples(train, _first_rows(train, leaked)),
+    )
+    kept = train[~leaked].reset_index(drop=True)
+    names = dataset.train.source, dataset.test.source
+    folder = dataset.train.path.parent.parent
+    return datasets.save(kept, test, names, folder), kept, (finding,)
+
+
+def _first_rows(frame: pd.DataFrame, chosen: pd.Series[bool]) -> tuple[int, ...]:
+    return tuple(int(row) for row in frame["row"][chosen].head(_ROWS))
+
+
+def _examples(frame: pd.DataFrame, rows: tuple[int, ...]) -> tuple[str, ...]:
+    texts = frame["text"][frame["row"].isin(rows)]
+    return tuple(text[:_CHARACTERS] for text in texts[texts.str.strip() != ""].head(_EXAMPLES))
+
+
+def _run(split: str, frame: pd.DataFrame, suite: list[Check]) -> tuple[list[Any], str]:
+    """Run the checks of one split; their results in order, and the rendered page.
+
+    Results are summaries: of 25,000 failing rows, Great Expectations would otherwise put every
+    one on the page.
+    """
+    import great_expectations as gx
+    from great_expectations import expectations
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("sources").add_dataframe_asset(split)
+    definition = gx.ValidationDefinition(
+        name=split,
+        data=asset.add_batch_definition_whole_dataframe("all rows"),
+        suite=context.suites.add(
+            gx.ExpectationSuite(
+                split,
+                expectations=[
+                    getattr(expectations, check.expectation)(
+                        **check.arguments,
+                        severity=_SEVERITIES[check.severity],
+                        description=html.escape(check.rule),  # the page does not escape it
+                        meta={"check": check.name},
+                    )
+                    for check in suite
+                ],
+            )
+        ),
+    )
+    labels = frame["label"].map(html.escape)
+    validation: Any = context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": frame.assign(label=labels.mask(labels == "", None))},
+        result_format={
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": ["row"],
+            "partial_unexpected_count": _ROWS,
+        },
+    )
+    view: Any = DefaultJinjaPageView()
+    page = view.render(ValidationResultsPageRenderer().render(validation))
+    by_name = {result.expectation_config.meta["check"]: result for result in validation.results}
+    return [by_name[check.name] for check in suite], str(page)
+
+
+def _finding(split: checks.Side, check: Check, result: Any, frame: pd.DataFrame) -> Finding:
+    """One result in our words."""
+    details: dict[str, Any] = result.result
+    _raise_failure(check, result.exception_info)
+    passed = bool(result.success)
+    concerned = details.get("partial_unexpected_index_list") or []
+    rows = () if passed else tuple(int(entry["row"]) for entry in concerned[:_ROWS])
+    problem = "" if passed else check.problem(frame)
+    return Finding(
+        split=split,
+        name=check.name,
+        severity="error" if check.severity == "error" else "warn",
+        passed=passed,
+        count=0 if passed else details.get("unexpected_count", details.get("missing_count", 0)),
+        message=check.rule if passed else f"{problem[0].upper()}{problem[1:]}. {check.remedy}",
+        rows=rows,
+        examples=_examples(frame, rows),
+    )
+
+
+def _raise_failure(check: Check, info: dict[str, Any]) -> None:
+    """A check that broke has found nothing, whatever its severity."""
+    reports = info.values() if info and "raised_exception" not in info else [info]
+    for report in reports:
+        if report and report.get("raised_exception"):
+            raise StageError(
+                f"Great Expectations could not run the check {check.name!r}: "
+                f"{report.get('exception_message')}"
+            )

@@ -1,0 +1,96 @@
+"""One retraining: what identifies it, where its files are, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent.config import Config
+from incumbent.datasets import Dataset
+from incumbent.errors import StageError
+
+
+class Job(BaseModel):
+    """A retraining's identity: the same dataset and config have the same `digest`.
+
+    `folder` holds the predictor, plots, Data Docs and report of this job.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    config_digest: str
+    folder: Path
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: Config) -> Job:
+        """Identify the retraining of a dataset by a config.
+
+        Where the data was read from and where results are tracked do not matter; the weights'
+        content does.
+
+        Raises:
+            ConfigError: if the weights cannot be had.
+        """
+        settings = config.model_dump_json(exclude={"tracking": True, "data": True})
+        if config.training.model != "nbsvm":
+            from incumbent.classifiers import weights
+
+            settings += weights.fingerprint(
+                weights.default(config.training.weights, config.training.model)
+            )
+        config_digest = hashlib.sha256(settings.encode()).hexdigest()
+        digest = hashlib.sha256(f"{dataset.digest} {config_digest}".encode()).hexdigest()
+        folder = Path(config.tracking.workdir) / "runs" / digest[:16]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StageError(
+                f"The folder {folder} cannot be made: {error.strerror}. Free it, or set "
+                "tracking.workdir to a folder you may write to."
+            ) from None
+        return cls(digest=digest, config_digest=config_digest, folder=folder)
+
+
+class Outcome(BaseModel):
+    """What came of a retraining; what `incumbent retrain --json` prints.
+
+    `version` is the challenger's, `champion_version` the title holder's afterwards; `timings`
+    are seconds by stage; `report` is a file.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    decision: Literal["promoted", "kept", "rejected", "skipped"]
+    reason: str
+    model_name: str
+    version: int | None
+    champion_version: int | None
+    metrics: dict[str, float]
+    run_id: str | None
+    run_url: str | None = None
+    flow_run_id: str | None
+    report: str | None
+    timings: dict[str, float]
+
+
+class Clock:
+    """Measures stages: `with clock("train"): ...`; `timings` are seconds by stage."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Measure what runs inside the context."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] = round(perf_counter() - start, 2)

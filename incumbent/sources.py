@@ -1,0 +1,229 @@
+"""Labelled text from any path or fsspec URL, whatever the format, as one plain frame."""
+
+from __future__ import annotations
+
+import bz2
+import datetime
+import decimal
+import difflib
+import gzip
+import io
+import posixpath
+import zlib
+from typing import TYPE_CHECKING
+
+import fsspec
+import pandas as pd
+
+from incumbent import spreadsheets, tables
+from incumbent.errors import DataError
+from incumbent.tables import CellError, Formula, Table, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from incumbent.config import DataConfig
+
+EXCEL = (".xlsx", ".xlsm", ".xls")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_JSON_LINES = (".jsonl", ".ndjson")
+_PARQUET = (".parquet",)
+_FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
+_PACKED = (".gz", ".bz2")
+_MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
+    ("abfs", "abfss", "az", "adl"), "azure"
+)
+
+
+def read(source: str, config: DataConfig) -> pd.DataFrame:
+    """Read the text and the label column of one source, everything as text.
+
+    Returns:
+        Columns `text` as it stands, `label` stripped and "" when missing, `row` as the user's
+        program numbers it, and `found`: what the text cell held, one of text, empty, number,
+        date, boolean, formula and error.
+
+    Raises:
+        DataError: if the source is missing, unreadable, in no known format or of another shape
+            than `config` says; the message names the place and the remedy.
+    """
+    names = config.text_column, config.label_column
+    if names[0] == names[1]:
+        raise DataError(
+            f"data.text_column and data.label_columns both name {names[0]!r}; they must be two "
+            "columns."
+        )
+    suffix = extension(source)
+    data = _fetch(source)
+    if not data:
+        raise DataError(f"{source} is empty: 0 bytes. Copy it again from where it came.")
+    table = _parse(_unpack(data, source), source, suffix, config)
+    text, label = (_position(table, name) for name in names)
+    rows = _without_blank_end(table.rows)
+    if not rows:
+        raise DataError(
+            f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
+            "row for each text."
+        )
+    texts = [row[text] if text < len(row) else None for row in rows]
+    labels = [row[label] if label < len(row) else None for row in rows]
+    return pd.DataFrame(
+        {
+            "text": pd.Series([_shown(cell) for cell in texts], dtype=object),
+            "label": pd.Series([as_text(cell).strip() for cell in labels], dtype=object),
+            "row": pd.Series(table.numbers[: len(rows)], dtype="int64"),
+            "found": pd.Series([_kind(cell) for cell in texts], dtype=object),
+        }
+    )
+
+
+def extension(source: str) -> str:
+    """The format's extension, in lower case and without that of a compression.
+
+    Raises:
+        DataError: if no format goes by it.
+    """
+    name = posixpath.basename(source).lower()
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    suffix = posixpath.splitext(name)[1]
+    if suffix not in _FORMATS:
+        raise DataError(
+            f"{source}: {suffix or 'a name without an extension'} is no known format. Expected "
+            f"one of {' '.join(_FORMATS)}, or one of them with {' or '.join(_PACKED)} added; save "
+            "the data as .xlsx."
+        )
+    return suffix
+
+
+def _shown(cell: object) -> str:
+    """A text cell as text; a formula that was never computed stands for itself."""
+    return cell or cell.formula if isinstance(cell, Formula) else as_text(cell)
+
+
+def _kind(cell: object) -> str:
+    if isinstance(cell, Formula):
+        return "formula"
+    if isinstance(cell, CellError):
+        return "error"
+    if isinstance(cell, str):
+        return "text" if cell and not cell.isspace() else "empty"
+    if as_text(cell) == "":
+        return "empty"
+    if isinstance(cell, bool):
+        return "boolean"
+    if isinstance(cell, int | float | decimal.Decimal):
+        return "number"
+    dates = datetime.date, datetime.time, datetime.timedelta
+    return "date" if isinstance(cell, dates) else "error"
+
+
+def _fetch(source: str) -> bytes:
+    scheme = source.partition("://")[0] if "://" in source else ""
+    try:
+        filesystem, path = fsspec.core.url_to_fs(source)
+    except (ImportError, ValueError) as error:
+        extra = _EXTRAS.get(scheme)
+        remedy = (
+            f"install its client: pip install 'incumbent[{extra}]'"
+            if extra
+            else "use a path, or a URL like s3://, gs://, abfs:// or https://"
+        )
+        raise DataError(f"{source}: {scheme}:// cannot be read here ({error}); {remedy}.") from None
+    try:
+        return bytes(filesystem.cat_file(path))
+    except FileNotFoundError:
+        raise _missing(source, filesystem, path) from None
+    except IsADirectoryError:
+        raise _folder(source) from None
+    except PermissionError:
+        raise DataError(
+            f"{source} may not be read: permission denied. Ask its owner, or, if it is a file of "
+            "yours, make it readable to the user that runs this."
+        ) from None
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise DataError(
+            f"{source} could not be read ({type(error).__name__}: {error}). Check the address, "
+            "the credentials and the connection."
+        ) from None
+
+
+def _folder(source: str) -> DataError:
+    return DataError(f"{source} is a folder; a file is expected. Name the file in it.")
+
+
+def _missing(source: str, filesystem: fsspec.AbstractFileSystem, path: str) -> DataError:
+    """The error for a file that isn't there, with the nearest name in its folder."""
+    try:
+        if filesystem.isdir(path):
+            return _folder(source)
+        siblings = [posixpath.basename(p) for p in filesystem.ls(posixpath.dirname(path), False)]
+    except (OSError, ValueError, NotImplementedError):
+        siblings = []
+    name = posixpath.basename(path)
+    near = difflib.get_close_matches(name, siblings, n=1)
+    hint = f" Did you mean {source.removesuffix(name)}{near[0]}?" if near else ""
+    where = "" if siblings or "://" in source else " (nor anything in its folder)"
+    return DataError(
+        f"There is no file {source}{where}.{hint} Paths are relative to the working directory."
+    )
+
+
+def _unpack(data: bytes, source: str) -> bytes:
+    if not source.lower().endswith(_PACKED):
+        return data
+    opener = gzip.open if source.lower().endswith(".gz") else bz2.open
+    try:
+        with opener(io.BytesIO(data)) as stream:
+            unpacked: bytes = stream.read(_MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{source} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
+            "again, or name it without the last extension."
+        ) from None
+    if len(unpacked) > _MAX_UNPACKED:
+        raise DataError(f"{source} unpacks to more than 2 GiB. Split it, or write Parquet.")
+    return unpacked
+
+
+def _parse(data: bytes, source: str, suffix: str, config: DataConfig) -> Table:
+    columns = config.text_column, config.label_column
+    if suffix in EXCEL:
+        return spreadsheets.read(data, source, config.sheet)
+    if suffix in DELIMITERS:
+        return tables.from_csv(data, source, config.encoding, DELIMITERS[suffix])
+    if suffix in _JSON_LINES:
+        return tables.from_json_lines(data, source, config.encoding, columns)
+    return tables.from_parquet(data, source, columns)
+
+
+def _position(table: Table, name: str) -> int:
+    """Where the column stands in the header."""
+    if not any(table.header):
+        raise DataError(f"{table.where} is empty: there is no header and no row in it.")
+    if table.header.count(name) == 1:
+        return table.header.index(name)
+    if name in table.header:
+        raise DataError(
+            f"{table.where} has {table.header.count(name)} columns named {name!r}; expected one. "
+            "Rename or delete the others."
+        )
+    near = difflib.get_close_matches(name, table.header, n=1, cutoff=0.5)
+    raise DataError(
+        f"{table.where} has no column {name!r}."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+        + f" Its columns are {_listed(table.header)}. Set data.text_column and data.label_columns."
+    )
+
+
+def _listed(header: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(repr(name) for name in header[:most] if name)
+    return f"{shown} and {len(header) - most} more" if len(header) > most else shown
+
+
+def _without_blank_end(rows: list[list[object]]) -> list[list[object]]:
+    end = len(rows)
+    while end and all(_kind(cell) == "empty" for cell in rows[end - 1]):
+        end -= 1
+    return rows[:end]

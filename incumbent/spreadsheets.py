@@ -1,0 +1,226 @@
+"""Excel workbooks into a `Table`, by calamine; what it cannot tell is looked up in the XML.
+
+calamine is several times quicker than openpyxl. It shows a formula as its saved value and an
+error as an empty cell, and it makes room for every cell of the used area before reading one,
+so that a small hostile file can exhaust memory and end the process: hence the checks first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import html
+import io
+import posixpath
+import re
+import zipfile
+import zlib
+from xml.etree import ElementTree
+
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+from incumbent.errors import DataError
+from incumbent.tables import CellError, Formula, Table, as_text
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and every encrypted workbook
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a stream's name, MS-OFFCRYPTO 2.3.4
+_MAX_BYTES = 2 << 30  # unpacked
+_SUSPECT_BYTES = 500_000_000  # unpacked; above this, so well compressed a file is a bomb
+_MAX_RATIO = 200  # unpacked to packed; real workbooks stay below 20
+_MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each
+_WORKBOOK = "xl/workbook.xml"
+
+# Cells (ECMA-376-1, 18.3.1.4 `c`): column, row and, if one follows, `f` and the formula's text.
+_CELL = re.compile(
+    rb"""r=["']([A-Z]{1,3})([0-9]{1,7})["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
+)
+_ERROR = re.compile(
+    rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
+)
+
+_Marks = dict[tuple[int, int], str]  # (row, column), both from 0
+
+
+def read(data: bytes, source: str, sheet: str | int) -> Table:
+    """Read one sheet; its first row that is not blank is the header, and blank ends are dropped.
+
+    Cells are str, float, bool or a date; `Formula` and `CellError` in an .xlsx (an .xls holds
+    them in a form that is not looked into: there they are what calamine makes of them).
+
+    Raises:
+        DataError: if `data` is no readable workbook or would not fit in memory, or has no such
+            sheet, or the sheet is blank.
+    """
+    old = data.startswith(_OLE)
+    if old and _ENCRYPTED in data:
+        raise _protected(source)
+    archive = None if old else _open_archive(data, source)
+    marks: _Marks = {}
+    try:
+        names = CalamineWorkbook.from_filelike(io.BytesIO(data)).sheet_names
+        position = _find_sheet(names, source, sheet)
+        where = f"{source}, sheet {names[position]!r}"
+        if archive:
+            member, xml = _sheet(archive, position, where)
+            marks = _inspect(xml, where)
+            data = _only(archive, member, xml)
+        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
+            cells = workbook.get_sheet_by_index(position)
+            rows: list[list[object]] = [[*row] for row in cells.to_python()]
+            top, left = cells.start or (0, 0)
+    except PasswordError:
+        raise _protected(source) from None
+    except (
+        CalamineError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ElementTree.ParseError,
+        UnicodeError,
+    ) as error:
+        raise DataError(
+            f"{source} is a damaged workbook ({error}). Open it in a spreadsheet program and save "
+            "it again, or copy it again from where it came."
+        ) from None
+    for (row, column), mark in marks.items():
+        if 0 <= row - top < len(rows) and 0 <= column - left < len(rows[row - top]):
+            saved = as_text(rows[row - top][column - left])
+            rows[row - top][column - left] = (
+                Formula(saved, mark.formula) if isinstance(mark, Formula) else mark
+            )
+    if not rows:
+        others = names[:position] + names[position + 1 :]
+        raise DataError(
+            f"{where} is empty. Expected a header row and a row for each text; "
+            + (f"set data.sheet for another of its sheets: {_names(others)}." if others else "")
+        )
+    header = [str(cell).strip() for cell in rows[0]]
+    return Table(where, header, rows[1:], range(top + 2, top + 1 + len(rows)))
+
+
+def _protected(source: str) -> DataError:
+    return DataError(
+        f"{source} is protected by a password. Open it, remove the password (File, Info, Protect "
+        "Workbook) and save it again."
+    )
+
+
+def _open_archive(data: bytes, source: str) -> zipfile.ZipFile:
+    """The workbook as a zip archive, after its declared sizes were found bearable."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, NotImplementedError):
+        if data.startswith(b"PK"):
+            raise DataError(
+                f"{source} is cut short: {len(data):,} bytes of a workbook whose end is missing. "
+                "Copy it again from where it came."
+            ) from None
+        raise DataError(
+            f"{source} is no Excel workbook: it begins with {data[:12]!r}. Save it as .xlsx in a "
+            "spreadsheet program; if it is plain text, name it .csv."
+        ) from None
+    entries = archive.infolist()
+    unpacked = sum(entry.file_size for entry in entries)
+    ratio = unpacked / max(len(data), 1)
+    if unpacked > _MAX_BYTES or (unpacked > _SUSPECT_BYTES and ratio > _MAX_RATIO):
+        raise DataError(
+            f"{source} would unpack to {unpacked / 1e9:.1f} GB, {ratio:,.0f} times its size; "
+            f"at most {_MAX_BYTES / 1e9:.1f} GB and a factor of {_MAX_RATIO} are read. If it is "
+            "real, save the sheet as .csv."
+        )
+    if _WORKBOOK not in archive.namelist():
+        raise DataError(
+            f"{source} is a zip archive, but no Excel workbook: there is no {_WORKBOOK} in it. "
+            "Unpack it, or save the data as .xlsx."
+        )
+    return archive
+
+
+def _find_sheet(names: list[str], source: str, sheet: str | int) -> int:
+    if isinstance(sheet, int):
+        if 0 <= sheet < len(names):
+            return sheet
+        raise DataError(
+            f"{source} has no sheet number {sheet}: it has {len(names)}, and the first is 0: "
+            f"{_names(names)}. Set data.sheet."
+        )
+    if sheet in names:
+        return names.index(sheet)
+    near = difflib.get_close_matches(sheet, names, n=1)
+    raise DataError(
+        f"{source} has no sheet {sheet!r}."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+        + f" Its sheets are {_names(names)}. Set data.sheet."
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _sheet(archive: zipfile.ZipFile, position: int, where: str) -> tuple[str, bytes]:
+    """A sheet's name in the archive, and its XML."""
+    try:
+        member = _member(archive, position)
+        return member, archive.read(member)
+    except (KeyError, IndexError, StopIteration, RuntimeError):
+        raise DataError(
+            f"{where} cannot be found in the workbook: it is damaged, or no worksheet. Open it in "
+            "a spreadsheet program and save it again."
+        ) from None
+
+
+def _only(archive: zipfile.ZipFile, member: str, xml: bytes) -> bytes:
+    """The workbook with one sheet, not compressed: what was inspected is what calamine reads."""
+    lean = io.BytesIO()
+    with zipfile.ZipFile(lean, "w") as target:
+        for name in archive.namelist():
+            if name == member:
+                target.writestr(name, xml)
+            elif not name.startswith(("xl/worksheets/", "xl/media/")):
+                target.writestr(name, archive.read(name))
+    return lean.getvalue()
+
+
+def _inspect(xml: bytes, where: str) -> _Marks:
+    """Where a sheet holds formulas and errors; refuses one whose used area is too wide."""
+    cells = _CELL.findall(xml)
+    rows = max((int(row) for row in {row for _, row, *_ in cells}), default=0)
+    columns = (
+        max((_column(letters) for letters in {letters for letters, *_ in cells}), default=-1) + 1
+    )
+    if rows * columns > _MAX_CELLS:
+        raise DataError(
+            f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
+            "are read. Delete the stray cells far from the data, or save the sheet as .csv."
+        )
+    errors = _ERROR.findall(xml) if b't="e"' in xml or b"t='e'" in xml else []
+    return {(int(row) - 1, _column(letters)): CellError() for letters, row in errors} | {
+        (int(row) - 1, _column(letters)): _formula(html.unescape(body.decode()))
+        for letters, row, formula, body in cells
+        if formula
+    }
+
+
+def _formula(body: str) -> str:
+    """What a formula cell holds: no formula begins with `==`, but openpyxl writes a text as one."""
+    return "=" + body if body.startswith("=") else Formula("", "=" + body)
+
+
+def _member(archive: zipfile.ZipFile, position: int) -> str:
+    """The archive's name for a sheet, through the workbook's relationships."""
+    # Expat, since 2.4.1, stops entity bombs; these two files are small beside the sheets.
+    book = ElementTree.fromstring(archive.read(_WORKBOOK))  # noqa: S314
+    links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    sheets = [element for element in book.iter() if element.tag.rpartition("}")[2] == "sheet"]
+    identity = next(
+        value for key, value in sheets[position].items() if key.rpartition("}")[2] == "id"
+    )
+    target = next(link.get("Target", "") for link in links if link.get("Id") == identity)
+    return posixpath.normpath(posixpath.join("/xl", target)).lstrip("/")
+
+
+def _column(letters: bytes) -> int:
+    """`A` → 0, `Z` → 25, `AA` → 26."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number - 1

@@ -1,0 +1,186 @@
+"""Rows as a file holds them: CSV, JSON Lines and Parquet into a `Table`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from incumbent.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Formula(str):
+    """A cell that holds a formula; as a string, the value it had when the file was saved."""
+
+    formula: str
+
+    def __new__(cls, saved: str, formula: str) -> Formula:
+        """Both as text; `formula` begins with `=`."""
+        cell = super().__new__(cls, saved)
+        cell.formula = formula
+        return cell
+
+
+class CellError(str):
+    """A cell that holds an error like `#N/A`, or something that is no text at all."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file holds, before a column is chosen."""
+
+    where: str
+    """The file, and the sheet if it has sheets, as messages name it."""
+    header: list[str]
+    rows: list[list[object]]
+    """Cells; a row may be shorter than the header."""
+    numbers: Sequence[int]
+    """Each row's number, as the user's program shows it."""
+    unit: str = "row"
+    """What that number counts: `row`, `line` or `record`."""
+
+
+def as_text(cell: object) -> str:
+    """A cell as text: a whole number has no decimal point, and a missing value is ""."""
+    if isinstance(cell, str):
+        return str(cell)
+    if cell is None or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    return str(cell)
+
+
+def from_csv(data: bytes, source: str, encoding: str, delimiter: str) -> Table:
+    """Read CSV or TSV; the header is row 1, and a quoted cell may hold line breaks.
+
+    Raises:
+        DataError: if the bytes are not in `encoding`, or a row has more cells than the header.
+    """
+    reader = csv.reader(
+        io.StringIO(decode(data, source, encoding), newline=""), delimiter=delimiter, strict=True
+    )
+    rows: list[list[object]] = []
+    numbers: list[int] = []
+    header: list[str] = []
+    try:
+        for number, cells in enumerate(reader, start=1):
+            if not header:
+                header = [cell.strip() for cell in cells]
+            elif len(cells) > len(header) and any(cells[len(header) :]):
+                raise DataError(
+                    f"{source}, line {reader.line_num}: found {len(cells)} cells where the header "
+                    f"has {len(header)}. A text that holds {delimiter!r} must stand in double "
+                    "quotes; or save the file as .xlsx."
+                )
+            elif cells:
+                rows.append([*cells])
+                numbers.append(number)
+    except csv.Error as error:
+        raise DataError(
+            f"{source}, line {reader.line_num}: not well-formed CSV ({error}). A cell that begins "
+            'with a double quote must end with one, and a quote inside it is written ""; or save '
+            "the file as .xlsx."
+        ) from None
+    return Table(source, header, rows, numbers)
+
+
+def from_json_lines(data: bytes, source: str, encoding: str, columns: Sequence[str]) -> Table:
+    """Read `columns` of a file with one JSON object a line; blank lines are skipped.
+
+    Raises:
+        DataError: if a line is not a JSON object, or lacks one of `columns`.
+    """
+    rows: list[list[object]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(decode(data, source, encoding).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(
+                f"{source}, line {number}: not JSON ({error}). Each line must be one object, like "
+                f'{{"{columns[0]}": "…"}}.'
+            ) from None
+        except RecursionError:
+            raise DataError(f"{source}, line {number}: the JSON is nested too deeply.") from None
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{source}, line {number}: found a JSON {type(record).__name__}; expected an "
+                f'object, like {{"{columns[0]}": "…"}}.'
+            )
+        missing = [name for name in columns if name not in record]
+        if missing:
+            raise DataError(
+                f"{source}, line {number}: there is no {missing[0]!r}; this line has "
+                f"{', '.join(map(repr, record)) or 'no keys'}. Add it, or set data.text_column and "
+                "data.label_columns to keys that every line has."
+            )
+        rows.append([record[name] for name in columns])
+        numbers.append(number)
+    return Table(source, list(columns) if rows else [], rows, numbers, unit="line")
+
+
+def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
+    """Read those of `columns` that a Parquet file holds; records count from 1.
+
+    Raises:
+        DataError: if the file is damaged or no Parquet.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        names = file.schema_arrow.names
+        chosen = [name for name in columns if names.count(name) == 1]
+        table = file.read(columns=chosen)
+        cells = [_cells(table.column(name)) for name in chosen]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(
+            f"{source} is damaged, or no Parquet file ({str(error).splitlines()[0]}). Write it "
+            "again, or copy it again from where it came."
+        ) from None
+    header = [*chosen, *(name for name in names if name not in chosen)]
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    return Table(source, header, rows, range(1, len(rows) + 1), unit="record")
+
+
+def _cells(column: pa.ChunkedArray) -> list[object]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return list(column.to_pylist())
+
+
+def decode(data: bytes, source: str, encoding: str) -> str:
+    """Bytes to text, without a byte order mark.
+
+    Raises:
+        DataError: naming the line and the byte that `encoding` has no character for.
+    """
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise DataError(
+            f"data.encoding is {encoding!r}, which is no character encoding that Python knows. "
+            "Most files are utf-8; those of older Windows programs cp1252, or utf-16."
+        ) from None
+    except UnicodeError as error:
+        if not isinstance(error, UnicodeDecodeError):
+            raise DataError(f"{source} is not {encoding} ({error}). Set data.encoding.") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        guess = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+        raise DataError(
+            f"{source}, line {line}: byte 0x{data[error.start]:02x} is not {encoding}. Save the "
+            f"file as UTF-8, or set data.encoding to the encoding it has, such as {guess}."
+        ) from None

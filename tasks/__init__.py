@@ -1,0 +1,1 @@
+"""One file a stage: thin Prefect tasks over `incumbent`."""

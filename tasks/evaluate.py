@@ -1,0 +1,72 @@
+"""Measure the challenger on the frozen test set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import assessment
+from incumbent.assessment import Assessment
+from incumbent.config import EvaluationConfig
+from incumbent.datasets import Dataset
+from incumbent.job import Job
+from incumbent.registry import Registry, Run
+from tasks import show
+
+if TYPE_CHECKING:
+    from incumbent.classifiers.training import TrainedModel
+
+_HEADLINES = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate(
+    trained: TrainedModel,
+    dataset: Dataset,
+    config: EvaluationConfig,
+    job: Job,
+    run: Run,
+) -> Assessment:
+    """Score the test rows by the saved predictor, and by the baseline."""
+    with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
+        result = assessment.assess(trained.folder, dataset, config, job.folder, progress.by)
+    registry = Registry(run.tracking)
+    wrong = pd.read_parquet(result.top_losses)
+    registry.log_metrics(run, result.metrics())
+    registry.log_files(run, job.folder / "plots", "plots")
+    registry.log_table(run, wrong, "top_losses.json")
+    show.table(
+        "metrics",
+        [_row(name, result) for name in _HEADLINES],
+        f"On {result.evidence.rows:,} test rows, with {config.confidence:.0%} intervals",
+    )
+    show.table(
+        "top-losses",
+        wrong.assign(text=wrong["text"].str.slice(0, 300)).round(4).to_dict("records"),
+        "The reviews it got most wrong",
+    )
+    accuracy = result.evidence.accuracy
+    show.say(
+        "accuracy %.2f%% (%.2f to %.2f) on %s test rows; the NBSVM baseline has %.2f%%",
+        100 * accuracy.value, 100 * accuracy.low, 100 * accuracy.high,
+        f"{result.evidence.rows:,}", 100 * result.baseline.accuracy.value,
+    )  # fmt: skip
+    return result
+
+
+def _row(name: str, result: Assessment) -> dict[str, object]:
+    def cells(prefix: str, estimate: object) -> dict[str, object]:
+        value = getattr(estimate, "value", None)
+        low, high = getattr(estimate, "low", None), getattr(estimate, "high", None)
+        if value is None or low is None or high is None:
+            return {prefix: "-"}
+        return {prefix: f"{value:.4f}", f"{prefix}, interval": f"{low:.4f} to {high:.4f}"}
+
+    return {
+        "metric": name.replace("_", " "),
+        **cells("model", getattr(result.evidence, name)),
+        **cells("NBSVM baseline", getattr(result.baseline, name)),
+    }

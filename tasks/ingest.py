@@ -1,0 +1,64 @@
+"""Read labelled text into a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import datasets
+from incumbent.config import Config
+from incumbent.datasets import Dataset, Split
+from tasks import show
+
+_PREVIEW = 5  # rows of each split
+
+
+@task(cache_policy=NO_CACHE)
+def ingest(config: Config) -> Dataset:
+    """Read both splits into canonical Parquet, and show what is in them.
+
+    Raises:
+        DataError: if a source cannot be read as labelled text.
+    """
+    dataset = datasets.ingest(config.data, Path(config.tracking.workdir))
+    rows = [_row(name, split) for name, split in _splits(dataset)]
+    show.table("data", rows, "Sizes, labels and lengths of the data as it was read")
+    show.table(
+        "preview",
+        [
+            {"split": name, "row": row.row, "label": row.label, "text": str(row.text)[:200]}
+            for name, split in _splits(dataset)
+            for row in datasets.load(split).head(_PREVIEW).itertuples()
+        ],
+        f"The first {_PREVIEW} rows of each split",
+    )
+    show.say(
+        "read %s training and %s test rows, labels %s, dataset %s",
+        f"{dataset.train.rows:,}", f"{dataset.test.rows:,}",
+        ", ".join(f"{label} {count:,}" for label, count in dataset.train.labels.items()),
+        dataset.digest[:12],
+    )  # fmt: skip
+    return dataset
+
+
+def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
+    return ("train", dataset.train), ("test", dataset.test)
+
+
+def _row(name: str, split: Split) -> dict[str, object]:
+    words = np.array([len(str(text).split()) for text in datasets.load(split)["text"]] or [0])
+    median, p90, p99 = (int(np.percentile(words, share)) for share in (50, 90, 99))
+    return {
+        "split": name,
+        "rows": split.rows,
+        "labels": ", ".join(f"{label}: {count:,}" for label, count in split.labels.items()),
+        "words, median": median,
+        "words, 90 %": p90,
+        "words, 99 %": p99,
+        "words, most": int(words.max()),
+        "digest": split.digest[:12],
+        "source": split.source,
+    }

@@ -1,0 +1,41 @@
+"""Turn texts into model input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import classifiers, encoding
+from incumbent.config import Config
+from incumbent.datasets import Dataset
+from incumbent.encoding import Encoded
+from tasks import show
+
+
+@task(cache_policy=NO_CACHE)
+def preprocess(dataset: Dataset, config: Config) -> Encoded:
+    """Tokenize both splits as ktrain does, unless that was done before.
+
+    Raises:
+        ConfigError: if the weights whose tokenizer is wanted cannot be had.
+    """
+    workdir = Path(config.tracking.workdir)
+    classifier = classifiers.create(config.training, config.preprocessing, dataset.classes, workdir)
+    encoded = encoding.encode(dataset, classifier.tokenize, classifier.recipe, workdir)
+    splits = (("train", encoded.train), ("test", encoded.test))
+    show.table(
+        "tokens",
+        [{"split": name, "rows": s.rows, **s.lengths.model_dump()} for name, s in splits],
+        f"Token lengths; {config.preprocessing.max_length} are kept, from the "
+        f"{config.preprocessing.truncation.replace('_', ' and ')}",
+    )
+    lengths = encoded.train.lengths
+    show.say(
+        "%s: %s tokens at the median, %s at 99 %%, %s of %s training rows cut to %s",
+        "tokenized before" if encoded.cached else "tokenized",
+        lengths.median, lengths.p99, f"{lengths.truncated:,}", f"{encoded.train.rows:,}",
+        config.preprocessing.max_length,
+    )  # fmt: skip
+    return encoded

@@ -1,0 +1,70 @@
+"""Write the report of the run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import report as page
+from incumbent.assessment import Assessment
+from incumbent.config import Config
+from incumbent.encoding import write_atomically
+from incumbent.expectations import Verdict
+from incumbent.job import Outcome
+from incumbent.promotion import Ruling
+from incumbent.registry import Registry, Run, flatten
+from tasks import show
+
+if TYPE_CHECKING:
+    from incumbent.classifiers.training import TrainedModel
+
+
+@task(cache_policy=NO_CACHE)
+def report(
+    outcome: Outcome,
+    ruling: Ruling,
+    result: Assessment,
+    verdict: Verdict,
+    trained: TrainedModel,
+    config: Config,
+    run: Run,
+) -> None:
+    """Render one HTML page of the whole run, and log it."""
+    path = Path(outcome.report or "report.html")
+    plots = {**result.plots, **({"learning rate": trained.plot} if trained.plot else {})}
+    splits = {"train": verdict.dataset.train, "test": verdict.dataset.test}
+    html = page.render(
+        page.Report(
+            model_name=outcome.model_name,
+            ruling=ruling,
+            evidence=result.evidence,
+            version=str(outcome.version),
+            champion_version=str(outcome.champion_version or ""),
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            confidence=config.evaluation.confidence,
+            baseline_accuracy=result.baseline.accuracy.value,
+            data={
+                name: {"rows": s.rows, "labels": s.labels, "digest": s.digest, "source": s.source}
+                for name, s in splits.items()
+            },
+            findings=[
+                ("met" if f.passed else f.severity, f"{f.split}: {f.message}")
+                for f in verdict.findings
+            ],
+            plots=plots,
+            top_losses=pd.read_parquet(result.top_losses),
+            parameters=dict(flatten(config.model_dump(mode="json"))),
+            timings=outcome.timings,
+            links={"MLflow run": run.url},
+        )
+    )
+    write_atomically(path, html)
+    registry = Registry(run.tracking)
+    registry.log_files(run, path)
+    registry.log_metrics(run, {f"seconds_{k}": v for k, v in outcome.timings.items()})
+    show.say("report: %s", path)

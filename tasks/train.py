@@ -1,0 +1,56 @@
+"""Train the challenger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import classifiers
+from incumbent.classifiers import callbacks
+from incumbent.config import Config
+from incumbent.encoding import Encoded
+from incumbent.job import Job
+from incumbent.registry import Registry, Run
+from tasks import show
+
+if TYPE_CHECKING:
+    from incumbent.classifiers.training import TrainedModel
+
+
+@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, tags=["gpu"])
+def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
+    """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
+
+    Raises:
+        TrainingDiverged: if the loss is not finite; the learning rate is named.
+    """
+    from incumbent.classifiers import training
+
+    registry = Registry(run.tracking)
+    classifier = classifiers.create(
+        config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir)
+    )
+    with show.progress("training", None, "step", f"Training {config.training.model}") as progress:
+
+        def on_step(state: callbacks.Progress) -> None:
+            progress.to(state.step, state.total, **state.metrics)
+            registry.log_metrics(run, state.metrics, state.step)
+
+        trained = training.fit(
+            classifier, encoded, job.folder / "predictor", config.data.text_column, on_step,
+            show.say,
+        )  # fmt: skip
+    registry.tag(run, {"incumbent.device": trained.device})
+    registry.log_metrics(run, {"peak_learning_rate": trained.learning_rate})
+    if trained.plot:
+        registry.log_files(run, trained.plot, "plots")
+    show.say(
+        "trained %s on %s rows in %s steps at %.2g; %s held-out rows: loss %.4f, accuracy %.2f%%",
+        config.training.model, f"{trained.rows:,}", trained.steps, trained.learning_rate,
+        trained.validation_rows, trained.metrics.get("validation_loss", float("nan")),
+        100 * trained.metrics.get("validation_accuracy", float("nan")),
+    )  # fmt: skip
+    return trained

@@ -1,0 +1,227 @@
+"""Every kind of bad source is refused in words that say what, where and what to do."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zipfile
+from typing import TYPE_CHECKING
+
+import fsspec
+import pandas as pd
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from openpyxl import Workbook
+
+from incumbent import datasets, sources
+from incumbent.config import DataConfig
+from incumbent.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def workbook(rows=(("text", "label"), ("hello", "a")), sheets=("Reviews", "Notes")) -> bytes:
+    book = Workbook()
+    book.active.title = sheets[0]
+    for row in rows:
+        book.active.append(row)
+    for name in sheets[1:]:
+        book.create_sheet(name)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def stray() -> bytes:
+    """A small workbook whose used area has 17 billion cells."""
+    book = Workbook()
+    book.active.append(("text", "label"))
+    book.active["XFD1048576"] = "stray"
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def archive(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, content in members.items():
+            target.writestr(name, content)
+    return stream.getvalue()
+
+
+def bomb(declared: int) -> bytes:
+    """A workbook that declares a huge unpacked size."""
+    data = workbook()
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        size = source.getinfo("xl/worksheets/sheet1.xml").file_size
+    return data.replace(size.to_bytes(4, "little"), declared.to_bytes(4, "little"))
+
+
+def half_a_sheet() -> bytes:
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook())) as source,
+        zipfile.ZipFile(stream, "w") as target,
+    ):
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
+    return stream.getvalue()
+
+
+def parquet(**columns) -> bytes:
+    stream = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(stream)
+    return stream.getvalue()
+
+
+CSV = b"text,label\nhello,a\n"
+BAD = {
+    "unknown extension": ("a.pdf", b"%PDF", {}, [r"\.pdf", r"\.xlsx", r"\.csv"]),
+    "no extension": ("reviews", b"x", {}, ["without an extension", r"\.xlsx"]),
+    "empty file": ("a.xlsx", b"", {}, ["empty", "0 bytes"]),
+    "text named xlsx": ("a.xlsx", CSV, {}, ["no Excel workbook", "text,label", r"\.csv"]),
+    "zip named xlsx": ("a.xlsx", archive(a=b"x"), {}, ["zip archive", "no Excel workbook"]),
+    "encrypted workbook": (
+        "a.xlsx",
+        OLE + bytes(2000) + "EncryptedPackage".encode("utf-16-le"),
+        {},
+        ["protected by a password", "remove the password"],
+    ),
+    "damaged old workbook": ("a.xls", OLE + bytes(2000), {}, ["damaged", "save it again"]),
+    "truncated workbook": ("a.xlsx", workbook()[:3000], {}, ["cut short", "3,000 bytes"]),
+    "half a sheet": ("a.xlsx", half_a_sheet(), {}, ["damaged", "save it again"]),
+    "bomb": ("a.xlsx", bomb(4_000_000_000), {}, ["4.0 GB", r"at most 2\.1 GB"]),
+    "dense bomb": ("a.xlsx", bomb(600_000_000), {}, ["0.6 GB", "a factor of 200"]),
+    "stray cell": ("a.xlsx", stray(), {}, ["1,048,576 rows by 16,384 columns", "stray"]),
+    "missing sheet": (
+        "a.xlsx",
+        workbook(),
+        {"sheet": "Review"},
+        ["no sheet 'Review'", "Did you mean 'Reviews'", "'Notes'", r"data\.sheet"],
+    ),
+    "sheet number": ("a.xlsx", workbook(), {"sheet": 7}, ["no sheet number 7", "it has 2"]),
+    "negative sheet": ("a.xlsx", workbook(), {"sheet": -1}, ["no sheet number -1"]),
+    "empty sheet": ("a.xlsx", workbook(), {"sheet": 1}, ["'Notes' is empty", "'Reviews'"]),
+    "header only": ("a.xlsx", workbook([("text", "label")]), {}, ["'Reviews'", "no rows"]),
+    "header only csv": ("a.csv", b"text,label\n\n,\n", {}, ["no rows"]),
+    "blank csv": ("a.csv", b"\n\n", {}, ["empty"]),
+    "missing column": (
+        "a.xlsx",
+        workbook([("texts", "label"), ("hello", "a")]),
+        {},
+        ["'Reviews'", "no column 'text'", "Did you mean 'texts'", "'label'", "data.text_column"],
+    ),
+    "missing label": ("a.csv", b"text,mood\nx,a\n", {}, ["no column 'label'", "'mood'"]),
+    "column twice": ("a.csv", b"text,label,text\nx,a,y\n", {}, ["2 columns named 'text'"]),
+    "same column": ("a.csv", CSV, {"label_columns": "text"}, ["both name 'text'"]),
+    "wrong encoding": (
+        "a.csv",
+        "text,label\nfine,a\ncafé,b\n".encode("cp1252"),
+        {},
+        ["line 3", "byte 0xe9", "not utf-8", r"data\.encoding", "cp1252"],
+    ),
+    "utf-16": ("a.csv", CSV.decode().encode("utf-16"), {}, ["0xff", "such as utf-16"]),
+    "odd utf-16": ("a.csv", b"\xff\xfea", {"encoding": "utf-16"}, ["not utf-16"]),
+    "unknown encoding": ("a.csv", CSV, {"encoding": "utf-9"}, [r"data\.encoding", "'utf-9'"]),
+    "no text encoding": ("a.csv", CSV, {"encoding": "base64"}, [r"data\.encoding", "'base64'"]),
+    "too many cells": ("a.csv", b"text,label\nx,a\ny, z,b\n", {}, ["line 3", "3 cells", "has 2"]),
+    "open quote": ("a.csv", b'text,label\n"x,a\n', {}, ["line 2", "quote"]),
+    "bad json": ("a.jsonl", b'{"text": "x", "label": 1}\n{"text"\n', {}, ["line 2", "not JSON"]),
+    "json list": ("a.jsonl", b'["x", "y"]\n', {}, ["line 1", "JSON list", "expected an object"]),
+    "deep json": ("a.jsonl", b"[" * 200_000, {}, ["line 1", "nested too deeply"]),
+    "json without column": (
+        "a.ndjson",
+        b'{"text": "x", "label": 1}\n{"txt": "x", "label": 1}\n',
+        {},
+        ["line 2", "no 'text'", "'txt', 'label'"],
+    ),
+    "blank json": ("a.jsonl", b"\n\n", {}, ["empty"]),
+    "corrupt parquet": ("a.parquet", b"PAR1" + bytes(50) + b"PAR1", {}, ["damaged"]),
+    "no parquet": ("a.parquet", CSV, {}, ["no Parquet file"]),
+    "parquet columns": ("a.parquet", parquet(texts=["a"], label=[1]), {}, ["mean 'texts'"]),
+    "parquet rows": ("a.parquet", parquet(text=[], label=[]), {}, ["no rows"]),
+    "truncated gzip": ("a.csv.gz", gzip.compress(CSV * 99)[:40], {}, ["cannot be unpacked"]),
+    "no gzip": ("a.csv.gz", CSV, {}, ["cannot be unpacked", "last extension"]),
+}
+
+
+def refuse(source: str, config: dict) -> str:
+    with pytest.raises(DataError) as caught:
+        sources.read(source, DataConfig(**config))
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "data", "config", "facts"), BAD.values(), ids=BAD)
+def test_bad_source(tmp_path: Path, name, data, config, facts):
+    path = tmp_path / name
+    path.write_bytes(data)
+    message = refuse(str(path), config)
+    if "both name" not in message and "data.encoding is" not in message:
+        assert str(path) in message
+    for fact in facts:
+        assert re.search(fact, message), message
+
+
+def test_missing_file_names_the_nearest(tmp_path):
+    (tmp_path / "reviews.csv").write_bytes(CSV)
+    message = refuse(str(tmp_path / "review.csv"), {})
+    assert message.startswith(f"There is no file {tmp_path}/review.csv")
+    assert f"Did you mean {tmp_path}/reviews.csv?" in message
+    assert "There is no file" in refuse(str(tmp_path / "nowhere" / "a.csv"), {})
+    assert "There is no file" in refuse("memory://nowhere/a.csv", {})
+
+
+def test_a_folder_where_a_file_belongs(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    assert "is a folder" in refuse(str(tmp_path / "a.csv"), {})
+    fsspec.filesystem("memory").mkdir("/folder.csv")
+    assert "is a folder" in refuse("memory://folder.csv", {})
+
+
+class LockedFileSystem(MemoryFileSystem):
+    """A store that lets nobody in, or is gone, as the path says."""
+
+    protocol = "locked"
+
+    def cat_file(self, path, start=None, end=None, **kwargs):
+        raise PermissionError(path) if "secret" in path else RuntimeError("connection reset")
+
+
+def test_no_permission_and_no_connection():
+    fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
+    assert "permission denied" in refuse("locked://secret/a.csv", {})
+    message = refuse("locked://distant/a.csv", {})
+    assert "connection reset" in message
+    assert "Check the address" in message
+
+
+def test_protocol_unknown_or_not_installed():
+    assert "nope:// cannot be read" in refuse("nope://bucket/a.csv", {})
+    try:
+        import s3fs  # noqa: F401
+    except ImportError:
+        assert "incumbent[s3]" in refuse("s3://bucket/a.csv", {})
+
+
+def test_a_workdir_that_is_a_file(tmp_path):
+    (tmp_path / "a.csv").write_bytes(CSV)
+    (tmp_path / "work").touch()
+    source = str(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"tracking\.workdir"):
+        datasets.ingest(DataConfig(train=source, test=source), tmp_path / "work")
+
+
+def test_canonical_data_that_is_gone(tmp_path):
+    (tmp_path / "a.csv").write_bytes(CSV)
+    source = str(tmp_path / "a.csv")
+    dataset = datasets.ingest(DataConfig(train=source, test=source), tmp_path / "work")
+    dataset.train.path.unlink()
+    with pytest.raises(DataError, match="run again"):
+        datasets.load(dataset.train)

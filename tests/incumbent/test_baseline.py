@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from incumbent import reviews
+from incumbent.baseline import NBSVM
+from incumbent.errors import StageError
+
+PRAISE = ["a great film", "truly great, and moving", "i loved it", "loved every great minute"]
+BLAME = ["a dull film", "truly dull, and long", "i hated it", "hated every dull minute"]
+SPORT = ["the match was won", "a goal won the match", "they scored a goal", "the team scored"]
+
+
+def binary():
+    return NBSVM().fit(PRAISE + BLAME, ["pos"] * 4 + ["neg"] * 4, seed=0)
+
+
+def test_two_classes():
+    model = binary()
+    probabilities = model.predict_proba(["great and loved", "dull and hated", "zebra"])
+    assert model.classes_ == ("neg", "pos")
+    assert probabilities.shape == (3, 2)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert probabilities[0, 1] > 0.6
+    assert probabilities[1, 0] > 0.6
+    assert probabilities[2] == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+def test_more_classes_are_each_told_from_the_rest():
+    labels = np.repeat(["praise", "blame", "sport"], 4)
+    model = NBSVM().fit(PRAISE + BLAME + SPORT, labels, seed=0)
+    probabilities = model.predict_proba(["scored in the match", "loved it, great", "hated, dull"])
+    assert model.classes_ == ("blame", "praise", "sport")
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert probabilities.argmax(axis=1).tolist() == [2, 1, 0]
+
+
+def test_negation_is_one_word():
+    texts = ["it isn't good", "isn't good at all", "it is good", "good it is"]
+    model = NBSVM().fit(texts, ["neg", "neg", "pos", "pos"], seed=0)
+    assert model.predict_proba(["isn't"])[0, 0] > 0.5
+
+
+def test_the_same_seed_gives_the_same_model():
+    texts = ["great film", "dull film", "quite great"]
+    assert np.array_equal(binary().predict_proba(texts), binary().predict_proba(texts))
+
+
+def test_texts_without_a_repeated_word_are_enough():
+    model = NBSVM().fit(["wonderful", "terrible"], ["pos", "neg"], seed=0)
+    assert model.predict_proba(["terrible"])[0, 0] > 0.5
+
+
+def test_one_class_is_refused():
+    with pytest.raises(StageError, match=r"1 class \['pos'\]"):
+        NBSVM().fit(PRAISE, ["pos"] * 4, seed=0)
+
+
+def test_texts_without_words_are_refused():
+    with pytest.raises(StageError, match="not one word in the 2"):
+        NBSVM().fit(["...", "!?"], ["neg", "pos"], seed=0)
+
+
+def test_it_is_a_strong_baseline_on_the_embedded_reviews(tmp_path):
+    train, test = (
+        pd.read_excel(path, engine="calamine", dtype=str, keep_default_na=False)
+        for path in reviews.write(tmp_path)
+    )
+    text, label = train.columns
+    model = NBSVM().fit(train[text].tolist(), train[label].tolist(), seed=0)
+    predicted = model.predict_proba(test[text].tolist()).argmax(axis=1)
+    assert np.mean(np.take(model.classes_, predicted) == test[label]) >= 0.775
