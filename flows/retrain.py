@@ -31,6 +31,7 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
         StageError: if a stage fails for another reason.
     """
     environment.prepare()
+    environment.quiet()
     show.tidy_logs()
     clock = Clock()
     with clock("ingest"):

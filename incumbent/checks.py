@@ -47,7 +47,8 @@ def annotate(
     """A canonical split with what the checks look at; `other` is the other split.
 
     Adds `length` (characters; null where there is no text), `known_label`, `class_rows` (rows of
-    the row's class), `repeated` (not the first of its kind), `conflict` (one text, two labels)
+    the row's class; null where the label is not known), `repeated` (not the first of its kind),
+    `conflict` (one text, two labels)
     and `leaked_from` (the first row of `other` with the same text, or 0). Texts count as the same
     when they are after `fold`. In a source without cell types, not `typed`, `found` says
     "no words" of texts that are all digits and punctuation.
@@ -55,6 +56,7 @@ def annotate(
     folded = frame["text"].map(fold)
     filled = folded != ""
     labels = frame["label"].mask(frame["label"] == "")
+    classes = labels.where(labels.isin(list(known)))
     elsewhere = pd.Series(other["row"].to_numpy(), index=other["text"].map(fold))
     elsewhere = elsewhere[~elsewhere.index.duplicated()]
     found = frame["found"]
@@ -64,7 +66,7 @@ def annotate(
         found=found,
         length=frame["text"].str.len().where(frame["found"] == "text").astype(float),
         known_label=frame["label"].isin(list(known)),
-        class_rows=labels.groupby(labels).transform("size").astype(float),
+        class_rows=classes.groupby(classes).transform("size").astype(float),
         repeated=folded.duplicated() & filled,
         conflict=(labels.groupby(folded).transform("nunique") > 1) & filled,
         leaked_from=folded.map(elsewhere).where(filled).fillna(0).astype(int),

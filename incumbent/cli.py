@@ -93,9 +93,6 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
 
     settings = config.load(path, overrides)
     with _standard_output_for_results():
-        from incumbent import environment
-
-        environment.prepare()
         from flows.retrain import retrain as flow
 
         outcome = flow(settings)
@@ -258,6 +255,10 @@ def doctor(as_json: bool) -> None:
 @contextlib.contextmanager
 def _standard_output_for_results() -> Iterator[None]:
     """Send whatever libraries and subprocesses print to standard error."""
+    from incumbent import environment
+
+    environment.prepare()
+    environment.quiet()
     sys.stdout.flush()
     saved = os.dup(1)
     os.dup2(2, 1)

@@ -41,7 +41,7 @@ ul { padding-left: 1.2rem; }
   .passed, .text-success { color: #7ed79b; }
 }
 """
-_SCRIPTS = re.compile(r"<script\b.*?</script\s*>", re.DOTALL | re.IGNORECASE)
+_SCRIPTS = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _LINKS = re.compile(r"""\shref=(?:"[^"#][^"]*"|'[^'#][^']*')""")  # to pages that are not made here
 _REMOTE = re.compile(r"<(?:link|img)\b[^>]*https?:[^>]*>", re.IGNORECASE)
 
@@ -69,7 +69,7 @@ def write(folder: Path, title: str, findings: Sequence[Finding], pages: Mapping[
 
 
 def _offline(page: str) -> str:
-    """A page without scripts or anything from another host."""
+    """A page without scripts, and with our styles for those from other hosts."""
     page = _LINKS.sub("", _REMOTE.sub("", _SCRIPTS.sub("", page)))
     return page.replace("</head>", f'<meta charset="utf-8"><style>{_STYLE}</style></head>', 1)
 

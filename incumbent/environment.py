@@ -30,15 +30,18 @@ _SETTINGS = {
 }
 
 
+def quiet() -> None:
+    """Show no library's warnings: they speak to its developers, not to who runs a retraining."""
+    warnings.simplefilter("ignore")
+
+
 def prepare() -> None:
-    """Set what is not set yet, and silence what no user can act on.
+    """Set what is not set yet, and raise the level of chatty loggers.
 
     Safe to call again; whatever the owner has set in the environment stays.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    for category in (DeprecationWarning, FutureWarning, UserWarning):
-        warnings.simplefilter("ignore", category)
     for name in (
         "absl",
         "alembic",

@@ -165,13 +165,15 @@ def learning_rates(
 ) -> Path:
     """Draw the learning-rate finder's losses (nats) over its rates, the chosen one marked."""
     figure, axes = _canvas("Learning-rate finder", "learning rate", "loss", size=(6.4, 4.2))
-    axes.semilogx(rates, losses, color=COLOURS[0], linewidth=1.8)
+    axes.set_xscale("log")
+    axes.tick_params(which="both", length=0)
+    axes.plot(rates, losses, color=COLOURS[0], linewidth=1.8)
     axes.axvline(chosen, color=COLOURS[1], linestyle=(0, (4, 3)), linewidth=1.2)
-    at_chosen = float(np.interp(np.log(chosen), np.log(rates), losses))
-    axes.plot([chosen], [at_chosen], "o", color=COLOURS[1], markersize=8)
-    finite = np.asarray(losses, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if finite.size:
+    known = np.isfinite(losses)
+    if known.any():
+        finite = np.asarray(losses, dtype=float)[known]
+        at_chosen = float(np.interp(np.log(chosen), np.log(rates)[known], finite))
+        axes.plot([chosen], [at_chosen], "o", color=COLOURS[1], markersize=8)
         # The end of a search diverges by design; it must not flatten the rest.
         low, start = float(finite.min()), float(finite[: max(1, finite.size // 4)].max())
         top = max(start, at_chosen) + (max(start, at_chosen) - low) * 0.6
@@ -260,7 +262,7 @@ def _style(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
-    axes.tick_params(colors=INK, length=0)
+    axes.tick_params(which="both", colors=INK, length=0)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)

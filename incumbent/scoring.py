@@ -67,6 +67,9 @@ def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    from incumbent.classifiers import libraries
+
+    libraries.load()
     try:
         answers = mlflow.pyfunc.load_model(version.uri).predict(texts)
     except (MlflowException, OSError) as error:
@@ -85,6 +88,7 @@ def _main(tracking_uri: str, model_uri: str, question: str, answer: str) -> None
     from incumbent import environment
 
     environment.prepare()
+    environment.quiet()
     import mlflow
 
     mlflow.set_tracking_uri(tracking_uri)

@@ -99,7 +99,7 @@ def extension(source: str) -> str:
 
 def _shown(cell: object) -> str:
     """A text cell as text; a formula that was never computed stands for itself."""
-    return cell or cell.formula if isinstance(cell, Formula) else as_text(cell)
+    return as_text(cell.formula if isinstance(cell, Formula) and not cell else cell)
 
 
 def _kind(cell: object) -> str:

@@ -14,6 +14,8 @@ import posixpath
 import re
 import zipfile
 import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
@@ -21,8 +23,12 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and every encrypted workbook
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a stream's name, MS-OFFCRYPTO 2.3.4
+_BROKEN = (CalamineError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeError)
 _MAX_BYTES = 2 << 30  # unpacked
 _SUSPECT_BYTES = 500_000_000  # unpacked; above this, so well compressed a file is a bomb
 _MAX_RATIO = 200  # unpacked to packed; real workbooks stay below 20
@@ -55,7 +61,7 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
         raise _protected(source)
     archive = None if old else _open_archive(data, source)
     marks: _Marks = {}
-    try:
+    with _readable(source):
         names = CalamineWorkbook.from_filelike(io.BytesIO(data)).sheet_names
         position = _find_sheet(names, source, sheet)
         where = f"{source}, sheet {names[position]!r}"
@@ -67,19 +73,6 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
             cells = workbook.get_sheet_by_index(position)
             rows: list[list[object]] = [[*row] for row in cells.to_python()]
             top, left = cells.start or (0, 0)
-    except PasswordError:
-        raise _protected(source) from None
-    except (
-        CalamineError,
-        zipfile.BadZipFile,
-        zlib.error,
-        ElementTree.ParseError,
-        UnicodeError,
-    ) as error:
-        raise DataError(
-            f"{source} is a damaged workbook ({error}). Open it in a spreadsheet program and save "
-            "it again, or copy it again from where it came."
-        ) from None
     for (row, column), mark in marks.items():
         if 0 <= row - top < len(rows) and 0 <= column - left < len(rows[row - top]):
             saved = as_text(rows[row - top][column - left])
@@ -94,6 +87,28 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
         )
     header = [str(cell).strip() for cell in rows[0]]
     return Table(where, header, rows[1:], range(top + 2, top + 1 + len(rows)))
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Says of whatever a broken workbook makes the libraries raise that it is broken."""
+    try:
+        yield
+    except PasswordError:
+        raise _protected(source) from None
+    except _BROKEN as error:
+        raise _damaged(source, str(error)) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # calamine's; it can't be imported
+            raise
+        raise _damaged(source, str(error)) from None
+
+
+def _damaged(source: str, reason: str) -> DataError:
+    return DataError(
+        f"{source} is a damaged workbook ({reason}). Open it in a spreadsheet program and save it "
+        "again, or copy it again from where it came."
+    )
 
 
 def _protected(source: str) -> DataError:

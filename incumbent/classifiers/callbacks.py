@@ -21,8 +21,9 @@ class Progress:
         step: Steps taken, of `total`.
         total: Steps there may be.
         epoch: The epoch, from 1.
-        metrics: `loss`, `accuracy`, `learning_rate` while an epoch runs; at its end the
-            validation rows' too, as `validation_loss` and `validation_accuracy`.
+        metrics: `train_loss` and `train_accuracy` (means over the epoch so far) and
+            `learning_rate` while an epoch runs; `validation_loss` and `validation_accuracy` at
+            its end.
     """
 
     step: int
@@ -61,8 +62,12 @@ def step_reporter(total: int, report: Callable[[Progress], None]) -> Any:
             now = time.monotonic()
             if now - self.reported >= _REPORT_EVERY or self.step in (1, total):
                 self.reported = now
-                values = {"loss": logs["loss"], "accuracy": logs["accuracy"]}
-                report(Progress(self.step, total, self.epoch, {**values, "learning_rate": rate}))
+                values = {
+                    "train_loss": float(logs["loss"]),
+                    "train_accuracy": float(logs["accuracy"]),
+                    "learning_rate": rate,
+                }
+                report(Progress(self.step, total, self.epoch, values))
 
         def on_epoch_end(self, _epoch: int, logs: Any = None) -> None:
             names = {"val_loss": "validation_loss", "val_accuracy": "validation_accuracy"}

@@ -37,7 +37,7 @@ def load() -> None:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    environment.prepare()  # the imports turned warnings and loggers on again
+    environment.prepare()  # the imports turned their loggers on again
 
 
 @contextlib.contextmanager

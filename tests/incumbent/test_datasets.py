@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import contextlib
 import datetime
 import gzip
 import json
@@ -21,6 +22,7 @@ from openpyxl import Workbook
 
 from incumbent import datasets, sources
 from incumbent.config import DataConfig
+from incumbent.errors import DataError
 
 ROWS = [("A fine film", "pos"), ('Dull,\nso "dull"', "neg"), ("映画 😀 naïve", "pos")]
 
@@ -256,6 +258,14 @@ def test_old_excel(tmp_path):
     frame = read(path)
     assert frame["text"].tolist() == ["a fine film", "a dull film"]
     assert frame["label"].tolist() == ["1", "0"]
+
+
+def test_old_excel_cut_short(tmp_path):
+    path = tmp_path / "a.xls"
+    for size in range(600, 5600, 100):
+        path.write_bytes(OLD_WORKBOOK[:size])
+        with contextlib.suppress(DataError):
+            read(path)
 
 
 @given(

@@ -64,9 +64,10 @@ def test_reliability_names_the_calibration_error():
 
 
 @pytest.mark.parametrize("last", [9.0, float("nan"), float("inf")])
-def test_learning_rates_survive_divergence(tmp_path, last):
+@pytest.mark.parametrize("chosen", [1e-4, 1e-2])
+def test_learning_rates_survive_divergence(tmp_path, last, chosen):
     path = plots.learning_rates(
-        [1e-5, 1e-4, 1e-3, 1e-2], [0.7, 0.5, 0.4, last], 1e-4, tmp_path / "a/lr.png"
+        [1e-5, 1e-4, 1e-3, 1e-2], [0.7, 0.5, 0.4, last], chosen, tmp_path / "a/lr.png"
     )
     assert imread(path).shape[2] == 4
 

@@ -48,8 +48,8 @@ def bare():
     return Report(model_name="reviews", ruling=ruling, evidence=evidence)
 
 
-@pytest.fixture
-def report(tmp_path):
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
     return dataclasses.replace(
         bare(),
         version="3",
@@ -57,7 +57,7 @@ def report(tmp_path):
         baseline_accuracy=0.5,
         data={"train": {"rows": 10160, "digest": "ab12"}, "test": {"rows": 6}},
         findings=[("warn", f"two texts repeat: {ATTACK}")],
-        plots=plots.draw(TRUTH, PROBABILITIES, CLASSES, tmp_path, bins=10),
+        plots=plots.draw(TRUTH, PROBABILITIES, CLASSES, tmp_path_factory.mktemp("plots"), bins=10),
         top_losses=top_losses(TRUTH, PROBABILITIES, TEXTS, CLASSES, 6),
         parameters={"training.learning_rate": 1.5e-4, "training.model": "transformer"},
         timings={"train": 271.3, "validate": 9.44, "all": 7384},

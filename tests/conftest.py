@@ -1,0 +1,103 @@
+"""What tests share: a place of their own, and one real retraining on a few hundred reviews."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incumbent import environment
+
+environment.prepare()
+
+ROOT = Path(__file__).parent.parent
+# Enough to beat the baseline with real weights, in half a minute of training.
+SMALL = (
+    "data.sample=600", "training.epochs=3", "training.learning_rate=3e-4",
+    "training.freeze_embeddings=true", "evaluation.bootstrap_samples=200",
+)  # fmt: skip
+
+
+class Place:
+    """A folder with a store and a Prefect home of its own, and the command run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = f"sqlite:///{folder}/mlruns/mlflow.db"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))},
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        }
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `incumbent` as a user does, in this folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "incumbent", *arguments],
+            cwd=self.folder, env={**self.environment, **settings},
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def json(self, *arguments: str) -> Any:
+        """Run `incumbent … --json` and give the one document that it prints."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """An empty place."""
+    return Place(tmp_path)
+
+
+def settings(*overrides: str) -> list[str]:
+    """Overrides as `--set` options."""
+    return [part for override in overrides for part in ("--set", override)]
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
+    """A place where one retraining on real reviews, with the real weights, made a champion."""
+    place = Place(tmp_path_factory.mktemp("retrained"))
+    outcome = place.json("retrain", *settings(*SMALL))
+    return place, outcome
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One ephemeral Prefect server, with a database and results of its own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=None):
+        yield
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no addresses from outside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def command(
+    here: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`incumbent` in this process: gives the exit code, standard output and standard error."""
+    from incumbent import cli
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(list(arguments))
+        captured = capfd.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incumbent import datasets, encoding
+from incumbent.encoding import batches, hold_out, pad
+
+
+@given(
+    lengths=st.lists(st.integers(1, 90), min_size=1, max_size=400),
+    batch_size=st.integers(1, 40),
+    seed=st.integers(0, 9),
+)
+def test_every_row_is_in_exactly_one_batch(lengths: list[int], batch_size: int, seed: int) -> None:
+    array = np.array(lengths)
+    for generator in (None, np.random.default_rng(seed)):
+        found = list(batches(array, batch_size, generator))
+        assert sorted(np.concatenate(found)) == list(range(len(lengths)))
+        assert len(found) == -(-len(lengths) // batch_size)
+        assert max(map(len, found)) <= batch_size
+
+
+def test_batches_for_evaluation_keep_the_order() -> None:
+    found = np.concatenate(list(batches(np.array([5, 1, 9, 2]), 3, None)))
+    assert list(found) == [0, 1, 2, 3]
+
+
+def test_training_batches_hold_like_lengths_and_differ_between_epochs() -> None:
+    lengths = np.random.default_rng(0).integers(5, 80, 3200)
+    generator = np.random.default_rng(1)
+    first, second = (list(batches(lengths, 32, generator)) for _ in range(2))
+    padded = sum(len(rows) * lengths[rows].max() for rows in first)
+    assert padded < 1.1 * lengths.sum()
+    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+    again = list(batches(lengths, 32, np.random.default_rng(1)))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_padding_is_masked_and_few_widths_occur() -> None:
+    ids = [np.arange(1, n + 1, dtype=np.int32) for n in (3, 9, 5)]
+    tokens, mask = pad(ids, np.array([0, 1]), pad_id=7)
+    assert tokens.shape == mask.shape == (2, 16)
+    assert list(tokens[0, :5]) == [1, 2, 3, 7, 7]
+    assert list(mask.sum(axis=1)) == [3, 9]
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=2, max_size=200),
+    fraction=st.floats(0.01, 0.49),
+    seed=st.integers(0, 5),
+)
+def test_held_out_rows_are_apart_and_no_class_is_used_up(
+    labels: list[int], fraction: float, seed: int
+) -> None:
+    array = np.array(labels)
+    training, validation = hold_out(array, fraction, seed)
+    assert sorted([*training, *validation]) == list(range(len(labels)))
+    assert len(validation) >= 1
+    counts = {label: labels.count(label) for label in set(labels)}
+    if any(round(count * fraction) for count in counts.values()):
+        assert set(array[training]) == set(labels)
+
+
+def test_held_out_rows_are_stratified_and_seeded() -> None:
+    labels = np.array([0] * 900 + [1] * 100)
+    training, validation = hold_out(labels, 0.1, seed=3)
+    assert list(np.bincount(labels[validation])) == [90, 10]
+    assert np.array_equal(training, hold_out(labels, 0.1, seed=3)[0])
+    assert not np.array_equal(training, hold_out(labels, 0.1, seed=4)[0])
+
+
+def test_the_same_data_is_not_tokenized_again(tmp_path: Path) -> None:
+    frame = datasets.canonical(
+        pd.DataFrame({"text": ["good", "bad film"] * 5, "label": ["pos", "neg"] * 5})
+    )
+    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data")
+    calls = 0
+
+    def tokenize(texts):  # type: ignore[no-untyped-def]
+        nonlocal calls
+        calls += 1
+        ids = [np.arange(len(text.split()), dtype=np.int32) for text in texts]
+        return list(texts), ids, np.array([len(row) for row in ids])
+
+    first = encoding.encode(dataset, tokenize, "words", tmp_path)
+    again = encoding.encode(dataset, tokenize, "words", tmp_path)
+    assert calls == 2  # train and test, once each
+    assert again.cached
+    assert again.key == first.key
+    assert encoding.encode(dataset, tokenize, "other", tmp_path).key != first.key
+    texts, ids, labels = encoding.load(again.train)
+    assert texts[:2] == ["good", "bad film"]
+    assert [list(row) for row in ids[:2]] == [[0], [0, 1]]
+    assert list(labels[:2]) == [1, 0]
