@@ -161,12 +161,12 @@ def _labels(side: Side, config: ValidationConfig, known: Sequence[str]) -> list[
     return [
         Check(
             "label",
-            config.on_label,
+            "error",
             f"Every row has one of the known labels: {_listed(known)}.",
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
             lambda frame: f"{_unknown(frame)}; known are {_listed(known)}",
-            _remedy("Correct them, or name every label in validation.labels", "on_label"),
+            "Correct them, or name every label in validation.labels.",
         ),
         *([one_class] if side == "train" else []),
         Check(

@@ -71,7 +71,7 @@ class ValidationConfig(Section):
     """What data must satisfy before anything is trained on it, and how severe a failure is."""
 
     labels: tuple[str, ...] | None = None
-    """The known labels. Null: those found in the training data."""
+    """The known labels; rows without one are refused. Null: those of the training data."""
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
@@ -82,8 +82,6 @@ class ValidationConfig(Section):
     """Longest text, in characters. The default is the most that an Excel cell can hold."""
     on_empty: Severity = "error"
     """A row has no text."""
-    on_label: Severity = "error"
-    """A row has no label, or one that is not known."""
     on_rows: Severity = "error"
     """A split has fewer than `min_rows`, or a class fewer than `min_rows_per_class`."""
     on_length: Severity = "error"

@@ -17,6 +17,8 @@ class IncumbentError(Exception):
     """The root of the tree; `exit_code` is what the command line ends with."""
 
     exit_code = 4
+    logged = False
+    """Whether the log has it already."""
 
 
 class ConfigError(IncumbentError):

@@ -83,18 +83,22 @@ def progress(key: str, total: int | None, unit: str, description: str) -> Iterat
 
 
 def tidy_logs() -> None:
-    """Have Prefect log our own errors as their message alone, and no word of tasks that ended well.
+    """Have Prefect log our own errors once, as their message alone, and no word of states.
 
-    Users act on messages, not on tracebacks; and each stage says itself what it did.
+    Users act on messages, not on tracebacks; each stage says itself what it did, and the page
+    shows how it ended.
     """
-
-    def plain(record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, IncumbentError):
-            record.msg, record.args, record.exc_info = str(error), (), None
-        return not record.getMessage().startswith("Finished in state Completed")
-
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
-        if not any(getattr(f, "__name__", "") == "plain" for f in logger.filters):
-            logger.addFilter(plain)
+        if _plain not in logger.filters:
+            logger.addFilter(_plain)
+
+
+def _plain(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, IncumbentError):
+        if getattr(error, "logged", False):  # by the task, and now by the flow
+            return False
+        error.logged = True
+        record.msg, record.args, record.exc_info = str(error), (), None
+    return not record.getMessage().startswith("Finished in state")

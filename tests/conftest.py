@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -76,7 +77,32 @@ def prefect_server() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=None):
+        _log_to_current_stderr()
         yield
+        _log_to_current_stderr()
+
+
+class _CurrentStderr:
+    """Whatever standard error is at the moment: pytest gives each test another."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _log_to_current_stderr() -> None:
+    """Prefect's console handlers keep the standard error that they were made with."""
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.console.file = _CurrentStderr()
 
 
 @pytest.fixture
@@ -95,6 +121,7 @@ def command(
     from incumbent import cli
 
     def run(*arguments: str) -> tuple[int, str, str]:
+        _log_to_current_stderr()
         with pytest.raises(SystemExit) as ended:
             cli.main(list(arguments))
         captured = capfd.readouterr()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 
 def prepare() -> str:
     """Let GPU memory grow as needed, and describe the devices in one line."""
@@ -11,7 +13,9 @@ def prepare() -> str:
 
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, enable=True)
+        # Too late once TensorFlow uses the GPU; it then stays as it was set up.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
     if not gpus:
         return f"no GPU: training on the CPU, {len(os.sched_getaffinity(0))} cores"
     return "training on " + ", ".join(_describe(gpu.name, index) for index, gpu in enumerate(gpus))
@@ -28,6 +32,9 @@ def _describe(name: str, index: int) -> str:
 
 
 def _local_devices() -> list:  # type: ignore[type-arg]
+    import tensorflow as tf
     from tensorflow.python.client import device_lib
 
-    return list(device_lib.list_local_devices())
+    # Listing makes the devices, and the first to make them decides how memory is taken.
+    options = tf.compat.v1.GPUOptions(allow_growth=True)
+    return list(device_lib.list_local_devices(tf.compat.v1.ConfigProto(gpu_options=options)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,26 +21,30 @@ class FoundRate:
     chosen: float
 
 
-def find(learner: Any, steps: int) -> FoundRate:
-    """Raise the learning rate exponentially over about `steps` steps, and choose one.
+def find(model: Any, data: Any, batch_size: int, steps: int) -> FoundRate:
+    """Raise the learning rate exponentially over at most `steps` steps, and choose one.
 
-    The rate chosen is ktrain's third estimate, the point two thirds... down the longest valley
-    of the smoothed loss (fastai pull request 3377). Weights are left as they were; the
-    optimizer is not, so compile the model anew before training.
+    The rate chosen is ktrain's third estimate: half way along the longest valley of the smoothed
+    loss (fastai pull request 3377). Weights are left as they were; the optimizer is not, so
+    compile the model anew before training.
+
+    Args:
+        model: The compiled model.
+        data: Its training data, as ktrain takes it.
+        batch_size: Rows in a step.
+        steps: Steps to take; fewer if the loss blows up.
 
     Raises:
         TrainingDiverged: if the loss never fell.
     """
-    rows = learner.train_data[0] if isinstance(learner.train_data, tuple) else learner.train_data
-    count = rows.nsamples() if hasattr(rows, "nsamples") else len(rows[0])
-    per_epoch = max(1, count // learner.batch_size)
-    learner.lr_find(
-        start_lr=_START,
-        max_epochs=math.ceil(steps / per_epoch),
-        restore_weights_only=True,
-        verbose=0,
-    )
-    finder = learner.lr_finder
+    from ktrain.lroptimize.lrfinder import LRFinder
+
+    # Learner.lr_find takes whole epochs, and none at all if a batch is larger than the data.
+    finder = LRFinder(model)
+    finder.find(
+        _endless(data, batch_size),
+        steps_per_epoch=steps, max_epochs=1, use_gen=True, start_lr=_START, verbose=0,
+    )  # fmt: skip
     rates, losses = np.array(finder.lrs), np.array(finder.losses)
     finite = np.isfinite(losses)
     rates, losses = rates[finite], losses[finite]
@@ -52,3 +55,15 @@ def find(learner: Any, steps: int) -> FoundRate:
         )
     chosen = float(rates[finder.valley(list(rates), list(losses))])
     return FoundRate(tuple(map(float, rates)), tuple(map(float, losses)), chosen)
+
+
+def _endless(data: Any, batch_size: int) -> Any:
+    """The training data as a stream of shuffled batches without an end."""
+    import tensorflow as tf
+
+    if hasattr(data, "to_tfdataset"):
+        return data.to_tfdataset(train=True)
+    inputs, targets = data
+    inputs = tuple(inputs) if isinstance(inputs, list) else inputs
+    rows = tf.data.Dataset.from_tensor_slices((inputs, targets))
+    return rows.shuffle(len(targets)).repeat().batch(batch_size)

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -50,3 +52,27 @@ def quiet() -> Iterator[None]:
     ):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[None]:
+    """Remove the copies of the weights that ktrain leaves in the temporary folder.
+
+    Each learner and each run of the finder saves one, and keeps its file open.
+    """
+    from ktrain import core
+    from ktrain.lroptimize import lrfinder
+
+    with tempfile.TemporaryDirectory(prefix="incumbent-") as folder:
+
+        def mkstemp() -> tuple[int, str]:
+            handle, path = tempfile.mkstemp(dir=folder)
+            os.close(handle)
+            return handle, path
+
+        stand_in = SimpleNamespace(mkstemp=mkstemp, mkdtemp=partial(tempfile.mkdtemp, dir=folder))
+        core.tempfile = lrfinder.tempfile = stand_in
+        try:
+            yield
+        finally:
+            core.tempfile = lrfinder.tempfile = tempfile

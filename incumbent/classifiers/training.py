@@ -20,7 +20,8 @@ from incumbent.plots import learning_rates
 class TrainedModel(BaseModel):
     """A trained classifier: the saved ktrain predictor, and how it came about.
 
-    `learning_rate` is the peak rate used; `plot` the learning-rate finder's curve, if it ran.
+    `steps` are those taken; `learning_rate` is the peak rate used; `metrics` are those of the
+    epoch whose weights were kept; `plot` is the learning-rate finder's curve, if it ran.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +67,7 @@ def fit(
     device = devices.prepare()
     say(device)
     train, validation = _rows(encoded, config)
-    with libraries.quiet():
+    with libraries.quiet(), libraries.scratch():
         import ktrain
         import tensorflow as tf
 
@@ -85,13 +86,8 @@ def fit(
             batch_size=config.batch_size, eval_batch_size=config.batch_size,
         )  # fmt: skip
         steps = math.ceil(len(train.labels) / config.batch_size) * config.epochs
-        last: dict[str, float] = {}
-
-        def report(progress: Progress) -> None:
-            last.update(progress.metrics)
-            on_step(progress)
-
-        _train(learner, config, float(rate), step_reporter(steps, report))
+        reporter = step_reporter(steps, on_step)
+        _train(learner, config, float(rate), reporter)
         ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size).save(
             str(folder)
         )
@@ -105,8 +101,9 @@ def fit(
         batch_size=config.batch_size,
     )
     trained = TrainedModel(
-        folder=folder, device=device, rows=len(train.labels), plot=plot, metrics=last,
-        validation_rows=len(validation.labels), steps=steps, learning_rate=float(rate),
+        folder=folder, device=device, rows=len(train.labels), plot=plot,
+        validation_rows=len(validation.labels), steps=reporter.step, learning_rate=float(rate),
+        metrics=_kept(reporter.epochs, config),
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     return trained
@@ -128,12 +125,19 @@ def _compile(built: Built) -> None:
 
 
 def _find(built: Built, config: TrainingConfig) -> finder.FoundRate:
-    import ktrain
-
-    learner = ktrain.get_learner(built.model, train_data=built.train, batch_size=config.batch_size)
-    found = finder.find(learner, config.lr_find_steps)
+    found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
     _compile(built)
     return found
+
+
+def _kept(epochs: list[dict[str, float]], config: TrainingConfig) -> dict[str, float]:
+    """The metrics of the epoch whose weights the model has after training.
+
+    That is the last one, unless Keras stopped early and restored those of the best.
+    """
+    best = min(range(len(epochs)), key=lambda epoch: epochs[epoch]["validation_loss"])
+    stopped = len(epochs) - 1 - best >= config.early_stopping
+    return epochs[best if config.schedule == "triangular" and stopped else -1]
 
 
 def _train(learner: Any, config: TrainingConfig, rate: float, reporter: Any) -> None:

@@ -16,6 +16,9 @@ from incumbent.encoding import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
 from incumbent.predictor import shortener
 
+# Families that number positions from one past the padding id, and so have fewer than they say.
+_OFFSET = ("roberta", "camembert", "longformer", "mpnet")
+
 
 class TransformerClassifier(Classifier):
     """`transformer` and `distilbert`: any encoder that Hugging Face can load into TensorFlow."""
@@ -25,21 +28,32 @@ class TransformerClassifier(Classifier):
         name = weights.default(self.training.weights, self.training.model)
         distilbert = self.training.model == "distilbert"
         self.folder = weights.resolve(name)
-        kind = json.loads((self.folder / "config.json").read_text("utf-8")).get("model_type")
+        if not (self.folder / "config.json").is_file():
+            raise ConfigError(
+                f"training.weights: {name} holds a checkpoint in Google's layout; set "
+                "training.model to bert, or name a folder with config.json."
+            )
+        settings = json.loads((self.folder / "config.json").read_text("utf-8"))
+        kind = settings.get("model_type")
         if distilbert and kind != "distilbert":
             raise ConfigError(
                 f"training.weights: {name} holds a {kind!r} model, and training.model is "
                 "distilbert. Name DistilBERT weights, or set training.model to transformer."
             )
+        positions = settings.get("max_position_embeddings")
+        if positions and any(family in str(kind) for family in _OFFSET):
+            positions -= settings.get("pad_token_id", 1) + 1
+        if positions and self.preprocessing.max_length > positions:
+            raise ConfigError(
+                f"preprocessing.max_length is {self.preprocessing.max_length}; the model in "
+                f"training.weights ({name}) reads at most {positions} tokens."
+            )
 
     @property
     def recipe(self) -> str:
         """The tokenizer's files and the settings of the preprocessing."""
-        files = [f for f in self.folder.iterdir() if "token" in f.name or f.name == "vocab.txt"]
-        return recipe(
-            tokenizer={f.name: weights.sha256(f) for f in sorted(files)},
-            **self.preprocessing.model_dump(),
-        )
+        tokenizer = weights.tokenizer_files(self.folder)
+        return recipe(tokenizer=tokenizer, **self.preprocessing.model_dump())
 
     def tokenize(self, texts: Sequence[str]) -> tuple[list[str], Ids, NDArray[np.int64]]:
         """As ktrain's `hf_convert_example`, but all texts in one call."""
@@ -110,7 +124,6 @@ def _like_length_dataset(
             self.batch_size = batch_size
             self.use_token_type_ids = False
             self.lengths = np.array([len(row) for row in ids])
-            self.generator = np.random.default_rng(seed)
 
         def xshape(self) -> tuple[int, int]:
             return len(self.ids), int(self.lengths.max())
@@ -123,8 +136,9 @@ def _like_length_dataset(
             )
 
             def epochs() -> Iterator[Any]:
+                # One a stream: how far another was read ahead makes no difference.
+                generator = np.random.default_rng(seed) if train else None
                 while True:
-                    generator = self.generator if train else None
                     for rows in batches(self.lengths, self.batch_size, generator):
                         tokens, mask = pad(self.ids, rows, pad_id)
                         yield {"input_ids": tokens, "attention_mask": mask}, self.y[rows]

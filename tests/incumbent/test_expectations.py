@@ -71,7 +71,6 @@ BAD_ROWS = {
         "1 × formula, 1 × number",
         "on_not_text",
     ),
-    "label": ([("fine", ""), ("meh", "so-so")], "1 row without a label and 1", "on_label"),
     "length": ([("x", "pos"), ("y" * 40_000, "neg")], "1 longer than 32,767", "on_length"),
     "control": ([("bell\a", "pos")], "1 text with control", "on_control"),
     "repeat": ([("Twice told", "pos"), ("twice  told", "pos")], "1 row repeating", "on_repeat"),
@@ -101,6 +100,19 @@ def test_bad_rows(tmp_path, side, check, bad):
     assert failures(warned)[side, check].severity == "warn"
     left_out = validate(tmp_path, **data, **off)
     assert check not in {f.name for f in left_out.findings}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_rows_without_a_known_label_are_always_refused(tmp_path, side):
+    data = {"train": TRAIN, "test": TEST}
+    data[side] = [*data[side], ("fine", ""), ("meh", "so-so")]
+    verdict = validate(tmp_path, **data, labels=("neg", "pos"))
+    finding = failures(verdict)[side, "label"]
+    assert "1 row without a label and 1" in finding.message
+    assert "validation.labels" in finding.message
+    assert set(finding.rows) == {32, 33}
+    assert not verdict.passed
 
 
 @pytest.mark.slow

@@ -1,0 +1,220 @@
+"""One real retraining, seen from outside: what it says, and leaves in MLflow and Prefect."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from tests.conftest import SMALL, Place, settings
+
+pytestmark = pytest.mark.slow
+First = tuple[Place, dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def client(first: First) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(first[0].store)
+
+
+def test_the_first_model_takes_the_title(first: First) -> None:
+    _, outcome = first
+    assert outcome["decision"] == "promoted"
+    assert outcome["model_name"] == "reviews"
+    assert outcome["version"] == outcome["champion_version"] == 1
+    assert outcome["metrics"]["accuracy"] > outcome["metrics"]["baseline_accuracy"]
+    assert set(outcome["timings"]) == {
+        "ingest", "validate", "preprocess", "train", "evaluate", "register", "promote",
+    }  # fmt: skip
+
+
+def test_models_and_history_show_it(first: First) -> None:
+    place, outcome = first
+    (version,) = place.json("models")
+    assert version["aliases"] == ["challenger", "champion"]
+    assert version["metrics"]["accuracy"] == outcome["metrics"]["accuracy"]
+    (record,) = place.json("history")
+    assert record["decision"] == "promoted"
+    assert record["reason"] == outcome["reason"]
+    assert [gate["passed"] for gate in record["gates"]] == [True, True]
+    assert "promoted" in place.run("history").stdout
+    assert "champion" in place.run("models").stdout
+
+
+def test_the_mlflow_run_holds_everything(first: First, client: mlflow.MlflowClient) -> None:
+    _, outcome = first
+    run = client.get_run(outcome["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.learning_rate"] == "0.0003"
+    assert run.data.metrics["accuracy"] == outcome["metrics"]["accuracy"]
+    assert run.data.tags["prefect.flow_run_id"] == outcome["flow_run_id"]
+    assert outcome["flow_run_id"] in run.data.tags["mlflow.note.content"]
+    inputs = {i.tags[0].value: i.dataset for i in run.inputs.dataset_inputs}
+    assert set(inputs) == {"training", "testing"}
+    assert len(inputs["training"].digest) == 36
+    found = {file.path for file in client.list_artifacts(outcome["run_id"])}
+    assert found >= {"data_docs", "plots", "predictor", "predictor.zip", "report.html"}
+    plots = {Path(file.path).stem for file in client.list_artifacts(outcome["run_id"], "plots")}
+    assert plots == {"confusion_matrix", "roc", "precision_recall", "reliability"}
+
+
+def test_training_was_logged_as_it_went(first: First, client: mlflow.MlflowClient) -> None:
+    _, outcome = first
+    for name in ("train_loss", "train_accuracy", "learning_rate"):
+        history = client.get_metric_history(outcome["run_id"], name)
+        assert len({point.step for point in history}) > 2
+        assert len({point.timestamp for point in history}) > 2
+    losses = [p.value for p in client.get_metric_history(outcome["run_id"], "validation_loss")]
+    assert len(losses) == 3  # epochs
+
+
+def test_the_version_leads_to_its_run_data_and_config(
+    first: First, client: mlflow.MlflowClient
+) -> None:
+    _, outcome = first
+    version = client.get_model_version_by_alias("reviews", "champion")
+    assert version.run_id == outcome["run_id"]
+    for tag in ("run_digest", "config_digest", "dataset_digest", "test_digest"):
+        assert len(version.tags[f"incumbent.{tag}"]) == 64
+    assert version.tags["prefect.flow_run_id"] == outcome["flow_run_id"]
+
+
+def test_the_most_wrong_reviews_are_a_table(first: First, client: mlflow.MlflowClient) -> None:
+    _, outcome = first
+    table = json.loads(
+        Path(client.download_artifacts(outcome["run_id"], "top_losses.json")).read_text("utf-8")
+    )
+    assert table["columns"] == ["row", "text", "label", "predicted", "probability", "loss"]
+    losses = [row[-1] for row in table["data"]]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_a_consumer_loads_the_champion_and_gets_what_was_evaluated(first: First) -> None:
+    place, outcome = first
+    folder = place.folder / Path(outcome["report"]).parent
+    evaluated = pd.read_parquet(folder / "probabilities.parquet").head(20)
+    test = pd.read_excel(place.folder / ".incumbent" / "reviews" / "test.xlsx")
+    (split,) = (place.folder / ".incumbent" / "datasets").glob("*/test.parquet")
+    texts = pd.read_parquet(split)["text"].head(20)
+    assert set(texts) <= set(test["Reviews"])
+    texts.to_frame("Reviews").to_parquet(place.folder / "texts.parquet")
+    code = (
+        "import mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model('models:/reviews@champion')\n"
+        "frame = pd.read_parquet('texts.parquet')\n"
+        "answers = model.predict(frame)\n"
+        "assert model.predict(frame['Reviews']).equals(answers)\n"
+        "assert model.predict(frame['Reviews'].tolist()).equals(answers)\n"
+        "answers.to_parquet('answers.parquet')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.folder, check=False, capture_output=True, text=True,
+        env={**place.environment, "MLFLOW_TRACKING_URI": place.store},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = pd.read_parquet(place.folder / "answers.parquet")
+    assert list(answers.columns) == ["label", "probability_neg", "probability_pos"]
+    for name in ("neg", "pos"):
+        difference = (answers[f"probability_{name}"] - evaluated[name]).abs().max()
+        assert difference < 1e-4
+
+
+def test_plain_ktrain_opens_the_zip(first: First, client: mlflow.MlflowClient) -> None:
+    place, outcome = first
+    archive = client.download_artifacts(outcome["run_id"], "predictor.zip")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(place.folder / "unzipped")
+    from incumbent.classifiers import libraries
+
+    libraries.load()
+    import ktrain
+
+    predictor = ktrain.load_predictor(str(place.folder / "unzipped" / "predictor"))
+    assert predictor.get_classes() == ["neg", "pos"]
+    assert predictor.predict(["A masterpiece."]) == ["pos"]
+
+
+def test_predict_answers(first: First) -> None:
+    place, _ = first
+    texts = ["A wonderful, moving film.", "Dull, lifeless and far too long."]
+    answer = place.json("predict", *texts)
+    assert answer["version"] == 1
+    assert [row["text"] for row in answer["predictions"]] == texts
+    assert [row["label"] for row in answer["predictions"]] == ["pos", "neg"]
+    for row in answer["predictions"]:
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+
+
+def test_prefect_shows_the_run_and_its_artifacts(first: First) -> None:
+    place, outcome = first
+    with sqlite3.connect(place.folder / "prefect" / "prefect.db") as database:
+        state, parameters = database.execute(
+            "select state_type, parameters from flow_run where id = ?",
+            [outcome["flow_run_id"]],
+        ).fetchone()
+        artifacts = dict(database.execute("select key, data from artifact"))
+    assert state == "COMPLETED"
+    assert json.loads(parameters)["config"]["data"]["sample"] == 600
+    assert set(artifacts) == {
+        "data", "preview", "mlflow-run", "validation", "tokens", "training", "evaluation",
+        "metrics", "top-losses", "decision",
+    }  # fmt: skip
+    assert outcome["run_id"] in artifacts["mlflow-run"]
+    assert "promoted" in artifacts["decision"]
+    assert json.loads(artifacts["training"]) == 100
+
+
+def test_the_report_is_one_page(first: First) -> None:
+    place, outcome = first
+    page = (place.folder / outcome["report"]).read_text(encoding="utf-8")
+    assert "data:image/png;base64" in page
+    assert "<script" not in page
+    assert outcome["run_url"] in page
+
+
+def test_the_same_again_is_skipped(first: First) -> None:
+    place, outcome = first
+    again = place.json("retrain", *settings(*SMALL))
+    assert again["decision"] == "skipped"
+    assert again["version"] == again["champion_version"] == 1
+    assert again["run_id"] == outcome["run_id"]
+    assert "version 1" in again["reason"]
+    assert len(place.json("models")) == 1
+
+
+def test_refused_data_leaves_the_champion_alone(first: First) -> None:
+    place, _ = first
+    frame = pd.DataFrame({"text": ["same words"] * 40, "label": ["pos"] * 40})
+    frame.to_csv(place.folder / "one.csv", index=False)
+    done = place.run("retrain", "--json", *settings("data.train=one.csv", "data.test=one.csv"))
+    assert done.returncode == 3
+    assert "only one class" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+    (version,) = place.json("models")
+    assert "champion" in version["aliases"]
+
+
+def test_another_seed_is_judged_against_the_champion(
+    first: First, client: mlflow.MlflowClient
+) -> None:
+    place, _ = first
+    outcome = place.json("retrain", *settings(*SMALL, "training.seed=2"))
+    assert outcome["decision"] in {"kept", "promoted"}
+    assert outcome["version"] == 2
+    record = place.json("history")[-1]
+    assert record["rule"] == "superiority"
+    assert record["previous_champion"] == 1
+    champion = client.get_model_version_by_alias("reviews", "champion")
+    assert int(champion.version) == outcome["champion_version"] == record["champion"]
+    assert (outcome["decision"] == "promoted") == (outcome["champion_version"] == 2)
+    assert 0 <= record["gates"][0]["value"] <= 1
+    assert len(list((place.folder / ".incumbent" / "encoded").iterdir())) == 1
