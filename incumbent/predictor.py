@@ -58,9 +58,6 @@ class Predictor:
 
         Returns:
             One row a text, in order: `label`, then `probability_<class>` for each class.
-
-        Raises:
-            ValueError: if the input is a frame without a text column.
         """
         texts = self._texts(model_input)
         probabilities = self.probabilities(texts)
@@ -94,15 +91,9 @@ class Predictor:
 
     def _texts(self, model_input: Any) -> list[str]:
         if isinstance(model_input, pd.DataFrame):
-            # MLflow hands on the first column only, and names a list's column 0.
-            known = [c for c in (self._text_column, "text", 0, "0") if c in model_input.columns]
-            if not known:
-                raise ValueError(
-                    f"the input has the column {model_input.columns[0]!r}; expected a list of "
-                    f"strings, a Series named {self._text_column!r} or 'text', or a frame whose "
-                    "first column is so named"
-                )
-            model_input = model_input[known[0]]
+            # MLflow makes a frame of whatever it is given, and hands on the first column only.
+            named = [name for name in (self._text_column, "text") if name in model_input.columns]
+            model_input = model_input[named[0]] if named else model_input.iloc[:, 0]
         return [str(text) for text in model_input]
 
 

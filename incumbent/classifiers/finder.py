@@ -48,7 +48,8 @@ def find(model: Any, data: Any, batch_size: int, steps: int) -> FoundRate:
     rates, losses = np.array(finder.lrs), np.array(finder.losses)
     finite = np.isfinite(losses)
     rates, losses = rates[finite], losses[finite]
-    if len(losses) < 10 or losses.min() >= losses[0]:
+    # At the first rates nothing is learned yet: a quarter of them shows where the loss began.
+    if len(losses) < 10 or losses.min() >= np.median(losses[: len(losses) // 4]):
         raise TrainingDiverged(
             f"The learning-rate finder saw no falling loss in {len(losses)} steps; set "
             "training.learning_rate to a number, or raise training.lr_find_steps."

@@ -103,7 +103,7 @@ def fit(
     trained = TrainedModel(
         folder=folder, device=device, rows=len(train.labels), plot=plot,
         validation_rows=len(validation.labels), steps=reporter.step, learning_rate=float(rate),
-        metrics=_kept(reporter.epochs, config),
+        metrics=_kept(reporter.epochs, config.schedule),
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     return trained
@@ -130,14 +130,14 @@ def _find(built: Built, config: TrainingConfig) -> finder.FoundRate:
     return found
 
 
-def _kept(epochs: list[dict[str, float]], config: TrainingConfig) -> dict[str, float]:
+def _kept(epochs: list[dict[str, float]], schedule: str) -> dict[str, float]:
     """The metrics of the epoch whose weights the model has after training.
 
-    That is the last one, unless Keras stopped early and restored those of the best.
+    Keras's early stopping, on in `triangular` only, restores those of the best epoch.
     """
-    best = min(range(len(epochs)), key=lambda epoch: epochs[epoch]["validation_loss"])
-    stopped = len(epochs) - 1 - best >= config.early_stopping
-    return epochs[best if config.schedule == "triangular" and stopped else -1]
+    if schedule == "triangular":
+        return min(epochs, key=lambda metrics: metrics["validation_loss"])
+    return epochs[-1]
 
 
 def _train(learner: Any, config: TrainingConfig, rate: float, reporter: Any) -> None:

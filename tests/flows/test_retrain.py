@@ -113,6 +113,7 @@ def test_a_consumer_loads_the_champion_and_gets_what_was_evaluated(first: First)
         "answers = model.predict(frame)\n"
         "assert model.predict(frame['Reviews']).equals(answers)\n"
         "assert model.predict(frame['Reviews'].tolist()).equals(answers)\n"
+        "assert model.predict(frame.rename(columns={'Reviews': 'text'})).equals(answers)\n"
         "answers.to_parquet('answers.parquet')"
     )
     done = subprocess.run(
@@ -169,7 +170,7 @@ def test_prefect_shows_the_run_and_its_artifacts(first: First) -> None:
     }  # fmt: skip
     assert outcome["run_id"] in artifacts["mlflow-run"]
     assert "promoted" in artifacts["decision"]
-    assert json.loads(artifacts["training"]) == 100
+    assert float(artifacts["training"]) == 100
 
 
 def test_the_report_is_one_page(first: First) -> None:

@@ -64,12 +64,18 @@ def test_what_is_kept_fits_the_model(truncation: str) -> None:
     assert short.startswith("Overlong") == (truncation == "head_tail")
 
 
-def test_the_input_may_be_a_list_a_series_or_a_frame() -> None:
+@pytest.mark.parametrize(
+    "given_input",
+    [
+        ["one", "two"],
+        pd.Series(["one", "two"], name="any name"),
+        pd.DataFrame({"id": [1, 2], "text": ["one", "two"]}),
+        pd.DataFrame({"id": [1, 2], "Reviews": ["one", "two"]}),
+        pd.DataFrame({0: ["one", "two"]}),
+    ],
+    ids=["list", "series", "text column", "configured column", "first column"],
+)
+def test_the_input_may_be_a_list_a_series_or_a_frame(given_input: object) -> None:
     predictor = Predictor()
     predictor._text_column = "Reviews"
-    texts = ["one", "two"]
-    for given_input in (texts, pd.Series(texts), pd.DataFrame({"text": texts}),
-                        pd.DataFrame({"Reviews": texts, "id": [1, 2]})):  # fmt: skip
-        assert predictor._texts(given_input) == texts
-    with pytest.raises(ValueError, match="column 'id'; expected a list of strings"):
-        predictor._texts(pd.DataFrame({"id": texts}))
+    assert predictor._texts(given_input) == ["one", "two"]

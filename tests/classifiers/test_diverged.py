@@ -1,0 +1,61 @@
+"""A loss that is no number ends the training, and leaves nothing that looks finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from incumbent import datasets
+from incumbent.classifiers import libraries
+from incumbent.classifiers.callbacks import Progress, step_reporter
+from incumbent.errors import TrainingDiverged
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("model", ["transformer", "bert"])
+def test_the_error_names_the_learning_rate_and_nothing_is_left(
+    prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset], broken_bert: Path,
+    model: str,
+) -> None:  # fmt: skip
+    run = prepare(reviews(60), model=model, weights=str(broken_bert), learning_rate=2e-4)
+    for _ in range(2):  # the second time too: the first left nothing to be taken for finished
+        with pytest.raises(
+            TrainingDiverged,
+            match=r"loss is nan at step 1 of 4, at a learning rate of 2e-05\. Set training",
+        ):
+            run.fit()
+        assert not run.folder.exists()
+        assert not run.folder.with_name("trained.json").exists()
+
+
+def test_the_finder_says_so_too(
+    prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset], broken_bert: Path
+) -> None:
+    run = prepare(
+        reviews(60), weights=str(broken_bert), learning_rate="auto", lr_find_steps=20
+    )  # fmt: skip
+    with pytest.raises(TrainingDiverged, match=r"saw no falling loss in 0 steps; set training"):
+        run.fit()
+    assert not run.folder.parent.exists()
+
+
+def test_weights_that_the_last_step_spoiled_are_noticed() -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+    optimizer = tf.keras.optimizers.legacy.SGD(1e38)
+    model.compile(loss="mse", optimizer=optimizer, metrics=["accuracy"])
+    seen: list[Progress] = []
+    rows = np.full((8, 1), 100.0), np.zeros((8, 1))
+    with pytest.raises(TrainingDiverged, match=r"validation loss is (nan|inf) at step 1 of 1, .*"):
+        model.fit(
+            *rows, validation_data=rows, batch_size=8, verbose=0,
+            callbacks=[step_reporter(1, seen.append)],
+        )  # fmt: skip
+    assert np.isfinite(seen[0].metrics["train_loss"])

@@ -1,0 +1,147 @@
+"""The learning rate: found within its bound, and moved as the schedule says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from incumbent import datasets, encoding
+from incumbent.classifiers import callbacks, finder, libraries
+from incumbent.classifiers.base import Rows
+from incumbent.predictor import Predictor
+
+pytestmark = pytest.mark.slow
+
+Ready = Callable[..., Any]
+RATE = 1e-3
+STEPS = 12  # of an epoch: 190 rows in batches of 16
+
+
+@pytest.fixture(scope="module")
+def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
+    return reviews(200)
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every step reported."""
+    monkeypatch.setattr(callbacks, "_REPORT_EVERY", 0.0)
+
+
+@pytest.mark.parametrize("model", ["transformer", "bert", "nbsvm"])
+@pytest.mark.parametrize(
+    ("batch_size", "steps"), [(8, 20), (16, 50), (512, 30)],
+    ids=["less than an epoch", "some epochs", "a batch larger than the data"],
+)  # fmt: skip
+def test_the_finder_keeps_to_its_bound_and_leaves_the_weights(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path,
+    model: str, batch_size: int, steps: int,
+) -> None:  # fmt: skip
+    if model == "bert" and batch_size > 16:
+        pytest.skip("as arrays do in nbsvm, and slowly")
+    run = prepare(embedded, model=model, weights=str(tiny_bert), batch_size=batch_size)
+    rows = Rows(*encoding.load(run.encoded.train))
+    with libraries.quiet(), libraries.scratch():
+        import tensorflow as tf
+
+        tf.keras.utils.set_random_seed(0)
+        built = run.classifier.build(rows, rows)
+        optimizer = tf.keras.optimizers.legacy.Adam()
+        built.model.compile(loss=built.loss, optimizer=optimizer, metrics=["accuracy"])
+        before = built.model.get_weights()
+        found = finder.find(built.model, built.train, batch_size, steps)
+        after = built.model.get_weights()
+    assert len(found.rates) == len(found.losses) <= steps
+    assert len(found.rates) > steps / 2
+    assert all(np.array_equal(one, two) for one, two in zip(before, after, strict=True))
+    assert found.rates[0] == pytest.approx(1e-7)
+    assert all(a < b for a, b in pairwise(found.rates))
+    assert found.chosen in found.rates
+    assert 1e-7 < found.chosen < 10
+
+
+def test_the_rate_found_is_the_rate_used(
+    prepare: Ready, dataset: Callable[..., datasets.Dataset], tiny_bert: Path, every_step: None
+) -> None:
+    data = dataset(["a great film"] * 100 + ["a dull film"] * 100, ["pos"] * 100 + ["neg"] * 100)
+    run = prepare(data, weights=str(tiny_bert), learning_rate="auto", lr_find_steps=40)
+    trained = run.fit()
+    assert trained.plot == run.folder.parent / "learning_rates.png"
+    assert trained.plot.read_bytes().startswith(b"\x89PNG")
+    assert f"learning rate {trained.learning_rate:.2g}, found in" in run.said[1]
+    assert int(run.said[1].split()[-2]) <= 40
+    assert max(run.reported("learning_rate")) == pytest.approx(trained.learning_rate, rel=0.01)
+    assert trained.steps == STEPS
+
+
+def test_onecycle_rises_once_and_falls(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=2)
+    run.fit()
+    rates = run.reported("learning_rate")
+    assert len(rates) == 2 * STEPS
+    top = int(np.argmax(rates))
+    assert top == STEPS
+    assert all(a < b for a, b in pairwise(rates[: top + 1]))
+    assert all(a > b for a, b in pairwise(rates[top:]))
+    assert rates[0] == pytest.approx(RATE / 10)
+    assert rates[top] == pytest.approx(RATE)
+    assert rates[-1] < RATE / 10
+
+
+def test_triangular_rises_in_every_epoch(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=3, schedule="triangular",
+        early_stopping=3,
+    )  # fmt: skip
+    run.fit()
+    rates = np.array(run.reported("learning_rate")).reshape(3, STEPS)
+    assert np.allclose(rates, rates[0], rtol=1e-3)
+    assert rates[0].argmax() == STEPS // 2
+    assert rates[0].max() == pytest.approx(RATE)
+    assert rates[0, 0] == pytest.approx(RATE / 10)
+
+
+def test_sgdr_restarts_with_every_epoch(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=3, schedule="sgdr"
+    )  # fmt: skip
+    run.fit()
+    rates = np.array(run.reported("learning_rate")).reshape(3, STEPS)
+    assert rates[0, 0] == pytest.approx(RATE)
+    assert all(a > b for a, b in pairwise(rates[0]))
+    assert rates[0, -1] < 0.1 * RATE
+    assert np.allclose(rates[:, 1:], rates[0, 1:], rtol=1e-3)
+    # In ktrain the first step of a cycle is still taken at the last rate of the one before.
+    assert rates[1:, 0] == pytest.approx(1e-9)
+
+
+def test_early_stopping_stops_and_keeps_the_best_weights(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=0.03, epochs=20, schedule="triangular",
+        early_stopping=1, validation_fraction=0.3,
+    )  # fmt: skip
+    trained = run.fit()
+    losses = run.reported("validation_loss")
+    assert 1 < len(losses) < 20
+    assert losses[-1] >= losses[-2] == min(losses)
+    assert trained.steps == run.progress[-1].step == len(losses) * 9
+    assert run.progress[-1].total == 20 * 9
+    assert trained.metrics["validation_loss"] == min(losses)
+    texts, _, labels = encoding.load(run.encoded.train)
+    _, held_out = encoding.hold_out(labels, 0.3, run.classifier.training.seed)
+    found = Predictor().load(run.folder).probabilities([texts[row] for row in held_out])
+    loss = -np.log(found[np.arange(len(held_out)), labels[held_out]]).mean()
+    assert loss == pytest.approx(min(losses), abs=1e-3)
