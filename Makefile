@@ -4,9 +4,11 @@ PYTHON ?= python3.11
 CONFIG ?= configs/reviews.yaml
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# An environment set up with GPU=1 stays one.
+GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
+INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain test quick lint types bench lock docs clean
+.PHONY: help setup retrain test quick lint types lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +40,9 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 
 docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 	@$(BIN)/python -m incumbent.reference
+
+pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (wants chromium)
+	@$(BIN)/python -m tests.web.pictures
 
 clean: ## Remove the environment and every cache, but no model
 	rm -rf $(VENV) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info

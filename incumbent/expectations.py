@@ -6,6 +6,7 @@ import takes several seconds.
 
 from __future__ import annotations
 
+import logging
 import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,6 +171,9 @@ def _run(split: str, frame: pd.DataFrame, suite: list[Check]) -> tuple[list[Any]
     one on the page.
     """
     import great_expectations as gx
+
+    # Its import sets this level, below that of its other loggers, to tell of temporary folders.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     from great_expectations import expectations
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
