@@ -6,8 +6,8 @@ import takes several seconds.
 
 from __future__ import annotations
 
-import logging
 import html
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
