@@ -131,7 +131,7 @@ class TrainingConfig(Section):
     """Rows in a training step."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = 1.5e-4
     """Peak learning rate of the schedule; `auto` asks ktrain's finder."""
-    lr_find_steps: Annotated[int, Field(ge=20, le=2000)] = 100
+    lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""

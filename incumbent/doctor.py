@@ -96,8 +96,9 @@ def _reviews() -> tuple[bool, str]:
 
 
 def _device() -> tuple[bool, str]:
-    from incumbent.classifiers import devices
+    from incumbent.classifiers import devices, libraries
 
+    libraries.load()
     return True, devices.prepare()
 
 

@@ -58,6 +58,9 @@ class Predictor:
 
         Returns:
             One row a text, in order: `label`, then `probability_<class>` for each class.
+
+        Raises:
+            TypeError: if a row holds no text; the first such row is named.
         """
         texts = self._texts(model_input)
         probabilities = self.probabilities(texts)
@@ -94,7 +97,11 @@ class Predictor:
             # MLflow makes a frame of whatever it is given, and hands on the first column only.
             named = [name for name in (self._text_column, "text") if name in model_input.columns]
             model_input = model_input[named[0]] if named else model_input.iloc[:, 0]
-        return [str(text) for text in model_input]
+        texts = list(model_input)
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"row {index} of the input is {text!r}; a text is expected")
+        return texts
 
 
 def save_settings(

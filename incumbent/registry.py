@@ -297,7 +297,9 @@ class Registry:
         if not location and self.uri.startswith("sqlite:"):
             store = Path(self.uri.removeprefix("sqlite:///"))
             location = (store.parent / "artifacts").resolve().as_uri()
-        return str(self.client.create_experiment(name, artifact_location=location or None))
+        # Without a kind, MLflow's page takes the experiment for one about language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(name, location or None, tags=kind))
 
     def _url(self, experiment: str, run_id: str) -> str:
         base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui

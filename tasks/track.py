@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,6 +72,9 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
             **tags,
             "incumbent.run_digest": job.digest,
             "incumbent.config_digest": job.config_digest,
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": "incumbent retrain",
+            "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": tags["incumbent.git_commit"],
             "mlflow.note.content": f"[Prefect run]({tags['prefect.flow_run_url']})",
         },

@@ -61,7 +61,7 @@ def fit(
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
     manifest = folder.with_name("trained.json")
-    if manifest.is_file():
+    if manifest.is_file() and folder.is_dir():
         return TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
     config = classifier.training
     device = devices.prepare()

@@ -37,7 +37,7 @@ def test_the_finder_says_so_too(
     prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset], broken_bert: Path
 ) -> None:
     run = prepare(
-        reviews(60), weights=str(broken_bert), learning_rate="auto", lr_find_steps=20
+        reviews(60), weights=str(broken_bert), learning_rate="auto", lr_find_steps=50
     )  # fmt: skip
     with pytest.raises(TrainingDiverged, match=r"saw no falling loss in 0 steps; set training"):
         run.fit()

@@ -73,12 +73,12 @@ def test_the_rate_found_is_the_rate_used(
     prepare: Ready, dataset: Callable[..., datasets.Dataset], tiny_bert: Path, every_step: None
 ) -> None:
     data = dataset(["a great film"] * 100 + ["a dull film"] * 100, ["pos"] * 100 + ["neg"] * 100)
-    run = prepare(data, weights=str(tiny_bert), learning_rate="auto", lr_find_steps=40)
+    run = prepare(data, weights=str(tiny_bert), learning_rate="auto", lr_find_steps=50)
     trained = run.fit()
     assert trained.plot == run.folder.parent / "learning_rates.png"
     assert trained.plot.read_bytes().startswith(b"\x89PNG")
     assert f"learning rate {trained.learning_rate:.2g}, found in" in run.said[1]
-    assert int(run.said[1].split()[-2]) <= 40
+    assert int(run.said[1].split()[-2]) <= 50
     assert max(run.reported("learning_rate")) == pytest.approx(trained.learning_rate, rel=0.01)
     assert trained.steps == STEPS
 
