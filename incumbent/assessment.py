@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,26 +11,40 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import datasets, evaluation, plots
+from incumbent import __version__, datasets, evaluation, plots
+from incumbent.classifiers import libraries, weights
 from incumbent.config import EvaluationConfig
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
 
 
 class Assessment(BaseModel):
-    """The evidence on a model, and the files that go with it.
+    """The evidence on a model, and the folder with the files that go with it.
 
-    `probabilities` is a Parquet file, one row a test row, one column a class; `top_losses` a
-    Parquet file of the reviews it got most wrong.
+    `predictor_digest` says which predictor was measured.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    predictor_digest: str
     evidence: evaluation.Evidence
     baseline: evaluation.Evidence
-    probabilities: Path
-    top_losses: Path
-    plots: dict[str, Path]
+    folder: Path
+
+    @property
+    def probabilities(self) -> Path:
+        """A Parquet file, one row a test row, one column a class."""
+        return self.folder / "probabilities.parquet"
+
+    @property
+    def top_losses(self) -> Path:
+        """A Parquet file of the reviews it got most wrong."""
+        return self.folder / "top_losses.parquet"
+
+    @property
+    def plots(self) -> dict[str, Path]:
+        """PNG files by what they show."""
+        return {path.stem: path for path in sorted((self.folder / "plots").glob("*.png"))}
 
     def metrics(self) -> dict[str, float]:
         """Flat numbers: the model's, and the baseline's headline ones as `baseline_*`."""
@@ -47,6 +62,7 @@ def assess(
     dataset: Dataset,
     config: EvaluationConfig,
     folder: Path,
+    cache: Path,
     on_rows: Callable[[int], None],
 ) -> Assessment:
     """Score the test rows with a saved predictor, and with an NBSVM trained on the same rows.
@@ -56,12 +72,15 @@ def assess(
         dataset: Train for the baseline, test for both.
         config: Intervals, bins and how many losses to list.
         folder: Where plots and tables go.
+        cache: Where the evidence on baselines is kept, by dataset.
         on_rows: Told how many test rows are done.
     """
+    digest = weights.folder_digest(predictor)
     manifest = folder / "assessment.json"
     if manifest.is_file():
-        return Assessment.model_validate_json(manifest.read_text(encoding="utf-8"))
-    from incumbent.classifiers import libraries
+        found = Assessment.model_validate_json(manifest.read_text(encoding="utf-8"))
+        if found.predictor_digest == digest:
+            return found.model_copy(update={"folder": folder})
     from incumbent.predictor import Predictor
 
     libraries.load()
@@ -69,22 +88,18 @@ def assess(
     model = Predictor().load(predictor)
     probabilities = model.probabilities(test["text"].tolist(), on_rows)
     truth = class_indices(test["label"], model.classes)
-    evidence = evaluation.evaluate(truth, probabilities, model.classes, config)
-    wrong = evaluation.top_losses(
+    assessment = Assessment(
+        predictor_digest=digest,
+        evidence=evaluation.evaluate(truth, probabilities, model.classes, config),
+        baseline=_baseline(dataset, test, config, cache),
+        folder=folder,
+    )
+    plots.draw(truth, probabilities, model.classes, folder / "plots", config.calibration_bins)
+    pd.DataFrame(probabilities, columns=list(model.classes)).to_parquet(assessment.probabilities)
+    evaluation.top_losses(
         truth, probabilities, test["text"].tolist(), model.classes, config.top_losses,
         rows=test["row"].to_numpy(),
-    )  # fmt: skip
-    assessment = Assessment(
-        evidence=evidence,
-        baseline=_baseline(dataset, test, config, folder.parent.parent / "baselines"),
-        probabilities=folder / "probabilities.parquet",
-        top_losses=folder / "top_losses.parquet",
-        plots=plots.draw(
-            truth, probabilities, model.classes, folder / "plots", config.calibration_bins
-        ),
-    )
-    pd.DataFrame(probabilities, columns=list(model.classes)).to_parquet(assessment.probabilities)
-    wrong.to_parquet(assessment.top_losses)
+    ).to_parquet(assessment.top_losses)  # fmt: skip
     write_atomically(manifest, assessment.model_dump_json(indent=1))
     return assessment
 
@@ -98,11 +113,11 @@ def _baseline(
     dataset: Dataset, test: pd.DataFrame, config: EvaluationConfig, cache: Path
 ) -> evaluation.Evidence:
     """The NBSVM's evidence; computed once for a dataset and the settings of the evaluation."""
-    import hashlib
-
     from incumbent.baseline import NBSVM
 
-    key = hashlib.sha256(f"{dataset.digest} {config.model_dump_json()}".encode()).hexdigest()
+    key = hashlib.sha256(
+        f"{__version__} {dataset.digest} {config.model_dump_json()}".encode()
+    ).hexdigest()
     file = cache / f"{key[:32]}.json"
     if file.is_file():
         return evaluation.Evidence.model_validate_json(file.read_text(encoding="utf-8"))

@@ -41,6 +41,16 @@ class Check:
     """What to do about it."""
 
 
+def known_labels(config: ValidationConfig, classes: Sequence[str]) -> dict[Side, tuple[str, ...]]:
+    """The labels that each split may hold; `classes` are those of train.
+
+    Train may hold what the config names, or else anything. Test may hold what train does, too:
+    a model knows no other class.
+    """
+    named = tuple(label for label in config.labels or () if label) or tuple(classes)
+    return {"train": named, "test": tuple(label for label in named if label in classes)}
+
+
 def annotate(
     frame: pd.DataFrame, other: pd.DataFrame, known: Sequence[str], *, typed: bool
 ) -> pd.DataFrame:
@@ -82,7 +92,7 @@ def _wordless(texts: pd.Series[str]) -> pd.Series[bool]:
 
 
 def for_split(side: Side, config: ValidationConfig, known: Sequence[str]) -> list[Check]:
-    """The checks of one split, those that are off left out; `known` are the known labels."""
+    """The checks of one split, those that are off left out; `known` are its known labels."""
     checks = [
         *_columns(),
         *_cells(config),
@@ -166,7 +176,10 @@ def _labels(side: Side, config: ValidationConfig, known: Sequence[str]) -> list[
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
             lambda frame: f"{_unknown(frame)}; known are {_listed(known)}",
-            "Correct them, or name every label in validation.labels.",
+            "Correct them, or name every label in validation.labels."
+            if side == "train"
+            else "Correct them, or add such rows to train (and the label to validation.labels, if "
+            "that is set): a model knows the classes of train alone.",
         ),
         *([one_class] if side == "train" else []),
         Check(
@@ -268,8 +281,13 @@ def _kinds(frame: pd.DataFrame) -> str:
 
 def _unknown(frame: pd.DataFrame) -> str:
     counts = frame["label"][~frame["known_label"]].value_counts(sort=False)
-    none, named = counts.get("", 0), sorted(label for label in counts.index if label)
+    formulas = ((frame["label"] == "") & frame["formula"]).sum()
+    none, named = counts.get("", 0) - formulas, sorted(label for label in counts.index if label)
     parts = [f"{_count(none, 'row')} without a label"] if none else []
+    if formulas:
+        parts.append(
+            f"{_count(formulas, 'row')} with a formula where a label belongs (paste it as a value)"
+        )
     if named:
         parts.append(f"{_count(counts[named].sum(), 'row')} with the label {_listed(named)}")
     return " and ".join(parts)
@@ -277,8 +295,9 @@ def _unknown(frame: pd.DataFrame) -> str:
 
 def _small(frame: pd.DataFrame, fewest: int) -> str:
     counts = frame["label"][frame["class_rows"] < fewest].value_counts().sort_index()
-    shown = [f"{_count(size, 'row')} of {label!r}" for label, size in counts.head(10).items()]
-    return ", ".join(shown)
+    return listed(
+        [f"{_count(size, 'row')} of {str(label)[:40]!r}" for label, size in counts.items()]
+    )
 
 
 def _pairs(frame: pd.DataFrame) -> str:
@@ -287,6 +306,11 @@ def _pairs(frame: pd.DataFrame) -> str:
     return ", ".join(f"test row {there} is train row {here}" for there, here in pairs)
 
 
-def _listed(labels: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(repr(label[:40]) for label in labels[:most])
-    return f"{shown} and {len(labels) - most:,} more" if len(labels) > most else shown
+def _listed(labels: Sequence[str]) -> str:
+    return listed([repr(label[:40]) for label in labels]) or "none"
+
+
+def listed(parts: Sequence[str], most: int = 10) -> str:
+    """The first `most` of them, and how many more there are."""
+    shown = ", ".join(parts[:most])
+    return f"{shown} and {len(parts) - most:,} more" if len(parts) > most else shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
     from incumbent.registry import Registry, Version
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def _model_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    from incumbent.config import MODEL_NAME
+
+    if name is not None and not re.match(MODEL_NAME, name):
+        raise click.BadParameter("letters, digits, '.', '_' and '-' are expected")
+    return name
+
+
 _MODEL = click.option(
-    "--model", "name", default="reviews", show_default=True, help="Name of the registered model."
-)
+    "--model", "name", default="reviews", show_default=True, callback=_model_name,
+    help="Name of the registered model.",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,7 +153,7 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 
 
 @cli.command()
-@click.option("--model", "name", help="Only this registered model.")
+@click.option("--model", "name", callback=_model_name, help="Only this registered model.")
 @_JSON
 def models(name: str | None, as_json: bool) -> None:
     r"""List the versions of the models, with aliases and metrics.
@@ -155,7 +167,7 @@ def models(name: str | None, as_json: bool) -> None:
         from incumbent.registry import Registry
 
         registry = Registry()
-        names = [name] if name else registry.names()
+        names = [_known(registry, name)] if name else registry.names()
         rows = [_version_row(registry, v) for n in names for v in registry.versions(n)]
     if as_json:
         _print_json(rows)
@@ -271,19 +283,21 @@ def _standard_output_for_results() -> Iterator[None]:
 
 
 def _aliased(registry: Registry, name: str, alias: str) -> Version:
-    from incumbent.errors import RegistryError
-
-    version = registry.by_alias(name, alias)
+    version = registry.by_alias(_known(registry, name), alias)
     if version is not None:
         return version
-    known = registry.names()
-    if name not in known:
-        raise RegistryError(
-            f"No model {name!r} is registered at {registry.uri}; there are "
-            f"{', '.join(known) or 'none'}."
-        )
-    raise RegistryError(
+    raise ConfigError(
         f"No version of {name!r} has the alias {alias!r}. `incumbent models` lists the aliases."
+    )
+
+
+def _known(registry: Registry, name: str) -> str:
+    known = registry.names()
+    if name in known:
+        return name
+    raise ConfigError(
+        f"No model {name!r} is registered at {registry.uri}; there are "
+        f"{', '.join(known) or 'none yet'}."
     )
 
 

@@ -20,6 +20,13 @@ Severity = Literal["error", "warn", "off"]
 """What a failed expectation does: refuse the data, report it, or go unchecked."""
 
 
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""What a registered model may be called: safe in a path, a URL and a filter."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What both NumPy and TensorFlow take for a seed."""
+
+
 class Section(BaseModel):
     """A frozen part of the configuration; unknown keys are errors."""
 
@@ -34,7 +41,7 @@ class DataConfig(Section):
     the embedded film reviews."""
     test: str = ""
     """The frozen test set, read like `train`. Empty for the embedded film reviews."""
-    sheet: str | int = 0
+    sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
     """Excel sheet, by name or by number (the first is 0)."""
     text_column: str = "text"
     """Column that holds the text."""
@@ -44,7 +51,7 @@ class DataConfig(Section):
     """Character encoding of CSV, TSV and JSON Lines files."""
     sample: Annotated[int, Field(ge=2)] | None = None
     """So many rows of each split, stratified by label and seeded; all of them when null."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the sample."""
 
     @property
@@ -58,6 +65,10 @@ class DataConfig(Section):
             raise ValueError(
                 f"label_columns names {len(self.label_columns)} columns; one label column is "
                 "supported: give its name, or a list of one"
+            )
+        if self.label_column == self.text_column:
+            raise ValueError(
+                f"text_column and label_columns are both {self.text_column!r}; two columns are needed"
             )
         if bool(self.train) != bool(self.test):
             missing = "test" if self.train else "train"
@@ -130,7 +141,7 @@ class TrainingConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     """Rows in a training step."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = 1.5e-4
-    """Peak learning rate of the schedule; `auto` asks ktrain's finder."""
+    """Peak learning rate of the schedule; `auto` asks ktrain's finder. NBSVM wants about 0.01."""
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
@@ -143,7 +154,7 @@ class TrainingConfig(Section):
     """Share of *train* that is held out, stratified, to watch training."""
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are: smaller steps, quicker training."""
-    seed: int = 1
+    seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
 
 
@@ -158,7 +169,7 @@ class EvaluationConfig(Section):
     """Bins of equal width for the calibration error (Guo et al. 2017 use 15)."""
     top_losses: Annotated[int, Field(ge=1, le=1000)] = 20
     """How many of the reviews it got most wrong to list."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the resampling."""
 
 
@@ -190,7 +201,7 @@ class TrackingConfig(Section):
 class Config(Section):
     """One retraining, complete."""
 
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "reviews"
+    model_name: Annotated[str, Field(pattern=MODEL_NAME)] = "reviews"
     """Name in the MLflow registry: letters, digits, `.`, `_` and `-`."""
     data: DataConfig = DataConfig()
     validation: ValidationConfig = ValidationConfig()

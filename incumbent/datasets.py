@@ -1,8 +1,9 @@
 """The canonical dataset: two Parquet files of labelled text, named by their contents.
 
 Columns of a split's file: `text` (str), `label` (str, "" when missing), `row` (int64, as the
-user's program numbers it), `found` (str: what the text cell held, see `sources.read`) and
-`control` (bool: the text held control characters, now spaces).
+user's program numbers it), `found` (str: what the text cell held) and `formula` (bool: a formula
+stands where the label belongs; for both see `sources.read`), and `control` (bool: the text held
+control characters, now spaces).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Split(BaseModel):
     path: Path
     """Canonical Parquet."""
     source: str
-    """The file it was read from, as messages name it."""
+    """The file it was read from, as messages name it: see `sources.public`."""
     rows: int
     digest: str
     """SHA-256 over texts and labels, in hexadecimal."""
@@ -82,7 +83,8 @@ def ingest(config: DataConfig, workdir: Path) -> Dataset:
         sample(canonical(sources.read(source, config)), config.sample, config.seed)
         for source in (config.train, config.test)
     )
-    return save(train, test, (config.train, config.test), workdir / "datasets")
+    names = sources.public(config.train), sources.public(config.test)
+    return save(train, test, names, workdir / "datasets")
 
 
 def load(split: Split) -> pd.DataFrame:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import datasets
+from incumbent import __version__, datasets
 
 Ids = Sequence[NDArray[np.int32]]
 """Token ids of each row; rows differ in length."""
@@ -71,6 +71,7 @@ def encode(
     dataset: datasets.Dataset,
     tokenize: Callable[[Sequence[str]], tuple[list[str], Ids, NDArray[np.int64]]],
     recipe: str,
+    limit: int,
     workdir: Path,
 ) -> Encoded:
     """Tokenize a dataset, unless the same texts were tokenized by the same recipe before.
@@ -80,17 +81,23 @@ def encode(
         tokenize: Gives the shortened texts, their token ids, and each text's length (tokens)
             before truncation.
         recipe: Identifies the tokenizer and its settings.
+        limit: Longest input (tokens); longer texts are counted as truncated.
         workdir: Where the cache lives.
     """
-    key = hashlib.sha256(f"{dataset.digest} {recipe}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{__version__} {dataset.digest} {recipe}".encode()).hexdigest()[:32]
     folder = workdir / "encoded" / key
     manifest = folder / "encoded.json"
     if manifest.is_file():
         found = Encoded.model_validate_json(manifest.read_text(encoding="utf-8"))
-        return found.model_copy(update={"cached": True})
+        # The folder may have moved since.
+        train, test = (
+            split.model_copy(update={"path": folder / split.path.name})
+            for split in (found.train, found.test)
+        )
+        return found.model_copy(update={"train": train, "test": test, "cached": True})
     folder.mkdir(parents=True, exist_ok=True)
     train, test = (
-        _encode_split(split, dataset.classes, tokenize, folder / f"{name}.parquet")
+        _encode_split(split, dataset.classes, tokenize, limit, folder / f"{name}.parquet")
         for name, split in (("train", dataset.train), ("test", dataset.test))
     )
     encoded = Encoded(train=train, test=test, classes=dataset.classes, key=key)
@@ -120,8 +127,9 @@ def hold_out(
         rows = generator.permutation(np.flatnonzero(labels == label))
         validation.append(rows[: min(round(len(rows) * fraction), len(rows) - 1)])
     held = np.sort(np.concatenate(validation))
-    if not len(held):
-        held = np.array([int(generator.integers(len(labels)))])
+    if not len(held):  # so few rows that each class's share rounds to none
+        largest = np.flatnonzero(labels == np.bincount(labels).argmax())
+        held = generator.permutation(largest)[:1]
     return np.setdiff1d(np.arange(len(labels)), held), held
 
 
@@ -180,6 +188,7 @@ def _encode_split(
     split: datasets.Split,
     classes: Sequence[str],
     tokenize: Callable[[Sequence[str]], tuple[list[str], Ids, NDArray[np.int64]]],
+    limit: int,
     path: Path,
 ) -> EncodedSplit:
     frame = datasets.load(split)
@@ -195,7 +204,6 @@ def _encode_split(
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     pq.write_table(table, partial)
     partial.replace(path)
-    kept = np.array([len(row) for row in ids])
     return EncodedSplit(
         path=path,
         rows=len(texts),
@@ -205,6 +213,6 @@ def _encode_split(
             p90=int(np.percentile(lengths, 90)),
             p99=int(np.percentile(lengths, 99)),
             longest=int(lengths.max()),
-            truncated=int((lengths > kept).sum()) if kept.any() else 0,
+            truncated=int((lengths > limit).sum()),
         ),
     )

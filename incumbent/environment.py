@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import warnings
@@ -26,8 +27,15 @@ _SETTINGS = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     # A first ephemeral server makes its database, which takes longer than the 20 s it is given.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "incumbent",
 }
+
+
+def user() -> str:
+    """Who runs this: the account's name, or its number where it has none (as in a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def quiet() -> None:

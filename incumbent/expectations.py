@@ -86,15 +86,15 @@ def validate(dataset: Dataset, config: ValidationConfig, folder: Path) -> Verdic
     dropped: tuple[Finding, ...] = ()
     if config.on_leak == "drop":
         dataset, train, dropped = _without_leaks(dataset, train, test)
-    known = config.labels or dataset.classes
+    known = checks.known_labels(config, dataset.classes)
     sides: tuple[tuple[checks.Side, pd.DataFrame], ...] = (
-        ("train", checks.annotate(train, test, known, typed=_typed(dataset.train.source))),
-        ("test", checks.annotate(test, train, known, typed=_typed(dataset.test.source))),
+        ("train", checks.annotate(train, test, known["train"], typed=_typed(dataset.train.source))),
+        ("test", checks.annotate(test, train, known["test"], typed=_typed(dataset.test.source))),
     )
     findings = list(dropped)
     pages: dict[str, str] = {}
     for split, frame in sides:
-        suite = checks.for_split(split, config, known)
+        suite = checks.for_split(split, config, known[split])
         results, pages[split] = _run(split, frame, suite)
         findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
     refused = any(_refuses(finding) for finding in findings)

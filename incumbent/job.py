@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from incumbent import __version__
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.errors import StageError
@@ -28,6 +29,11 @@ class Job(BaseModel):
     config_digest: str
     folder: Path
 
+    @property
+    def baselines(self) -> Path:
+        """Where the evidence on baselines is kept, for all jobs."""
+        return self.folder.parent.parent / "baselines"
+
     @classmethod
     def of(cls, dataset: Dataset, config: Config) -> Job:
         """Identify the retraining of a dataset by a config.
@@ -38,7 +44,7 @@ class Job(BaseModel):
         Raises:
             ConfigError: if the weights cannot be had.
         """
-        settings = config.model_dump_json(exclude={"tracking": True, "data": True})
+        settings = __version__ + config.model_dump_json(exclude={"tracking": True, "data": True})
         if config.training.model != "nbsvm":
             from incumbent.classifiers import weights
 

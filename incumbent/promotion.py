@@ -37,6 +37,7 @@ class Gate(BaseModel, frozen=True):
 class Ruling(BaseModel, frozen=True):
     """What becomes of a challenger, why, and by which rule.
 
+    `difference` is its accuracy less the champion's, where there is one to compare with.
     `promoted`: it takes the title. `kept`: the champion stays. `rejected`: it may not be the
     first champion.
     """
@@ -45,6 +46,7 @@ class Ruling(BaseModel, frozen=True):
     reason: str
     gates: tuple[Gate, ...]
     rule: Rule
+    difference: Estimate | None = None
 
 
 class McNemar(BaseModel, frozen=True):
@@ -170,7 +172,9 @@ def rule_challenge(
         f"right on {test.gained:,}, the champion alone on {test.lost:,} (one-sided exact McNemar "
         f"test, p = {test.p_value:.3g}, {'at most' if better else 'above'} {config.alpha:g})",
     )
-    return _rule([gate], rule="superiority", otherwise="kept")
+    difference = accuracy_difference(challenger_right, champion_right)
+    ruling = _rule([gate], rule="superiority", otherwise="kept")
+    return ruling.model_copy(update={"difference": difference})
 
 
 def _rule(gates: Sequence[Gate], rule: Rule, otherwise: Decision) -> Ruling:

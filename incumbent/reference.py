@@ -45,6 +45,7 @@ def _table(
         meaning = " ".join((field.description or "").split())
         default = field.default if field.default != "" else '""'
         shown = "null" if default is None else str(default)
+        shown = shown.lower() if isinstance(default, bool) else shown
         lines.append(f"| `{name}` | {_type(field)} | `{shown}` | {meaning} |")
     return lines
 
@@ -69,7 +70,9 @@ def _name(annotation: Any) -> str:
         return "list of " + _name(arguments[0])
     if hasattr(annotation, "__metadata__"):  # Annotated inside a union
         return _type(FieldInfo.from_annotation(annotation))
-    names = {str: "text", int: "integer", float: "number", type(None): "null"}
+    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    if annotation is type(None):
+        return "null"
     return names.get(annotation, str(annotation))
 
 

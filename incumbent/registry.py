@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +37,7 @@ _REQUIREMENTS = (
     "keras-bert", "scikit-learn", "numpy", "pandas", "setuptools",
 )  # fmt: skip
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit
+_ANSWER = 10  # seconds that a server may take to say that it is there
 _DIGEST_LENGTH = 36  # characters, MLflow's limit
 
 
@@ -82,13 +83,15 @@ class Registry:
         environment.prepare()
         self.tracking = tracking or TrackingConfig()
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+        if self.uri.startswith("http"):
+            _reach(self.uri)
         with self._errors("open the store"):
             import mlflow
 
             environment.prepare()  # importing MLflow turns its loggers on
             mlflow.set_tracking_uri(self.uri)
-            mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or self.uri)
-            self.client: MlflowClient = mlflow.MlflowClient()
+            mlflow.set_registry_uri(self.uri)
+            self.client: MlflowClient = mlflow.MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
 
     # Runs
@@ -145,12 +148,18 @@ class Registry:
         self, run: Run, frame: pd.DataFrame, *, source: str, name: str, digest: str, context: str
     ) -> None:
         """Log a frame with columns text and label as the run's dataset input."""
+        from mlflow.data.code_dataset_source import CodeDatasetSource
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.entities import DatasetInput, InputTag
 
         with self._errors("log the dataset"):
+            # A source in words: MLflow resolves few kinds of address, and none need it to.
             dataset = from_pandas(
-                frame, source=source, name=name, targets="label", digest=digest[:_DIGEST_LENGTH]
+                frame,
+                source=CodeDatasetSource({"source": source}),
+                name=name,
+                targets="label",
+                digest=digest[:_DIGEST_LENGTH],
             )
             entity = dataset._to_mlflow_entity()
             tag = InputTag("mlflow.data.context", context)
@@ -194,6 +203,7 @@ class Registry:
         """
         known = self.find(model_name, tags[f"{_PREFIX}run_digest"])
         if known is not None:
+            self.set_alias(known, CHALLENGER)
             return known
         import mlflow
         from mlflow.models import ModelSignature
@@ -215,6 +225,8 @@ class Registry:
                     input_example=example.iloc[:, 0].tolist(),
                     pip_requirements=_requirements(),
                 )
+            # Leaving the context ended the run, and the decision is still to come.
+            self.client.update_run(run.run_id, "RUNNING")
             if not self.client.search_registered_models(f"name = '{model_name}'"):
                 self.client.create_registered_model(model_name)
             made = self.client.create_model_version(
@@ -254,7 +266,7 @@ class Registry:
             names = self.client.search_registered_models(f"name = '{model_name}'")
             if not names:
                 return []
-            found = self.client.search_model_versions(f"name = '{model_name}'")
+            found = self._pages(self.client.search_model_versions, f"name = '{model_name}'")
             aliases: dict[int, list[str]] = {}
             for alias, number in names[0].aliases.items():
                 aliases.setdefault(int(number), []).append(alias)
@@ -264,7 +276,7 @@ class Registry:
     def names(self) -> list[str]:
         """The names of all registered models."""
         with self._errors("list the models"):
-            return sorted(model.name for model in self.client.search_registered_models())
+            return sorted(model.name for model in self._pages(self.client.search_registered_models))
 
     def set_alias(self, version: Version, alias: str) -> None:
         """Give a version an alias, taking it from whichever had it."""
@@ -282,7 +294,29 @@ class Registry:
                 version.name, str(version.version), f"{_PREFIX}record", json.dumps(record)
             )
 
+    def settle(self, version: Version) -> None:
+        """Mark that the decision about a version was carried out."""
+        with self._errors("settle the decision"):
+            self.client.set_model_version_tag(
+                version.name, str(version.version), f"{_PREFIX}settled", "true"
+            )
+
+    def is_settled(self, version: Version) -> bool:
+        """Whether the decision about a version was carried out."""
+        return f"{_PREFIX}settled" in version.tags
+
     # Inner workings
+
+    @staticmethod
+    def _pages(search: Callable[..., Any], query: str | None = None) -> Iterator[Any]:
+        """All that a search finds; MLflow gives it by pages."""
+        token = None
+        while True:
+            page = search(query, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -341,6 +375,27 @@ def _local_store() -> str:
             f"{error.strerror}. Run in a folder you may write to, or set MLFLOW_TRACKING_URI."
         ) from None
     return f"sqlite:///{_DEFAULT_STORE.resolve()}"
+
+
+def _reach(address: str) -> None:
+    """See at once whether a server answers: MLflow's own client tries for minutes, in silence.
+
+    Raises:
+        RegistryError: if it does not.
+    """
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWER):  # noqa: S310  http only
+            pass
+    except HTTPError:
+        pass  # it answers; whether it lets us in is MLflow's to say
+    except (URLError, OSError, ValueError) as error:
+        raise RegistryError(
+            f"No MLflow server answers at {address} ({error}). Start it, or correct "
+            "MLFLOW_TRACKING_URI; without it the store is mlruns/mlflow.db."
+        ) from None
 
 
 def _version(found: Any, aliases: Sequence[str] | None = None) -> Version:

@@ -7,6 +7,7 @@ are: two versions in one process would share the first one's code. So each is lo
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +40,8 @@ def score(registry: Registry, version: Version, texts: list[str], cache: Path) -
     cache.mkdir(parents=True, exist_ok=True)
     answer = cache / f"{digest.hexdigest()[:32]}.parquet"
     if not answer.is_file():
-        question = answer.with_suffix(".texts.parquet")
-        partial = answer.with_suffix(".partial")
+        question = answer.with_suffix(f".texts.{os.getpid()}")
+        partial = answer.with_suffix(f".partial.{os.getpid()}")
         pd.DataFrame({"text": texts}).to_parquet(question)
         try:
             done = subprocess.run(  # noqa: S603  our own interpreter and module

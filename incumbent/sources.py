@@ -9,6 +9,7 @@ import difflib
 import gzip
 import io
 import posixpath
+import re
 import zlib
 from typing import TYPE_CHECKING
 
@@ -35,30 +36,38 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
 
+# User info in a URL, up to the @; a password may hold / ? # @ by mistake, and what precedes the @
+# in Azure's URLs is a container. `::` joins the links of a chain.
+_USER = re.compile(
+    r"(?<=://)(?<!abfs://)(?<!abfss://)(?<!az://)"
+    r"(?:(?:(?!::)[^/?#])*|[^/?#:@\[]*:(?!:|\d*(?:[/?#]|$))(?:(?!::).)*)@",
+    re.DOTALL,
+)
+_QUERY = re.compile(r"[?#].*?(?=::\w[\w+.-]*://|$)", re.DOTALL)  # and fragment, of each link
+_URL = re.compile(r"""\w[\w+.-]*://[^\s'"<>]+""")
+_LOOSE_QUERY = re.compile(r"""\?[^\s'"?]+=[^\s'"]*""")
+
 
 def read(source: str, config: DataConfig) -> pd.DataFrame:
     """Read the text and the label column of one source, everything as text.
 
     Returns:
         Columns `text` as it stands, `label` stripped and "" when missing, `row` as the user's
-        program numbers it, and `found`: what the text cell held, one of text, empty, number,
-        date, boolean, formula and error.
+        program numbers it, `found`: what the text cell held, one of text, empty, number, date,
+        boolean, formula and error, and `formula`: whether the label is missing because its cell
+        held a formula without a saved value.
 
     Raises:
         DataError: if the source is missing, unreadable, in no known format or of another shape
             than `config` says; the message names the place and the remedy.
     """
     names = config.text_column, config.label_column
-    if names[0] == names[1]:
-        raise DataError(
-            f"data.text_column and data.label_columns both name {names[0]!r}; they must be two "
-            "columns."
-        )
     suffix = extension(source)
     data = _fetch(source)
+    shown = public(source)
     if not data:
-        raise DataError(f"{source} is empty: 0 bytes. Copy it again from where it came.")
-    table = _parse(_unpack(data, source), source, suffix, config)
+        raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
+    table = _parse(_unpack(data, shown), shown, suffix, config)
     text, label = (_position(table, name) for name in names)
     rows = _without_blank_end(table.rows)
     if not rows:
@@ -74,6 +83,7 @@ def read(source: str, config: DataConfig) -> pd.DataFrame:
             "label": pd.Series([as_text(cell).strip() for cell in labels], dtype=object),
             "row": pd.Series(table.numbers[: len(rows)], dtype="int64"),
             "found": pd.Series([_kind(cell) for cell in texts], dtype=object),
+            "formula": pd.Series([isinstance(c, Formula) and not c.strip() for c in labels]),
         }
     )
 
@@ -84,17 +94,34 @@ def extension(source: str) -> str:
     Raises:
         DataError: if no format goes by it.
     """
-    name = posixpath.basename(source).lower()
+    name = _name(source).lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
     suffix = posixpath.splitext(name)[1]
     if suffix not in _FORMATS:
         raise DataError(
-            f"{source}: {suffix or 'a name without an extension'} is no known format. Expected "
-            f"one of {' '.join(_FORMATS)}, or one of them with {' or '.join(_PACKED)} added; save "
-            "the data as .xlsx."
+            f"{public(source)}: {suffix or 'a name without an extension'} is no known format. "
+            f"Expected one of {' '.join(_FORMATS)}, or one of them with {' or '.join(_PACKED)} "
+            "added; save the data as .xlsx."
         )
     return suffix
+
+
+def public(source: str) -> str:
+    """A path as it is, and a URL without what may be secret: query, fragment and user info."""
+    return _QUERY.sub("", _USER.sub("", source)) if "://" in source else source
+
+
+def _without_secrets(message: object, source: str) -> str:
+    """What a library says of `source`, its URLs made public: it may quote them in any form."""
+    text = str(message).replace(source, public(source))
+    return _LOOSE_QUERY.sub("", _URL.sub(lambda url: public(url[0]), text))
+
+
+def _name(source: str) -> str:
+    """The file's name; in a chain like `zip://a.csv::b.zip`, that of the first address."""
+    links = public(source).split("::") if "://" in source else [source]
+    return posixpath.basename(next((link for link in links if "://" in link), source))
 
 
 def _shown(cell: object) -> str:
@@ -120,70 +147,88 @@ def _kind(cell: object) -> str:
 
 
 def _fetch(source: str) -> bytes:
-    scheme = source.partition("://")[0] if "://" in source else ""
+    shown = public(source)
+    filesystem, path = None, source
+    try:
+        filesystem, path = _filesystem(source)
+        return bytes(filesystem.cat_file(path))
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise _missing(shown, filesystem, path) from None
+    except IsADirectoryError:
+        raise _folder(shown) from None
+    except PermissionError:
+        raise DataError(
+            f"{shown} may not be read: permission denied. Ask its owner, or, if it is a file of "
+            "yours, make it readable to the user that runs this."
+        ) from None
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        reason = f"{type(error).__name__}: {_without_secrets(error, source)}"
+        raise DataError(
+            f"{shown} could not be read ({reason}). Check the address, the credentials and the "
+            "connection."
+        ) from None
+
+
+def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(source)
     except (ImportError, ValueError) as error:
+        schemes = re.findall(r"(?:^|::)([^:/]+)://", source) or [""]
+        scheme = next((scheme for scheme in schemes if scheme in _EXTRAS), schemes[0])
         extra = _EXTRAS.get(scheme)
         remedy = (
             f"install its client: pip install 'incumbent[{extra}]'"
             if extra
             else "use a path, or a URL like s3://, gs://, abfs:// or https://"
         )
-        raise DataError(f"{source}: {scheme}:// cannot be read here ({error}); {remedy}.") from None
-    try:
-        return bytes(filesystem.cat_file(path))
-    except FileNotFoundError:
-        raise _missing(source, filesystem, path) from None
-    except IsADirectoryError:
-        raise _folder(source) from None
-    except PermissionError:
         raise DataError(
-            f"{source} may not be read: permission denied. Ask its owner, or, if it is a file of "
-            "yours, make it readable to the user that runs this."
+            f"{public(source)}: {scheme}:// cannot be read here "
+            f"({_without_secrets(error, source)}); {remedy}."
         ) from None
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        raise DataError(
-            f"{source} could not be read ({type(error).__name__}: {error}). Check the address, "
-            "the credentials and the connection."
-        ) from None
+    return filesystem, str(path)
 
 
-def _folder(source: str) -> DataError:
-    return DataError(f"{source} is a folder; a file is expected. Name the file in it.")
+def _folder(shown: str) -> DataError:
+    return DataError(f"{shown} is a folder; a file is expected. Name the file in it.")
 
 
-def _missing(source: str, filesystem: fsspec.AbstractFileSystem, path: str) -> DataError:
+def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
     """The error for a file that isn't there, with the nearest name in its folder."""
+    siblings: list[str] = []
     try:
-        if filesystem.isdir(path):
-            return _folder(source)
-        siblings = [posixpath.basename(p) for p in filesystem.ls(posixpath.dirname(path), False)]
-    except (OSError, ValueError, NotImplementedError):
+        if filesystem and filesystem.isdir(path):
+            return _folder(shown)
+        if filesystem:
+            listing = filesystem.ls(posixpath.dirname(path), False)
+            siblings = [posixpath.basename(public(sibling)) for sibling in listing]
+    except Exception:  # noqa: BLE001 - a hint is not worth a second error
         siblings = []
-    name = posixpath.basename(path)
+    name = _name(shown)
     near = difflib.get_close_matches(name, siblings, n=1)
-    hint = f" Did you mean {source.removesuffix(name)}{near[0]}?" if near else ""
-    where = "" if siblings or "://" in source else " (nor anything in its folder)"
+    hint = f" Did you mean {near[0].join(shown.rsplit(name, 1))}?" if near else ""
+    where = "" if siblings or "://" in shown else " (nor anything in its folder)"
     return DataError(
-        f"There is no file {source}{where}.{hint} Paths are relative to the working directory."
+        f"There is no file {shown}{where}.{hint} Paths are relative to the working directory."
     )
 
 
-def _unpack(data: bytes, source: str) -> bytes:
-    if not source.lower().endswith(_PACKED):
+def _unpack(data: bytes, shown: str) -> bytes:
+    name = _name(shown).lower()
+    if not name.endswith(_PACKED):
         return data
-    opener = gzip.open if source.lower().endswith(".gz") else bz2.open
+    opener = gzip.open if name.endswith(".gz") else bz2.open
     try:
         with opener(io.BytesIO(data)) as stream:
             unpacked: bytes = stream.read(_MAX_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{source} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
+            f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
             "again, or name it without the last extension."
         ) from None
     if len(unpacked) > _MAX_UNPACKED:
-        raise DataError(f"{source} unpacks to more than 2 GiB. Split it, or write Parquet.")
+        raise DataError(f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet.")
     return unpacked
 
 

@@ -73,6 +73,9 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
             cells = workbook.get_sheet_by_index(position)
             rows: list[list[object]] = [[*row] for row in cells.to_python()]
             top, left = cells.start or (0, 0)
+    if rows:  # calamine ends with the last row that has a value, and a formula may have none
+        last = max((row for row, _ in marks), default=0)
+        rows += ([""] * len(rows[0]) for _ in range(last - top + 1 - len(rows)))
     for (row, column), mark in marks.items():
         if 0 <= row - top < len(rows) and 0 <= column - left < len(rows[row - top]):
             saved = as_text(rows[row - top][column - left])

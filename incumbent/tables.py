@@ -48,8 +48,6 @@ class Table:
     """Cells; a row may be shorter than the header."""
     numbers: Sequence[int]
     """Each row's number, as the user's program shows it."""
-    unit: str = "row"
-    """What that number counts: `row`, `line` or `record`."""
 
 
 def as_text(cell: object) -> str:
@@ -131,7 +129,7 @@ def from_json_lines(data: bytes, source: str, encoding: str, columns: Sequence[s
             )
         rows.append([record[name] for name in columns])
         numbers.append(number)
-    return Table(source, list(columns) if rows else [], rows, numbers, unit="line")
+    return Table(source, list(columns) if rows else [], rows, numbers)
 
 
 def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
@@ -153,7 +151,7 @@ def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
         ) from None
     header = [*chosen, *(name for name in names if name not in chosen)]
     rows = [list(row) for row in zip(*cells, strict=True)]
-    return Table(source, header, rows, range(1, len(rows) + 1), unit="record")
+    return Table(source, header, rows, range(1, len(rows) + 1))
 
 
 def _cells(column: pa.ChunkedArray) -> list[object]:

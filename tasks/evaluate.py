@@ -32,7 +32,9 @@ def evaluate(
 ) -> Assessment:
     """Score the test rows by the saved predictor, and by the baseline."""
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
-        result = assessment.assess(trained.folder, dataset, config, job.folder, progress.by)
+        result = assessment.assess(
+            trained.folder, dataset, config, job.folder, job.baselines, progress.by
+        )
     registry = Registry(run.tracking)
     wrong = pd.read_parquet(result.top_losses)
     registry.log_metrics(run, result.metrics())

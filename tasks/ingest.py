@@ -8,12 +8,13 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import datasets
+from incumbent import checks, datasets
 from incumbent.config import Config
 from incumbent.datasets import Dataset, Split
 from tasks import show
 
 _PREVIEW = 5  # rows of each split
+_LABELS, _CHARACTERS = 20, 40  # a wrong label column may hold one long label a row
 
 
 @task(cache_policy=NO_CACHE)
@@ -29,7 +30,12 @@ def ingest(config: Config) -> Dataset:
     show.table(
         "preview",
         [
-            {"split": name, "row": row.row, "label": row.label, "text": str(row.text)[:200]}
+            {
+                "split": name,
+                "row": row.row,
+                "label": str(row.label)[:99],
+                "text": str(row.text)[:200],
+            }
             for name, split in _splits(dataset)
             for row in datasets.load(split).head(_PREVIEW).itertuples()
         ],
@@ -38,7 +44,7 @@ def ingest(config: Config) -> Dataset:
     show.say(
         "read %s training and %s test rows, labels %s, dataset %s",
         f"{dataset.train.rows:,}", f"{dataset.test.rows:,}",
-        ", ".join(f"{label} {count:,}" for label, count in dataset.train.labels.items()),
+        _labels(dataset.train.labels),
         dataset.digest[:12],
     )  # fmt: skip
     return dataset
@@ -48,13 +54,22 @@ def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
     return ("train", dataset.train), ("test", dataset.test)
 
 
+def _labels(counts: dict[str, int]) -> str:
+    """The most frequent labels, and how many rows each has."""
+    parts = [
+        f"{' '.join(label.split())[:_CHARACTERS] or '(none)'}: {count:,}"
+        for label, count in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    return checks.listed(parts, _LABELS)
+
+
 def _row(name: str, split: Split) -> dict[str, object]:
     words = np.array([len(str(text).split()) for text in datasets.load(split)["text"]] or [0])
     median, p90, p99 = (int(np.percentile(words, share)) for share in (50, 90, 99))
     return {
         "split": name,
         "rows": split.rows,
-        "labels": ", ".join(f"{label}: {count:,}" for label, count in split.labels.items()),
+        "labels": _labels(split.labels),
         "words, median": median,
         "words, 90 %": p90,
         "words, 99 %": p99,

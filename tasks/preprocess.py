@@ -23,7 +23,9 @@ def preprocess(dataset: Dataset, config: Config) -> Encoded:
     """
     workdir = Path(config.tracking.workdir)
     classifier = classifiers.create(config.training, config.preprocessing, dataset.classes, workdir)
-    encoded = encoding.encode(dataset, classifier.tokenize, classifier.recipe, workdir)
+    encoded = encoding.encode(
+        dataset, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
+    )
     splits = (("train", encoded.train), ("test", encoded.test))
     show.table(
         "tokens",

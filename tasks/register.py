@@ -48,6 +48,7 @@ def register(
             "incumbent.run_digest": job.digest,
             "incumbent.config_digest": job.config_digest,
             "incumbent.dataset_digest": dataset.digest,
+            "incumbent.train_digest": dataset.train.digest,
             "incumbent.test_digest": dataset.test.digest,
             "incumbent.accuracy": f"{accuracy.value:.6f}",
             **about,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, title
+from incumbent import __version__, environment, title
 from incumbent.config import Config
 from incumbent.job import Job, Outcome
 from incumbent.registry import Registry, Run
@@ -72,7 +72,7 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
             **tags,
             "incumbent.run_digest": job.digest,
             "incumbent.config_digest": job.config_digest,
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": environment.user(),
             "mlflow.source.name": "incumbent retrain",
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": tags["incumbent.git_commit"],
@@ -95,10 +95,12 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
 
 
 def _git_commit() -> str:
+    """The commit of this code, with `-dirty` if it was changed since; empty outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return ""
+    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     found = subprocess.run(  # noqa: S603  a fixed command
-        [git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        [*command, "--exclude=*", "--abbrev=40"], capture_output=True, text=True, check=False
     )
     return found.stdout.strip()

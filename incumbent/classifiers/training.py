@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -62,35 +62,16 @@ def fit(
     """
     manifest = folder.with_name("trained.json")
     if manifest.is_file() and folder.is_dir():
-        return TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
-    config = classifier.training
+        found = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
+        plot = manifest.with_name(found.plot.name) if found.plot else None
+        return found.model_copy(update={"folder": folder, "plot": plot})
+    folder.parent.mkdir(parents=True, exist_ok=True)
     device = devices.prepare()
     say(device)
-    train, validation = _rows(encoded, config)
+    train, validation = _rows(encoded, classifier.training)
     with libraries.quiet(), libraries.scratch():
-        import ktrain
-        import tensorflow as tf
-
-        tf.keras.utils.set_random_seed(config.seed)
-        built = classifier.build(train, validation)
-        _compile(built)
-        rate, plot = config.learning_rate, None
-        if rate == "auto":
-            found = _find(built, config)
-            rate, plot = found.chosen, folder.parent / "learning_rates.png"
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            learning_rates(found.rates, found.losses, found.chosen, plot)
-            say(f"learning rate {rate:.2g}, found in {len(found.rates)} steps")
-        learner = ktrain.get_learner(
-            built.model, train_data=built.train, val_data=built.validation,
-            batch_size=config.batch_size, eval_batch_size=config.batch_size,
-        )  # fmt: skip
-        steps = math.ceil(len(train.labels) / config.batch_size) * config.epochs
-        reporter = step_reporter(steps, on_step)
-        _train(learner, config, float(rate), reporter)
-        ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size).save(
-            str(folder)
-        )
+        fitted = _fit(classifier, train, validation, folder.parent, on_step, say)
+        fitted.predictor.save(str(folder))
     classifier.complete(folder)
     predictor.save_settings(
         folder,
@@ -98,15 +79,61 @@ def fit(
         text_column=text_column,
         truncation=classifier.preprocessing.truncation,
         max_length=classifier.preprocessing.max_length,
-        batch_size=config.batch_size,
+        batch_size=classifier.training.batch_size,
     )
     trained = TrainedModel(
-        folder=folder, device=device, rows=len(train.labels), plot=plot,
-        validation_rows=len(validation.labels), steps=reporter.step, learning_rate=float(rate),
-        metrics=_kept(reporter.epochs, config.schedule),
+        folder=folder, device=device, rows=len(train.labels), plot=fitted.plot,
+        validation_rows=len(validation.labels), steps=fitted.steps,
+        learning_rate=fitted.learning_rate, metrics=fitted.metrics,
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     return trained
+
+
+class _Fitted(NamedTuple):
+    predictor: Any
+    learning_rate: float
+    plot: Path | None
+    steps: int
+    metrics: dict[str, float]
+
+
+def _fit(
+    classifier: Classifier,
+    train: Rows,
+    validation: Rows,
+    folder: Path,
+    on_step: Callable[[Progress], None],
+    say: Callable[[str], None],
+) -> _Fitted:
+    """Build the model, look for the learning rate if asked to, and run the schedule."""
+    import ktrain
+    import tensorflow as tf
+
+    config = classifier.training
+    tf.keras.utils.set_random_seed(config.seed)
+    built = classifier.build(train, validation)
+    _compile(built)
+    rate, plot = config.learning_rate, None
+    if rate == "auto":
+        found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
+        _compile(built)
+        rate = found.chosen
+        plot = learning_rates(
+            found.rates, found.losses, found.chosen, folder / "learning_rates.png"
+        )
+        say(f"learning rate {rate:.2g}, found in {len(found.rates)} steps")
+    learner = ktrain.get_learner(
+        built.model, train_data=built.train, val_data=built.validation,
+        batch_size=config.batch_size, eval_batch_size=config.batch_size,
+    )  # fmt: skip
+    total = math.ceil(len(train.labels) / config.batch_size) * config.epochs
+    reporter = step_reporter(total, on_step)
+    _train(learner, config, float(rate), reporter)
+    return _Fitted(
+        ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size),
+        float(rate), plot, reporter.step, _kept(reporter.epochs, config.schedule),
+    )  # fmt: skip
 
 
 def _rows(encoded: encoding.Encoded, config: TrainingConfig) -> tuple[Rows, Rows]:
@@ -122,12 +149,6 @@ def _compile(built: Built) -> None:
     built.model.compile(
         loss=built.loss, optimizer=tf.keras.optimizers.legacy.Adam(), metrics=["accuracy"]
     )
-
-
-def _find(built: Built, config: TrainingConfig) -> finder.FoundRate:
-    found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
-    _compile(built)
-    return found
 
 
 def _kept(epochs: list[dict[str, float]], schedule: str) -> dict[str, float]:

@@ -97,7 +97,7 @@ class TransformerClassifier(Classifier):
         """Drop this machine's paths from the saved configuration."""
         file = folder / "config.json"
         settings = json.loads(file.read_text("utf-8"))
-        settings["_name_or_path"] = self.training.weights
+        settings["_name_or_path"] = weights.default(self.training.weights, self.training.model)
         file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def _dataset(self, rows: Rows, pad_id: int) -> Any:

@@ -57,8 +57,13 @@ def fingerprint(name: str) -> str:
     """
     if name == BUNDLED:
         return _BUNDLED_SHA256
+    return folder_digest(resolve(name))
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in a folder, in hex."""
     digest = hashlib.sha256()
-    for file in sorted(p for p in resolve(name).rglob("*") if p.is_file()):
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(file.name.encode())
         digest.update(sha256(file).encode())
     return digest.hexdigest()

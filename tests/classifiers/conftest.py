@@ -82,7 +82,7 @@ def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
         )
         config = TrainingConfig.model_validate({"batch_size": 16, **training})
         classifier = classifiers.create(config, preprocessing, data.classes, workdir)
-        encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, workdir)
+        encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
         return Run(classifier, encoded, tmp_path / folder / "predictor")
 
     return ready

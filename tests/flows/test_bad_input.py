@@ -73,6 +73,11 @@ def strange_label(train: Path) -> None:
     workbook(train.with_name("test.xlsx"), [(f"Seen: {t}", c) for t, c in GOOD] + [("So", "meh")])
 
 
+def named_label(train: Path) -> tuple[str, ...]:
+    strange_label(train)
+    return ("validation.labels=[pos, neg, meh]", "validation.on_rows=warn")
+
+
 def number(train: Path) -> None:
     edit(train, 4, 12.5)
 
@@ -112,14 +117,15 @@ def leaked(train: Path) -> None:
 
 CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "missing file": (missing, 3, ["train.xlsx", "There is no"]),
-    "no Excel": (no_excel, 3, ["train.xlsx"]),
+    "no Excel": (no_excel, 3, ["train.xlsx", "no Excel workbook", "text,label", ".csv"]),
     "encrypted": (encrypted, 3, ["train.xlsx", "password"]),
-    "truncated": (truncated, 3, ["train.xlsx"]),
+    "truncated": (truncated, 3, ["train.xlsx", "cut short", "Copy it again"]),
     "missing sheet": (missing_sheet, 3, ["Shet", "Sheet"]),
     "missing column": (missing_column, 3, ["txt", "text"]),
     "empty sheet": (empty_sheet, 3, ["train.xlsx", "empty"]),
     "one class": (one_class, 3, ["only one class"]),
     "label that train lacks": (strange_label, 3, ["meh", "32"]),
+    "label named that train lacks": (named_label, 3, ["meh", "32", "train"]),
     "number": (number, 3, ["number", "rows 4"]),
     "date": (date, 3, ["date", "rows 4"]),
     "formula": (formula, 3, ["formula", "rows 4"]),

@@ -58,6 +58,10 @@ def test_overrides_are_yaml_and_win_over_the_file(tmp_path: Path) -> None:
         ("training: {learning_rate: -1}", "training.learning_rate"),
         ("training: {learning_rate: fast}", "training.learning_rate"),
         ("training: 3", "training: input should be a valid dictionary"),
+        ("training: {seed: -1}", "training.seed"),
+        ("evaluation: {seed: 99999999999}", "evaluation.seed"),
+        ("data: {sheet: -1}", "data.sheet"),
+        ("data: {text_column: a, label_columns: a}", "are both 'a'"),
         ("model_name: a/b", "model_name"),
         ("data: {train: a.xlsx}", "data.test is not set"),
         ("data: {label_columns: [a, b]}", "label_columns names 2 columns"),
@@ -102,4 +106,6 @@ def test_the_reference_is_up_to_date() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    assert "|  |\n" not in reference.render()
+    page = reference.render()
+    assert "|  |\n" not in page
+    assert "<class" not in page

@@ -252,6 +252,63 @@ def test_urls(tmp_path):
     assert len(read(f"file://{source}")) == 3
 
 
+def test_chained_urls(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        target.writestr("a.csv.gz", gzip.compress(b"text,label\nhello,a\n"))
+    assert read(f"zip://a.csv.gz::{tmp_path}/a.zip")["text"].tolist() == ["hello"]
+
+
+def test_a_signed_url(tmp_path, monkeypatch):
+    content = b"text,label\nhello,a\n"
+    seen = []
+    monkeypatch.setattr(sources, "_fetch", lambda source: seen.append(source) or content)
+    signed = "https://me:secret@host/a.csv?sig=secret#secret"
+    dataset = datasets.ingest(DataConfig(train=signed, test=signed), tmp_path)
+    assert seen == [signed, signed]
+    assert (dataset.train.source, dataset.test.source) == ("https://host/a.csv",) * 2
+    assert "secret" not in dataset.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix"),
+    [
+        ("https://h/train.xlsx?X-Amz-Signature=a/b.c&d=e.pdf", ".xlsx"),
+        ("https://h/Train.CSV.gz#part", ".csv"),
+        ("zip://train.csv::a.zip", ".csv"),
+        ("zip://in/train.tsv::https://h/a.zip?sig=x.y", ".tsv"),
+        ("simplecache::s3://bucket/train.parquet", ".parquet"),
+        ("simplecache::zip://train.jsonl::s3://bucket/a.zip", ".jsonl"),
+        ("is it #1?.csv", ".csv"),
+        ("a::b.csv", ".csv"),
+    ],
+)
+def test_extension(source, suffix):
+    assert sources.extension(source) == suffix
+    assert sources.extension(sources.public(source)) == suffix
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("data/it's #1? me@home.csv", "data/it's #1? me@home.csv"),
+        ("s3://bucket/a@2x.csv", "s3://bucket/a@2x.csv"),
+        ("https://h:8080/a@2x.csv", "https://h:8080/a@2x.csv"),
+        ("https://h/a.csv?sig=x#y", "https://h/a.csv"),
+        ("https://h/a.csv?mail=me:you@home", "https://h/a.csv"),
+        ("https://token@h:80/a.csv", "https://h:80/a.csv"),
+        ("ftp://me:p/w?#@d@h/a.csv", "ftp://h/a.csv"),
+        ("https://h/a.csv?sig=x::y", "https://h/a.csv"),
+        ("abfss://container@account.net/a.csv?sig=x", "abfss://container@account.net/a.csv"),
+        ("zip://a.csv::me@home.zip", "zip://a.csv::me@home.zip"),
+        ("zip://a.csv::https://me:you@h/a.zip?sig=x", "zip://a.csv::https://h/a.zip"),
+        ("zip://a.csv::simplecache::s3://me@h/a.zip", "zip://a.csv::simplecache::s3://h/a.zip"),
+    ],
+)
+def test_public(source, shown):
+    assert sources.public(source) == shown
+    assert sources.public(shown) == shown
+
+
 def test_old_excel(tmp_path):
     path = tmp_path / "a.xls"
     path.write_bytes(OLD_WORKBOOK)
@@ -302,11 +359,32 @@ def test_ingest_and_load(tmp_path):
     assert dataset.train.path == tmp_path / "work/datasets" / dataset.digest / "train.parquet"
     assert dataset.train.source == config.train
     frame = datasets.load(dataset.train)
-    assert list(frame.columns) == ["text", "label", "row", "found", "control"]
+    assert list(frame.columns) == ["text", "label", "row", "found", "formula", "control"]
     assert frame.dtypes.astype(str).to_dict()["row"] == "int64"
     assert datasets.digest(frame) == dataset.train.digest
     assert datasets.ingest(config, tmp_path / "work") == dataset
     assert [path.name for path in dataset.train.path.parent.glob(".*")] == []
+
+
+def test_a_formula_where_a_label_belongs(tmp_path):
+    rows = [("text", "label"), ("one", "=A1"), ("two", None), ("three", "a"), ("=A1", "==a")]
+    workbook = Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    frame = read(tmp_path / "a.xlsx")
+    assert frame["formula"].tolist() == [True, False, False, False]
+    assert frame["label"].tolist() == ["", "", "a", "==a"]
+
+
+def test_many_labels_are_shown_in_part():
+    from tasks.ingest import _labels
+
+    assert _labels({"": 1, "neg": 2, "pos": 3_000}) == "pos: 3,000, neg: 2, (none): 1"
+    shown = _labels({f"label {n}\n" + "x" * 99: n for n in range(1, 25_001)})
+    assert shown.startswith("label 25000 xxx")
+    assert shown.endswith(" and 24,980 more")
+    assert len(shown) < 1200
 
 
 def test_ingest_of_the_embedded_reviews(tmp_path):

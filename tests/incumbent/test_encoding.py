@@ -94,13 +94,30 @@ def test_the_same_data_is_not_tokenized_again(tmp_path: Path) -> None:
         ids = [np.arange(len(text.split()), dtype=np.int32) for text in texts]
         return list(texts), ids, np.array([len(row) for row in ids])
 
-    first = encoding.encode(dataset, tokenize, "words", tmp_path)
-    again = encoding.encode(dataset, tokenize, "words", tmp_path)
+    first = encoding.encode(dataset, tokenize, "words", 1, tmp_path)
+    again = encoding.encode(dataset, tokenize, "words", 1, tmp_path)
     assert calls == 2  # train and test, once each
     assert again.cached
     assert again.key == first.key
-    assert encoding.encode(dataset, tokenize, "other", tmp_path).key != first.key
+    assert again.train.lengths.truncated == 5
+    assert encoding.encode(dataset, tokenize, "other", 1, tmp_path).key != first.key
     texts, ids, labels = encoding.load(again.train)
     assert texts[:2] == ["good", "bad film"]
     assert [list(row) for row in ids[:2]] == [[0], [0, 1]]
     assert list(labels[:2]) == [1, 0]
+
+
+def test_a_cache_that_moved_is_still_a_cache(tmp_path: Path) -> None:
+    frame = datasets.canonical(
+        pd.DataFrame({"text": ["good"], "label": ["pos"], "row": [2], "found": ["text"]})
+    )
+    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data")
+
+    def tokenize(texts):  # type: ignore[no-untyped-def]
+        return list(texts), [np.ones(1, np.int32)] * len(texts), np.ones(len(texts), np.int64)
+
+    encoding.encode(dataset, tokenize, "words", 8, tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = encoding.encode(dataset, tokenize, "words", 8, tmp_path / "after")
+    assert moved.cached
+    assert encoding.load(moved.train)[0] == ["good"]

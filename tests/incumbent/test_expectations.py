@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from incumbent import datasets
+from incumbent.checks import known_labels
 from incumbent.config import ValidationConfig
 from incumbent.datasets import Dataset
 
@@ -23,7 +24,12 @@ def frame_of(rows) -> pd.DataFrame:
     frame = pd.DataFrame([row[:2] for row in rows], columns=["text", "label"], dtype=object)
     kinds = [row[2] if len(row) > 2 else ("text" if row[0].strip() else "empty") for row in rows]
     return datasets.canonical(
-        frame.assign(row=range(2, len(rows) + 2), found=pd.Series(kinds, dtype=object))
+        frame.assign(
+            row=range(2, len(rows) + 2),
+            found=pd.Series(kinds, dtype=object),
+            formula=pd.Series([row[1] == "=" for row in rows], dtype=bool),
+            label=frame["label"].replace("=", ""),
+        )
     )
 
 
@@ -145,6 +151,47 @@ def test_a_label_of_test_that_train_lacks(tmp_path):
     message = failures(verdict)["test", "label"].message
     assert "'neutral'" in message
     assert "known are 'neg', 'pos'" in message
+
+
+@pytest.mark.slow
+def test_a_label_named_that_train_lacks(tmp_path):
+    verdict = validate(
+        tmp_path, test=[*TEST, ("strange", "neutral")], labels=("neg", "neutral", "pos", ""),
+        on_rows="warn",
+    )  # fmt: skip
+    found = failures(verdict)
+    assert "No row of 'neutral'" in found["train", "classes"].message
+    assert found["train", "classes"].severity == "warn"
+    assert found["test", "label"].severity == "error"
+    assert found["test", "label"].rows == (32,)
+    assert "known are 'neg', 'pos'" in found["test", "label"].message
+    assert "add such rows to train" in found["test", "label"].message
+    assert ("test", "classes") not in found
+    assert not verdict.passed
+
+
+def test_known_labels():
+    def known(*labels):
+        return known_labels(ValidationConfig(labels=labels or None), ("a", "b"))
+
+    assert known() == known("") == {"train": ("a", "b"), "test": ("a", "b")}
+    assert known("a", "", "c") == {"train": ("a", "c"), "test": ("a",)}
+
+
+@pytest.mark.slow
+def test_labels_of_which_train_has_none(tmp_path):
+    verdict = validate(tmp_path, train=[(text, "") for text, _ in TRAIN])
+    assert "known are none" in failures(verdict)["test", "label"].message
+
+
+@pytest.mark.slow
+def test_a_formula_where_a_label_belongs(tmp_path):
+    rows = [("fine", ""), ("dull", "="), ("odd", "=")]
+    finding = failures(validate(tmp_path, train=TRAIN + rows))["train", "label"]
+    assert finding.message.startswith(
+        "1 row without a label and 2 rows with a formula where a label belongs"
+    )
+    assert finding.rows == (32, 33, 34)
 
 
 @pytest.mark.slow
