@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from incumbent import __version__
+from incumbent import __version__, interrupts
 from incumbent.errors import ConfigError, IncumbentError
 
 if TYPE_CHECKING:
     from incumbent.registry import Registry, Version
 
+_INTERRUPTED = 130
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -37,34 +38,60 @@ _MODEL = click.option(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends the process with the exit code of the README."""
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(_run(arguments))
+    """Run the command line; ends the process with the exit code of the README.
+
+    If whoever reads standard output stops reading, as `head` does, the command ends with 0.
+    """
+    interrupts.listen()
+    code = _run(arguments)
+    if code == _INTERRUPTED:
+        interrupts.ignore()
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="incumbent", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(BrokenPipeError):
+            error.show()
         return ConfigError.exit_code
-    except IncumbentError as error:
-        click.echo(f"incumbent: {error}", err=True)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("incumbent: interrupted", err=True)
-        return 130
-    except Exception as error:  # the last resort: a stage that failed unforeseen
-        if os.environ.get("INCUMBENT_DEBUG"):
+    except SystemExit as end:  # click exits so at a BrokenPipeError, whoever raised it
+        if not isinstance(end.__context__, BrokenPipeError):
             raise
-        click.echo(
-            f"incumbent: {type(error).__name__}: {error}\n"
-            "This is not a mistake of yours that incumbent knows. Set INCUMBENT_DEBUG=1 for the "
-            "traceback.",
-            err=True,
-        )
-        return IncumbentError.exit_code
+        return 0 if _reader_left() else _failed(end.__context__)
+    except click.Abort as abort:  # click's for an interrupt, and for an EOFError
+        return _failed(abort.__cause__ or KeyboardInterrupt())
+    except (Exception, KeyboardInterrupt) as error:
+        return _failed(error)
     return code if isinstance(code, int) else 0
+
+
+def _failed(error: BaseException) -> int:
+    """Say why the command failed; gives the exit code."""
+    if interrupts.caused(error):
+        said, code = "interrupted", _INTERRUPTED
+    elif isinstance(error, IncumbentError):
+        said, code = str(error), error.exit_code
+    elif os.environ.get("INCUMBENT_DEBUG"):
+        raise error
+    else:  # the last resort: a stage that failed unforeseen
+        said = (
+            f"{type(error).__name__}: {error}\n"
+            "This is not a mistake of yours that incumbent knows. Set INCUMBENT_DEBUG=1 for the "
+            "traceback."
+        )
+        code = IncumbentError.exit_code
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(f"incumbent: {said}", err=True)
+    return code
+
+
+def _reader_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -107,6 +134,7 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
     with _standard_output_for_results():
         from flows.retrain import retrain as flow
 
+        interrupts.start_server()
         outcome = flow(settings)
     if as_json:
         _print_json(outcome.model_dump(mode="json"))

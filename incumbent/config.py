@@ -68,7 +68,8 @@ class DataConfig(Section):
             )
         if self.label_column == self.text_column:
             raise ValueError(
-                f"text_column and label_columns are both {self.text_column!r}; two columns are needed"
+                f"text_column and label_columns are both {self.text_column!r}; two columns are "
+                "needed"
             )
         if bool(self.train) != bool(self.test):
             missing = "test" if self.train else "train"
@@ -82,7 +83,8 @@ class ValidationConfig(Section):
     """What data must satisfy before anything is trained on it, and how severe a failure is."""
 
     labels: tuple[str, ...] | None = None
-    """The known labels; rows without one are refused. Null: those of the training data."""
+    """The known labels; rows without one are refused, and test rows whose label train lacks. Null:
+    those of the training data."""
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5

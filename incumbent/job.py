@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__
+from incumbent import __version__, sources
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.errors import StageError
@@ -62,6 +62,22 @@ class Job(BaseModel):
                 "tracking.workdir to a folder you may write to."
             ) from None
         return cls(digest=digest, config_digest=config_digest, folder=folder)
+
+
+def settings(config: Config) -> dict[str, object]:
+    """The config under dotted names, to show and log: addresses without their secrets."""
+    shown = config.model_dump(mode="json")
+    for split in ("train", "test"):
+        shown["data"][split] = sources.public(shown["data"][split])
+    return dict(_flatten(shown))
+
+
+def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 class Outcome(BaseModel):

@@ -115,10 +115,10 @@ class Registry:
             return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
 
     def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
-        """Log nested settings under dotted names."""
+        """Log settings, cut to the length that MLflow takes."""
         from mlflow.entities import Param
 
-        flat = [Param(k, str(v)[:_PARAMETER_LENGTH]) for k, v in flatten(params)]
+        flat = [Param(k, str(v)[:_PARAMETER_LENGTH]) for k, v in params.items()]
         with self._errors("log parameters"):
             self.client.log_batch(run.run_id, params=flat)
 
@@ -408,15 +408,6 @@ def _version(found: Any, aliases: Sequence[str] | None = None) -> Version:
         aliases=tuple(sorted(found.aliases if aliases is None else aliases)),
         tags=dict(found.tags),
     )
-
-
-def flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as dotted names and values."""
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _requirements() -> list[str]:

@@ -15,9 +15,9 @@ from incumbent.assessment import Assessment
 from incumbent.config import Config
 from incumbent.encoding import write_atomically
 from incumbent.expectations import Verdict
-from incumbent.job import Outcome
+from incumbent.job import Outcome, settings
 from incumbent.promotion import Ruling
-from incumbent.registry import Registry, Run, flatten
+from incumbent.registry import Registry, Run
 from tasks import show
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def report(
             ],
             plots=plots,
             top_losses=pd.read_parquet(result.top_losses),
-            parameters=dict(flatten(config.model_dump(mode="json"))),
+            parameters=settings(config),
             timings=outcome.timings,
             links={"MLflow run": run.url},
         )

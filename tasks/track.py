@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_UI_URL
 
 from incumbent import __version__, environment, title
 from incumbent.config import Config
-from incumbent.job import Job, Outcome
+from incumbent.job import Job, Outcome, settings
 from incumbent.registry import Registry, Run
 from tasks import show
 
@@ -80,7 +80,7 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
         },
         run_name=tags["prefect.flow_run_name"] or "retrain",
     )
-    registry.log_params(run, config.model_dump(mode="json"))
+    registry.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
         yield run

@@ -1,0 +1,82 @@
+"""Being told to stop, by Ctrl-C or by SIGTERM, without leaving anything behind."""
+
+from __future__ import annotations
+
+import contextvars
+import signal
+import threading
+from types import FrameType
+
+
+def listen() -> None:
+    """Make SIGTERM interrupt as Ctrl-C does, so that the stages unwind and servers are stopped.
+
+    An owner's choice, like `nohup` makes for SIGHUP, stays.
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def ignore() -> None:
+    """Let what is left of the process, a few seconds of tidying up, not be interrupted again."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def caused(error: BaseException) -> bool:
+    """Whether an interrupt is among what led to an error.
+
+    Unwinding can fail too, or a library can turn the interrupt into an error of its own.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, KeyboardInterrupt):
+            return True
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
+    return False
+
+
+def start_server() -> None:
+    """Start the Prefect server that a flow needs, if it has none, out of reach of Ctrl-C.
+
+    A terminal sends SIGINT to the server too; it would be gone before the flow's end can be
+    reported to it. Processes inherit the signals that the thread they are started in blocks:
+    in a thread of its own the server starts with SIGINT blocked, and this one still hears it.
+    Prefect stops the server with SIGTERM when this process exits.
+    """
+    from prefect.client.orchestration import get_client
+
+    failures: list[Exception] = []
+
+    def start() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            get_client(sync_client=True)
+        except Exception as error:  # noqa: BLE001  raised below, in the thread that asked
+            failures.append(error)
+
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(start,), name="prefect-server", daemon=True
+    )
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        # Enough for Prefect to know the process that it has to stop at the exit.
+        thread.join(timeout=2)
+        raise
+    if failures:
+        raise failures[0]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
