@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 
 from tests.web import browser
 
@@ -32,7 +33,7 @@ def main() -> None:
     logs = here / ".incumbent"
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with (
-        browser.chromium(1400, 900) as driver,
+        browser.chromium(1400, 1150) as driver,
         browser.prefect(dict(os.environ), logs) as prefect,
         browser.mlflow(registry.uri, dict(os.environ), logs) as mlflow,
     ):
@@ -41,6 +42,8 @@ def main() -> None:
         _take(driver, "prefect-flow-run")
         driver.get(f"{mlflow}/#/experiments/{experiment}/runs/{champion.run_id}")
         browser.wait_for(driver, "calibration_error", "Prefect run")
+        for button in driver.find_elements(By.CSS_SELECTOR, "button[aria-label='Close']"):
+            button.click()  # the assistant's panel
         _take(driver, "mlflow-run")
         digest = champion.tags["incumbent.run_digest"]
         report = here / ".incumbent" / "runs" / digest[:16] / "report.html"
