@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,13 +57,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         with contextlib.suppress(BrokenPipeError):
             error.show()
         return ConfigError.exit_code
-    except SystemExit as end:  # click exits so at a BrokenPipeError, whoever raised it
-        if not isinstance(end.__context__, BrokenPipeError):
+    except SystemExit:  # click's way to end when it can't write
+        if not _reader_left():
             raise
-        return 0 if _reader_left() else _failed(end.__context__)
+        return 0
     except click.Abort as abort:  # click's for an interrupt, and for an EOFError
         return _failed(abort.__cause__ or KeyboardInterrupt())
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  told below
         return _failed(error)
     return code if isinstance(code, int) else 0
 

@@ -11,20 +11,18 @@ from types import FrameType
 def listen() -> None:
     """Make SIGTERM interrupt as Ctrl-C does, so that the stages unwind and servers are stopped.
 
-    An owner's choice, like `nohup` makes for SIGHUP, stays.
+    While a flow runs Prefect has a handler of its own, which unwinds the flow and then calls
+    this one.
     """
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    ):
+    if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
 
 
 def ignore() -> None:
     """Let what is left of the process, a few seconds of tidying up, not be interrupted again."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def caused(error: BaseException) -> bool:
@@ -49,13 +47,14 @@ def start_server() -> None:
     """Start the Prefect server that a flow needs, if it has none, out of reach of Ctrl-C.
 
     A terminal sends SIGINT to the server too; it would be gone before the flow's end can be
-    reported to it. Processes inherit the signals that the thread they are started in blocks:
-    in a thread of its own the server starts with SIGINT blocked, and this one still hears it.
-    Prefect stops the server with SIGTERM when this process exits.
+    reported to it. Processes inherit the signals that the thread they are started in blocks, so
+    the server is started in a thread that blocks SIGINT. With SIGTERM Prefect stops it when this
+    process exits.
     """
     from prefect.client.orchestration import get_client
 
     failures: list[Exception] = []
+    done = threading.Event()  # an interrupted `Thread.join` takes the thread for ended
 
     def start() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -63,20 +62,17 @@ def start_server() -> None:
             get_client(sync_client=True)
         except Exception as error:  # noqa: BLE001  raised below, in the thread that asked
             failures.append(error)
+        finally:
+            done.set()
 
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=(start,), name="prefect-server", daemon=True
     )
     thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        # Enough for Prefect to know the process that it has to stop at the exit.
-        thread.join(timeout=2)
-        raise
+    thread.join()
     if failures:
         raise failures[0]
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt

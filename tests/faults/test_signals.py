@@ -1,0 +1,171 @@
+"""Ctrl-C and SIGTERM in the middle of a training: everything unwinds, and nothing stays."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.conftest import Place, settings
+
+pytestmark = pytest.mark.slow
+
+_UNTIL_STEPS = 15  # seconds from the first word of training to its first steps
+OPTIONS = settings("data.sample=200", "training.epochs=200", "training.freeze_embeddings=true")
+
+
+class Running:
+    """The command in a session of its own, as in a terminal of its own."""
+
+    def __init__(self, place: Place, *arguments: str) -> None:
+        self.place = place
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "incumbent", *arguments],
+            cwd=place.folder, env=place.environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._new: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            self._new.put(line)
+
+    @property
+    def errors(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, words: str, seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if words in self._new.get(timeout=max(0.0, end - time.monotonic())):
+                    return
+            except queue.Empty:
+                pytest.fail(f"no {words!r} within {seconds} s in:\n{self.errors}")
+
+    def ends_interrupted(self) -> None:
+        """Within 30 s, as documented and without leaving a process."""
+        try:
+            code = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running 30 s after the signal:\n{self.errors}")
+        left = _wait_until_none(self.left)
+        assert code == 130, self.errors
+        assert self.lines.count("incumbent: interrupted\n") == 1, self.errors
+        assert "Traceback" not in self.errors
+        assert not left
+
+    def left(self) -> dict[int, str]:
+        """Processes of the session, or that have the place's environment."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                environment = (folder / "environ").read_bytes().split(b"\0")
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+            except OSError:  # gone meanwhile, or another user's
+                continue
+            home = f"PREFECT_HOME={self.place.environment['PREFECT_HOME']}".encode()
+            if state != "Z" and (int(session) == self.process.pid or home in environment):
+                found[int(folder.name)] = command
+        return found
+
+
+def _wait_until_none(left: Callable[[], dict[int, str]]) -> dict[int, str]:
+    for _ in range(20):
+        if not left():
+            return {}
+        time.sleep(0.1)
+    return left()
+
+
+@contextmanager
+def _running(place: Place, *arguments: str) -> Iterator[Running]:
+    running = Running(place, *arguments)
+    try:
+        yield running
+    finally:
+        for pid in running.left():
+            os.kill(pid, signal.SIGKILL)
+        running.process.wait()
+
+
+def _ctrl_c(running: Running) -> None:
+    os.killpg(running.process.pid, signal.SIGINT)
+
+
+def _terminate(running: Running) -> None:
+    os.kill(running.process.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("stop", [_ctrl_c, _terminate])
+def test_interrupted_training(place: Place, stop: Callable[[Running], None]) -> None:
+    with _running(place, "retrain", *OPTIONS) as running:
+        running.wait_for("GPU")
+        time.sleep(_UNTIL_STEPS)
+        stop(running)
+        running.ends_interrupted()
+
+    client = mlflow.MlflowClient(place.store)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    assert [run.info.status for run in client.search_runs(experiments)] == ["KILLED"]
+    assert not client.search_registered_models()
+    with closing(sqlite3.connect(place.folder / "prefect" / "prefect.db")) as database:
+        assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("CRASHED",)]
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"]])
+def test_a_reader_that_leaves_is_no_failure(place: Place, arguments: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "incumbent", *arguments],
+        cwd=place.folder, env=place.environment, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0, errors
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"), [(KeyboardInterrupt(), 130), (ValueError(), 4), (None, 4)]
+)
+def test_an_error_while_unwinding_an_interrupt_is_an_interrupt(
+    cause: BaseException | None, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ConnectionError("refused")
+    error.__context__ = cause
+    assert _code_of(error, monkeypatch) == code
+
+
+def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    from incumbent import cli
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    # click replaces broken streams for good.
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.delenv("INCUMBENT_DEBUG", raising=False)
+    monkeypatch.setattr(cli.models, "callback", failing)
+    return cli._run(["models"])
