@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextvars
 import signal
 import threading
+import time
 from types import FrameType
+
+_STOP_SECONDS = 10
 
 
 def listen() -> None:
@@ -52,7 +55,9 @@ def start_server() -> None:
     process exits.
     """
     from prefect.client.orchestration import get_client
+    from prefect.server.api.server import SubprocessASGIServer
 
+    server = SubprocessASGIServer()  # the one that `get_client` starts, if it starts any
     failures: list[Exception] = []
     done = threading.Event()  # an interrupted `Thread.join` takes the thread for ended
 
@@ -69,7 +74,15 @@ def start_server() -> None:
         target=contextvars.copy_context().run, args=(start,), name="prefect-server", daemon=True
     )
     thread.start()
-    thread.join()
+    try:
+        done.wait()
+    except KeyboardInterrupt:
+        # The thread has to end: the exit of Python aborts one that it finds busy in a library.
+        end = time.monotonic() + _STOP_SECONDS
+        while not done.is_set() and time.monotonic() < end:
+            server.stop()
+            done.wait(timeout=0.2)
+        raise
     if failures:
         raise failures[0]
 

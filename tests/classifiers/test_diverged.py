@@ -41,7 +41,7 @@ def test_the_finder_says_so_too(
     )  # fmt: skip
     with pytest.raises(TrainingDiverged, match=r"saw no falling loss in 0 steps; set training"):
         run.fit()
-    assert not run.folder.parent.exists()
+    assert not run.folder.exists()
 
 
 def test_weights_that_the_last_step_spoiled_are_noticed() -> None:

@@ -129,6 +129,19 @@ def test_interrupted_training(place: Place, stop: Callable[[Running], None]) -> 
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("CRASHED",)]
 
 
+@pytest.mark.parametrize("stop", [_ctrl_c, _terminate])
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_interrupted_as_the_server_starts(
+    place: Place, stop: Callable[[Running], None], seconds: float
+) -> None:
+    with _running(place, "retrain", *OPTIONS) as running:
+        running.wait_for("temporary server")
+        time.sleep(seconds)
+        stop(running)
+        running.ends_interrupted()
+    assert not (place.folder / "mlruns" / "mlflow.db").exists()
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"]])
 def test_a_reader_that_leaves_is_no_failure(place: Place, arguments: list[str]) -> None:
     process = subprocess.Popen(
