@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +30,7 @@ def load() -> None:
     environment.prepare()
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as written:
+    with uninterrupted(), tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
         try:
             import ktrain  # noqa: F401
@@ -76,3 +78,23 @@ def scratch() -> Iterator[None]:
             yield
         finally:
             core.tempfile = lrfinder.tempfile = tempfile
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM: ktrain's bare `except:` clauses swallow what they raise."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _frame: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if held:
+        signal.raise_signal(held[0])

@@ -112,8 +112,9 @@ def _fit(
 
     config = classifier.training
     tf.keras.utils.set_random_seed(config.seed)
-    built = classifier.build(train, validation)
-    _compile(built)
+    with libraries.uninterrupted():
+        built = classifier.build(train, validation)
+        _compile(built)
     rate, plot = config.learning_rate, None
     if rate == "auto":
         found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)

@@ -21,7 +21,6 @@ from tests.conftest import Place, settings
 
 pytestmark = pytest.mark.slow
 
-_UNTIL_STEPS = 15  # seconds from the first word of training to its first steps
 OPTIONS = settings("data.sample=200", "training.epochs=200", "training.freeze_embeddings=true")
 
 
@@ -113,11 +112,16 @@ def _terminate(running: Running) -> None:
     os.kill(running.process.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("stop", [_ctrl_c, _terminate])
-def test_interrupted_training(place: Place, stop: Callable[[Running], None]) -> None:
+@pytest.mark.parametrize(
+    ("stop", "seconds"), [(_ctrl_c, 1.5), (_terminate, 1.5), (_ctrl_c, 15), (_terminate, 15)]
+)
+def test_interrupted_training(
+    place: Place, stop: Callable[[Running], None], seconds: float
+) -> None:
+    """As ktrain loads the weights (more or less), and in the steps."""
     with _running(place, "retrain", *OPTIONS) as running:
         running.wait_for("GPU")
-        time.sleep(_UNTIL_STEPS)
+        time.sleep(seconds)
         stop(running)
         running.ends_interrupted()
 
