@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import pytest
 
 from incumbent import environment
 
 environment.prepare()
+# TensorFlow's log handler keeps the stream it is made with, and closes it when Prefect sets up
+# logging, unless it is the interpreter's own; pytest's would be gone for all that follows.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 ROOT = Path(__file__).parent.parent
 # Enough to beat the baseline with real weights, in half a minute of training.
