@@ -90,8 +90,8 @@ class Registry:
 
             environment.prepare()  # importing MLflow turns its loggers on
             mlflow.set_tracking_uri(self.uri)
-            mlflow.set_registry_uri(self.uri)
-            self.client: MlflowClient = mlflow.MlflowClient(self.uri, self.uri)
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
+            self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
             self.client.search_experiments(max_results=1)
 
     # Runs

@@ -125,7 +125,7 @@ def test_interrupted_training(
         stop(running)
         running.ends_interrupted()
 
-    client = mlflow.MlflowClient(place.store)
+    client = mlflow.MlflowClient(place.store, place.store)
     experiments = [e.experiment_id for e in client.search_experiments()]
     assert [run.info.status for run in client.search_runs(experiments)] == ["KILLED"]
     assert not client.search_registered_models()

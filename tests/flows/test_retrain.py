@@ -22,7 +22,7 @@ First = tuple[Place, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def client(first: First) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(first[0].store)
+    return mlflow.MlflowClient(first[0].store, first[0].store)
 
 
 def test_the_first_model_takes_the_title(first: First) -> None:
