@@ -1,4 +1,4 @@
-"""What is served: a ktrain predictor as an MLflow pyfunc.
+"""What is served: an exported model as an MLflow pyfunc, without TensorFlow or ktrain.
 
 This one file goes into the registry as the model's code, so it imports nothing of incumbent: a
 consumer needs only the requirements that are recorded with the model.
@@ -9,42 +9,53 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import mlflow
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 SETTINGS = "incumbent.json"
-_CHUNK = 128  # rows predicted together: large enough to be quick, small enough to share lengths
+TOKENIZER = "tokenizer.json"
+ONNX = "model.onnx"
+LINEAR = "linear.npz"
+WORDS = "words.json"
+# As in `incumbent.labels`, which is not at hand in a registry: halves of surrogate pairs, too.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CHUNK = 128  # rows between two reports of progress
 
 Words = list[tuple[int, int, int]]
 """For each token of a text: start and end (characters), and the index of its word."""
 
 
+class Model(Protocol):
+    """Texts (n,) that were shortened already, in; logits (n, n_classes) out."""
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...  # noqa: D102
+
+
 class Predictor:
-    """Label and class probabilities for texts, by the ktrain predictor in the artifacts."""
+    """Label and class probabilities for texts, by the exported model in a folder."""
 
     def load_context(self, context: Any) -> None:
-        """Load the ktrain predictor; called by MLflow."""
+        """Load the exported model; called by MLflow."""
         self.load(Path(context.artifacts["predictor"]))
 
     def load(self, folder: Path) -> Predictor:
-        """Load the ktrain predictor that `save_settings` completed in `folder`."""
-        # ktrain needs Keras 2, and the Keras is chosen at TensorFlow's first import.
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("MPLBACKEND", "Agg")
-        import ktrain
-
+        """Load the exported model that `save_settings` completed in `folder`."""
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        self._predictor = ktrain.load_predictor(str(folder), batch_size=settings["batch_size"])
         self.classes: tuple[str, ...] = tuple(settings["classes"])
+        self.multilabel: bool = settings.get("multilabel", False)
         self._text_column: str = settings["text_column"]
         self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
+        self._model: Model
+        if (folder / ONNX).is_file():
+            self._model = Transformer(folder, settings["max_length"])
+        else:
+            self._model = Linear(folder)
         return self
 
     # Without annotations: MLflow would take them for a schema, and warn that they are none.
@@ -57,18 +68,27 @@ class Predictor:
             params: None are known.
 
         Returns:
-            One row a text, in order: `label`, then `probability_<class>` for each class.
+            One row a text, in order: `label`, then `probability_<class>` for each class. Where a
+            text may have several labels, `label` holds those of a probability of a half or more,
+            joined by `|`, or `none`.
 
         Raises:
             TypeError: if a row holds no text; the first such row is named.
         """
+        import pandas as pd
+
         texts = self._texts(model_input)
         probabilities = self.probabilities(texts)
         columns = {
             f"probability_{name}": probabilities[:, index]
             for index, name in enumerate(self.classes)
         }
-        labels = np.array(self.classes, dtype=object)[probabilities.argmax(axis=1)]
+        names = np.array(self.classes, dtype=object)
+        labels = (
+            joined(probabilities >= 0.5, names)
+            if self.multilabel
+            else names[probabilities.argmax(axis=1)]
+        )
         return pd.DataFrame({"label": labels, **columns})
 
     def probabilities(
@@ -76,23 +96,24 @@ class Predictor:
     ) -> NDArray[np.float64]:
         """Class probabilities, shape (n, n_classes), in the order of `classes`.
 
-        Texts are predicted in order of length, as ktrain pads each call to its longest text.
+        A text's are the same whichever texts it comes with.
 
         Args:
             texts: The texts, (n,).
-            on_rows: Told how many rows are done, after each chunk.
+            on_rows: Told how many rows are done, now and then.
         """
         result = np.zeros((len(texts), len(self.classes)))
-        short = self._shorten(texts)
-        order = np.argsort([len(text) for text in short], kind="stable")
-        for start in range(0, len(order), _CHUNK):
-            rows = order[start : start + _CHUNK]
-            result[rows] = self._predictor.predict_proba([short[row] for row in rows])
+        for start in range(0, len(texts), _CHUNK):
+            short = self._shorten([plain(text) for text in texts[start : start + _CHUNK]])
+            logits = self._model(short)
+            result[start : start + len(short)] = (sigmoid if self.multilabel else softmax)(logits)
             if on_rows:
-                on_rows(len(rows))
+                on_rows(len(short))
         return result
 
     def _texts(self, model_input: Any) -> list[str]:
+        import pandas as pd
+
         if isinstance(model_input, pd.DataFrame):
             # MLflow makes a frame of whatever it is given, and hands on the first column only.
             named = [name for name in (self._text_column, "text") if name in model_input.columns]
@@ -104,6 +125,141 @@ class Predictor:
         return texts
 
 
+def plain(text: str) -> str:
+    """A text as training reads it: plain line ends, and spaces for control characters."""
+    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+class Transformer:
+    """An ONNX model over token ids, run by onnxruntime.
+
+    Each text runs alone, on one core, and as many at once as there are cores: no text is padded,
+    none waits for others, and none changes another's answer, as it would in a batch whose int8
+    scale all share.
+    """
+
+    def __init__(self, folder: Path, max_length: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._file = str(folder / ONNX)
+        self._sessions: dict[int, Any] = {}
+        self._loading = threading.Lock()
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self._cores = _cores()
+        self._session(1)  # that it loads shows now, not at the first question
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits (n, n_classes)."""
+        encoded = self._tokenizer.encode_batch(list(texts))
+        if len(encoded) == 1:  # nothing else to do meanwhile: all cores for one text
+            return self._logits(self._session(self._cores), encoded[0].ids)[None]
+        alone = self._session(1)
+        with ThreadPoolExecutor(self._cores) as pool:
+            rows = pool.map(lambda text: self._logits(alone, text.ids), encoded)
+            return np.stack(list(rows))
+
+    def _session(self, threads: int) -> Any:
+        """The model on so many threads, loaded once; each holds its own copy of the weights."""
+        with self._loading:
+            if threads not in self._sessions:
+                self._sessions[threads] = self._load(threads)
+            return self._sessions[threads]
+
+    def _load(self, threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(self._file, options, providers=["CPUExecutionProvider"])
+
+    @staticmethod
+    def _logits(session: Any, ids: Sequence[int]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run(
+            None, {"input_ids": np.array([ids], dtype=np.int32)}
+        )[0][0]
+        return logits
+
+
+class Linear:
+    """A linear model on word n-grams: each has a weight for each class.
+
+    Words are numbered from 1; an n-gram's key is its words' numbers, `BITS` each. `linear.npz`
+    holds `words` (n_words + 1, n_classes), `keys` (n_grams,) in ascending order, `grams` (n_grams,
+    n_classes), `bias` (n_classes,) and `limit`: of a text's features, words first and long n-grams
+    last, so many are taken, the last ones, as Keras's `pad_sequences` does.
+    """
+
+    BITS = 20
+    LONGEST = 3  # words in an n-gram: 60 bits, and the sign stays free
+    # What Keras's Tokenizer takes for white space, the space itself apart.
+    _SEPARATORS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
+
+    def __init__(self, folder: Path) -> None:
+        self._numbers: dict[str, int] = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+        with np.load(folder / LINEAR, allow_pickle=False) as arrays:
+            self._words, self._grams = arrays["words"], arrays["grams"]
+            self._keys, self._bias = arrays["keys"], arrays["bias"]
+            self._limit = int(arrays["limit"])
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits (n, n_classes)."""
+        return np.stack([self._logits(text) for text in texts])
+
+    def _logits(self, text: str) -> NDArray[np.float32]:
+        words = text.lower().translate(self._SEPARATORS).split(" ")
+        known = (self._numbers.get(word) for word in words if word)
+        numbers = np.array([n for n in known if n is not None], dtype=np.int64)
+        features = [self._words[numbers], *map(self._weights, self.keys(numbers))]
+        taken = np.concatenate(features)[-self._limit :]
+        logits: NDArray[np.float32] = self._bias + taken.sum(axis=0)
+        return logits
+
+    @classmethod
+    def keys(cls, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """The keys of all pairs in a row of words, in order, then of all triples."""
+        keys = numbers
+        for length in range(2, cls.LONGEST + 1):
+            keys = (keys[:-1] << cls.BITS) | numbers[length - 1 :]
+            yield keys
+
+    def _weights(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Weights (n_known, n_classes) of those n-grams that the model knows."""
+        if not len(self._keys):
+            nothing: NDArray[np.float32] = self._words[:0]
+            return nothing
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known: NDArray[np.float32] = self._grams[at[self._keys[at] == keys]]
+        return known
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities (n, n_labels) from logits, of each label by itself."""
+    probabilities: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))
+    return probabilities
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities (n, n_classes) from logits."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def joined(has: NDArray[np.bool_], names: NDArray[Any]) -> list[str]:
+    """The labels (n,) of each row as one text; `has` (n, k) says which of the sorted names."""
+    return ["|".join(names[row]) or "none" for row in has]
+
+
 def save_settings(
     folder: Path,
     *,
@@ -111,15 +267,15 @@ def save_settings(
     text_column: str,
     truncation: str,
     max_length: int,
-    batch_size: int,
+    multilabel: bool = False,
 ) -> None:
-    """Write what a ktrain predictor folder lacks: the truncation and the name of the column."""
+    """Write what is wanted besides the model: classes, truncation and the column's name."""
     settings = {
         "classes": list(classes),
         "text_column": text_column,
         "truncation": truncation,
         "max_length": max_length,
-        "batch_size": batch_size,
+        "multilabel": multilabel,
     }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
@@ -139,7 +295,7 @@ def shortener(
             al. 2019, How to Fine-Tune BERT, section 5.3.1: 128 and 382 of 510 tokens).
         max_length: Longest input, in tokens.
     """
-    file = folder / "tokenizer.json"
+    file = folder / TOKENIZER
     if truncation == "head" and file.is_file():
         return list  # the model's own tokenizer does it
     budget = max_length - 2 if file.is_file() else max_length
@@ -191,8 +347,10 @@ def _plain_words(texts: Sequence[str]) -> list[Words]:
     ]
 
 
-class ServedPredictor(Predictor, mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-    """`Predictor` as MLflow wants it; it inherits `predict`, whose type hints are no schema."""
+if __package__ != "incumbent":  # run by MLflow as a model's code, not imported from the package
+    import mlflow
 
+    class ServedPredictor(Predictor, mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        """`Predictor` as MLflow wants it; it inherits `predict`, whose type hints are no schema."""
 
-mlflow.models.set_model(ServedPredictor())
+    mlflow.models.set_model(ServedPredictor())

@@ -1,54 +1,33 @@
-"""Runs, model versions and decisions in MLflow; the only module that imports it to write.
+"""Model versions in the MLflow registry.
 
-A retraining is one MLflow run. Its model becomes a version of the registered model, found again
-by the tag `incumbent.run_digest`. What was decided about a version stands in its tags, so that it
-lives where the models live.
+A retraining's model becomes a version of the registered model, found again by the tag
+`incumbent.run_digest`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import environment
-from incumbent.config import TrackingConfig
-from incumbent.errors import RegistryError
+from incumbent.predictor import ONNX
+from incumbent.runs import Run
+from incumbent.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+LEDGER = ".ledger"
+"""How the names of registered models end that are logs of decisions: see `ledger`."""
 _PREFIX = "incumbent."
-_DEFAULT_STORE = Path("mlruns") / "mlflow.db"
-# What a consumer needs to load the ktrain predictor; versions are those of this installation.
-_REQUIREMENTS = (
-    "mlflow", "ktrain", "tensorflow", "tf-keras", "transformers", "tokenizers", "safetensors",
-    "keras-bert", "scikit-learn", "numpy", "pandas", "setuptools",
-)  # fmt: skip
-_PARAMETER_LENGTH = 6000  # characters, MLflow's limit
-_ANSWER = 10  # seconds that a server may take to say that it is there
-_DIGEST_LENGTH = 36  # characters, MLflow's limit
-
-
-class Run(BaseModel):
-    """An MLflow run: its id, the address at which people see it, and how it is tracked."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    url: str
-    tracking: TrackingConfig
+# What a consumer needs; versions are those of this installation.
+_REQUIREMENTS = ("mlflow", "numpy", "pandas")
+_ONNX_REQUIREMENTS = ("onnxruntime", "tokenizers")
 
 
 class Version(BaseModel):
@@ -70,118 +49,14 @@ class Version(BaseModel):
         """The address under which MLflow loads it."""
         return f"models:/{self.name}/{self.version}"
 
-    def record(self) -> dict[str, Any] | None:
-        """The decision about this version, if one was made."""
-        text = self.tags.get(f"{_PREFIX}record")
-        return json.loads(text) if text else None
+    @property
+    def predictor_digest(self) -> str:
+        """Digest of the predictor's files as they were registered; empty if none is on record."""
+        return self.tags.get("incumbent.predictor_digest", "")
 
 
-class Registry:
-    """One MLflow store, by `MLFLOW_TRACKING_URI` or under `mlruns/` in the working directory."""
-
-    def __init__(self, tracking: TrackingConfig | None = None) -> None:
-        environment.prepare()
-        self.tracking = tracking or TrackingConfig()
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
-        if self.uri.startswith("http"):
-            _reach(self.uri)
-        with self._errors("open the store"):
-            import mlflow
-
-            environment.prepare()  # importing MLflow turns its loggers on
-            mlflow.set_tracking_uri(self.uri)
-            registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
-            self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
-            self.client.search_experiments(max_results=1)
-
-    # Runs
-
-    def start_run(self, model_name: str, tags: Mapping[str, str], run_name: str) -> Run:
-        """Start the MLflow run of a retraining, or go on with the one of the same Prefect run."""
-        with self._errors("start a run"):
-            experiment = self._experiment(self.tracking.experiment or model_name)
-            flow_run = tags.get("prefect.flow_run_id", "")
-            found = self.client.search_runs(
-                [experiment],
-                f"tags.`prefect.flow_run_id` = '{flow_run}' and attributes.status = 'RUNNING'",
-                max_results=1,
-            )
-            run = (
-                found[0]
-                if flow_run and found
-                else self.client.create_run(experiment, tags=dict(tags), run_name=run_name)
-            )
-            url = self._url(experiment, run.info.run_id)
-            return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
-
-    def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
-        """Log settings, cut to the length that MLflow takes."""
-        from mlflow.entities import Param
-
-        flat = [Param(k, str(v)[:_PARAMETER_LENGTH]) for k, v in params.items()]
-        with self._errors("log parameters"):
-            self.client.log_batch(run.run_id, params=flat)
-
-    def log_metrics(self, run: Run, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics at one step (training steps, or 0)."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        values = [Metric(k, float(v), now, step) for k, v in metrics.items()]
-        with self._errors("log metrics"):
-            self.client.log_batch(run.run_id, metrics=values)
-
-    def log_files(self, run: Run, path: Path, folder: str = "") -> None:
-        """Log a file, or a folder with all that is in it, as artifacts under `folder`."""
-        with self._errors(f"log {path.name}"):
-            if path.is_dir():
-                self.client.log_artifacts(run.run_id, str(path), folder or None)
-            else:
-                self.client.log_artifact(run.run_id, str(path), folder or None)
-
-    def log_table(self, run: Run, frame: pd.DataFrame, file: str) -> None:
-        """Log a frame as a table that the MLflow page shows."""
-        with self._errors(f"log {file}"):
-            self.client.log_table(run.run_id, frame, file)
-
-    def log_dataset(
-        self, run: Run, frame: pd.DataFrame, *, source: str, name: str, digest: str, context: str
-    ) -> None:
-        """Log a frame with columns text and label as the run's dataset input."""
-        from mlflow.data.code_dataset_source import CodeDatasetSource
-        from mlflow.data.pandas_dataset import from_pandas
-        from mlflow.entities import DatasetInput, InputTag
-
-        with self._errors("log the dataset"):
-            # A source in words: MLflow resolves few kinds of address, and none need it to.
-            dataset = from_pandas(
-                frame,
-                source=CodeDatasetSource({"source": source}),
-                name=name,
-                targets="label",
-                digest=digest[:_DIGEST_LENGTH],
-            )
-            entity = dataset._to_mlflow_entity()
-            tag = InputTag("mlflow.data.context", context)
-            self.client.log_inputs(run.run_id, [DatasetInput(entity, [tag])])
-
-    def tag(self, run: Run, tags: Mapping[str, str]) -> None:
-        """Set tags of a run."""
-        with self._errors("tag the run"):
-            for key, value in tags.items():
-                self.client.set_tag(run.run_id, key, value)
-
-    def end_run(self, run: Run, status: str) -> None:
-        """End a run as `FINISHED`, `FAILED` or `KILLED`."""
-        with self._errors("end the run"):
-            self.client.set_terminated(run.run_id, status)
-
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """The last value of each metric of a run."""
-        with self._errors("read the run"):
-            return dict(self.client.get_run(run_id).data.metrics)
-
-    # Versions
+class Registry(Store):
+    """The registered models of an MLflow store."""
 
     def register(
         self, run: Run, model_name: str, predictor: Path, example: pd.DataFrame,
@@ -195,7 +70,7 @@ class Registry:
         Args:
             run: The run that trained it.
             model_name: The registered model.
-            predictor: The folder that `ktrain.load_predictor` opens.
+            predictor: The folder that `incumbent.predictor` loads.
             example: A few inputs, one column of texts.
             output: What the model answers to them.
             tags: Tags of the version.
@@ -215,7 +90,7 @@ class Registry:
         columns += [ColSpec("double", name) for name in output.columns[1:]]
         # The input has no name, so that a list, a Series and a frame are all taken.
         signature = ModelSignature(Schema([ColSpec("string")]), Schema(columns))
-        with self._errors("register the model"):
+        with self.errors("register the model"):
             with mlflow.start_run(run_id=run.run_id):
                 logged = mlflow.pyfunc.log_model(
                     name="model",
@@ -223,26 +98,32 @@ class Registry:
                     artifacts={"predictor": str(predictor)},
                     signature=signature,
                     input_example=example.iloc[:, 0].tolist(),
-                    pip_requirements=_requirements(),
+                    pip_requirements=_requirements(predictor),
                 )
             # Leaving the context ended the run, and the decision is still to come.
             self.client.update_run(run.run_id, "RUNNING")
-            if not self.client.search_registered_models(f"name = '{model_name}'"):
-                self.client.create_registered_model(model_name)
+            if not self._exists(model_name):
+                self._create(model_name)
             made = self.client.create_model_version(
                 model_name, logged.model_uri, run.run_id, tags=dict(tags),
                 description=description, model_id=logged.model_id,
             )  # fmt: skip
-            self.client.set_registered_model_alias(model_name, CHALLENGER, str(made.version))
-        return self.version(model_name, int(made.version))
+        version = self.version(model_name, int(made.version))
+        first = self.find(model_name, tags[f"{_PREFIX}run_digest"])
+        if first is not None and first.version != version.version:
+            self.delete(version)  # the same run, twice at once: the quicker one's stands
+            version = first
+        self.set_alias(version, CHALLENGER)
+        return version
 
     def find(self, model_name: str, run_digest: str) -> Version | None:
-        """The version that a run of this digest registered, if any."""
-        with self._errors("search the registry"):
+        """The version that a run of this digest registered, if any; the first, if several."""
+        with self.errors("search the registry"):
             found = self.client.search_model_versions(
                 f"name = '{model_name}' and tags.`{_PREFIX}run_digest` = '{run_digest}'"
             )
-        return self.version(model_name, int(found[0].version)) if found else None
+        numbers = [int(version.version) for version in found]
+        return self.version(model_name, min(numbers)) if numbers else None
 
     def version(self, model_name: str, number: int) -> Version:
         """One version, with its aliases.
@@ -250,7 +131,7 @@ class Registry:
         Raises:
             RegistryError: if there is none.
         """
-        with self._errors(f"find version {number} of {model_name}"):
+        with self.errors(f"find version {number} of {model_name}"):
             return _version(self.client.get_model_version(model_name, str(number)))
 
     def by_alias(self, model_name: str, alias: str) -> Version | None:
@@ -262,11 +143,11 @@ class Registry:
 
     def versions(self, model_name: str) -> list[Version]:
         """All versions of a model, the newest first; none if there is no such model."""
-        with self._errors("list the versions"):
+        with self.errors("list the versions"):
             names = self.client.search_registered_models(f"name = '{model_name}'")
             if not names:
                 return []
-            found = self._pages(self.client.search_model_versions, f"name = '{model_name}'")
+            found = self.pages(self.client.search_model_versions, f"name = '{model_name}'")
             aliases: dict[int, list[str]] = {}
             for alias, number in names[0].aliases.items():
                 aliases.setdefault(int(number), []).append(alias)
@@ -274,128 +155,75 @@ class Registry:
         return sorted(made, key=lambda version: version.version, reverse=True)
 
     def names(self) -> list[str]:
-        """The names of all registered models."""
-        with self._errors("list the models"):
-            return sorted(model.name for model in self._pages(self.client.search_registered_models))
+        """The names of all registered models, ledgers left out."""
+        with self.errors("list the models"):
+            found = self.pages(self.client.search_registered_models)
+            return sorted(model.name for model in found if not model.name.endswith(LEDGER))
 
     def set_alias(self, version: Version, alias: str) -> None:
         """Give a version an alias, taking it from whichever had it."""
-        with self._errors(f"set @{alias}"):
+        with self.errors(f"set @{alias}"):
             self.client.set_registered_model_alias(version.name, alias, str(version.version))
 
-    def record(self, version: Version, record: Mapping[str, Any]) -> None:
-        """Write the decision about a version into its tags."""
-        with self._errors("record the decision"):
-            for key in ("decision", "reason"):
-                self.client.set_model_version_tag(
-                    version.name, str(version.version), f"{_PREFIX}{key}", str(record[key])
-                )
-            self.client.set_model_version_tag(
-                version.name, str(version.version), f"{_PREFIX}record", json.dumps(record)
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        self.tag_number(version.name, version.version, tags)
+
+    def tag_number(self, model_name: str, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version that is known by its number."""
+        with self.errors(f"tag version {number} of {model_name}"):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(model_name, str(number), key, value)
+
+    def tag_model(self, model_name: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a registered model, as far as they are not as wanted."""
+        with self.errors(f"tag {model_name}"):
+            known = self.client.get_registered_model(model_name).tags
+            for key, value in tags.items():
+                if known.get(key) != value:
+                    self.client.set_registered_model_tag(model_name, key, value)
+
+    def append(self, log: str, tags: Mapping[str, str], run_id: str | None, text: str) -> int:
+        """Write the next entry of a log: a version of a model that has no files.
+
+        MLflow gives each the next number, whoever else writes at the same time.
+
+        Args:
+            log: The registered model that is the log; made if need be.
+            tags: The entry.
+            run_id: The run that the entry leads to.
+            text: What people read on the entry's page.
+        """
+        about = "Decisions about a model, append-only; `incumbent history` shows them."
+        with self.errors(f"write to {log}"):
+            if not self._exists(log):
+                self._create(log, about)
+            made = self.client.create_model_version(
+                log,
+                f"runs:/{run_id}/decision" if run_id else "incumbent:/ledger",
+                run_id,
+                tags=dict(tags),
+                description=text,
             )
+        return int(made.version)
 
-    def settle(self, version: Version) -> None:
-        """Mark that the decision about a version was carried out."""
-        with self._errors("settle the decision"):
-            self.client.set_model_version_tag(
-                version.name, str(version.version), f"{_PREFIX}settled", "true"
-            )
+    def delete(self, version: Version) -> None:
+        """Delete a version; its files stay."""
+        with self.errors(f"delete version {version.version} of {version.name}"):
+            self.client.delete_model_version(version.name, str(version.version))
 
-    def is_settled(self, version: Version) -> bool:
-        """Whether the decision about a version was carried out."""
-        return f"{_PREFIX}settled" in version.tags
+    def _exists(self, model_name: str) -> bool:
+        return bool(self.client.search_registered_models(f"name = '{model_name}'"))
 
-    # Inner workings
-
-    @staticmethod
-    def _pages(search: Callable[..., Any], query: str | None = None) -> Iterator[Any]:
-        """All that a search finds; MLflow gives it by pages."""
-        token = None
-        while True:
-            page = search(query, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
-
-    def _experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                raise RegistryError(
-                    f"The MLflow experiment {name!r} is deleted; restore it (`mlflow experiments "
-                    f"restore -x {found.experiment_id}`) or set tracking.experiment."
-                )
-            return str(found.experiment_id)
-        location = self.tracking.artifacts
-        if not location and self.uri.startswith("sqlite:"):
-            store = Path(self.uri.removeprefix("sqlite:///"))
-            location = (store.parent / "artifacts").resolve().as_uri()
-        # Without a kind, MLflow's page takes the experiment for one about language models.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self.client.create_experiment(name, location or None, tags=kind))
-
-    def _url(self, experiment: str, run_id: str) -> str:
-        base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui
-        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
-
-    @contextmanager
-    def _errors(self, action: str) -> Iterator[None]:
-        """Say in one sentence what MLflow refused, instead of its traceback."""
+    def _create(self, model_name: str, description: str | None = None) -> None:
+        """Make a registered model; that another run was quicker is no error."""
         from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
-
-
-@contextmanager
-def zipped(folder: Path) -> Iterator[Path]:
-    """A zip of a folder, as long as the context lasts; stored, as weights hardly compress."""
-    import zipfile
-
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / f"{folder.name}.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-                archive.write(file, Path(folder.name) / file.relative_to(folder))
-        yield path
-
-
-def _local_store() -> str:
-    """The address of the store under the working directory, made if need be."""
-    try:
-        _DEFAULT_STORE.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RegistryError(
-            f"The folder {_DEFAULT_STORE.parent.resolve()} for the MLflow store cannot be made: "
-            f"{error.strerror}. Run in a folder you may write to, or set MLFLOW_TRACKING_URI."
-        ) from None
-    return f"sqlite:///{_DEFAULT_STORE.resolve()}"
-
-
-def _reach(address: str) -> None:
-    """See at once whether a server answers: MLflow's own client tries for minutes, in silence.
-
-    Raises:
-        RegistryError: if it does not.
-    """
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWER):  # noqa: S310  http only
-            pass
-    except HTTPError:
-        pass  # it answers; whether it lets us in is MLflow's to say
-    except (URLError, OSError, ValueError) as error:
-        raise RegistryError(
-            f"No MLflow server answers at {address} ({error}). Start it, or correct "
-            "MLFLOW_TRACKING_URI; without it the store is mlruns/mlflow.db."
-        ) from None
+            self.client.create_registered_model(model_name, description=description)
+        except MlflowException:
+            if not self._exists(model_name):
+                raise
 
 
 def _version(found: Any, aliases: Sequence[str] | None = None) -> Version:
@@ -410,5 +238,7 @@ def _version(found: Any, aliases: Sequence[str] | None = None) -> Version:
     )
 
 
-def _requirements() -> list[str]:
-    return [f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS]
+def _requirements(predictor: Path) -> list[str]:
+    onnx = (predictor / ONNX).is_file()
+    names = (*_REQUIREMENTS, *_ONNX_REQUIREMENTS) if onnx else _REQUIREMENTS
+    return [f"{name}=={metadata.version(name)}" for name in names]

@@ -48,7 +48,7 @@ def test_the_end_of_a_long_text_decides(
     run.fit()
     import ktrain
 
-    served = Predictor().load(run.folder)
+    served = Predictor().load(run.served)
     good, bad = served.probabilities([long_text("wonderful"), long_text("awful")])[:, 1]
     assert good > 0.8
     assert bad < 0.2
@@ -71,6 +71,6 @@ def test_the_head_of_a_long_text_is_all_that_is_read(
     run = prepare(data, weights=str(tiny_bert), max_length=MAX_LENGTH)
     run.fit()
     good, bad = (
-        Predictor().load(run.folder).probabilities([long_text("wonderful"), long_text("awful")])
+        Predictor().load(run.served).probabilities([long_text("wonderful"), long_text("awful")])
     )
     assert np.allclose(good, bad, atol=1e-6)

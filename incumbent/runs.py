@@ -1,0 +1,218 @@
+"""Retrainings as MLflow runs: their parameters, metrics, tables and files."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent.config import TrackingConfig
+from incumbent.errors import RegistryError
+from incumbent.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PARAMETER_LENGTH = 6000  # characters, MLflow's limit
+_MOST_EXPERIMENTS = 50_000  # MLflow's limit
+_DIGEST_LENGTH = 36  # characters, MLflow's limit
+
+
+class Run(BaseModel):
+    """An MLflow run: its id, the address at which people see it, and how it is tracked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    url: str
+    tracking: TrackingConfig
+
+
+class Runs(Store):
+    """The runs of an MLflow store."""
+
+    def start_run(self, model_name: str, tags: Mapping[str, str], run_name: str) -> Run:
+        """Start the MLflow run of a retraining, or go on with the one of the same Prefect run."""
+        with self.errors("start a run"):
+            experiment = self._experiment(self.tracking.experiment or model_name)
+            flow_run = tags.get("prefect.flow_run_id", "")
+            found = self.client.search_runs(
+                [experiment],
+                f"tags.`prefect.flow_run_id` = '{flow_run}' and attributes.status = 'RUNNING'",
+                max_results=1,
+            )
+            run = (
+                found[0]
+                if flow_run and found
+                else self.client.create_run(experiment, tags=dict(tags), run_name=run_name)
+            )
+            url = self._url(experiment, run.info.run_id)
+            return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
+
+    def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
+        """Log settings, cut to the length that MLflow takes."""
+        from mlflow.entities import Param
+
+        flat = [Param(k, str(v)[:_PARAMETER_LENGTH]) for k, v in params.items()]
+        with self.errors("log parameters"):
+            self.client.log_batch(run.run_id, params=flat)
+
+    def log_metrics(self, run: Run, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics at one step (training steps, or 0)."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        values = [Metric(k, float(v), now, step) for k, v in metrics.items()]
+        with self.errors("log metrics"):
+            self.client.log_batch(run.run_id, metrics=values)
+
+    def log_files(self, run: Run, path: Path, folder: str = "") -> None:
+        """Log a file, or a folder with all that is in it, as artifacts under `folder`."""
+        with self.errors(f"log {path.name}"):
+            if path.is_dir():
+                self.client.log_artifacts(run.run_id, str(path), folder or None)
+            else:
+                self.client.log_artifact(run.run_id, str(path), folder or None)
+
+    def log_table(self, run: Run, frame: pd.DataFrame, file: str) -> None:
+        """Log a frame as a table that the MLflow page shows."""
+        with self.errors(f"log {file}"):
+            self.client.log_table(run.run_id, frame, file)
+
+    def log_dataset(
+        self, run: Run, frame: pd.DataFrame, *, source: str, name: str, digest: str, context: str
+    ) -> None:
+        """Log a frame with columns text and label as the run's dataset input."""
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+        from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.entities import DatasetInput, InputTag
+
+        with self.errors("log the dataset"):
+            # A source in words: MLflow resolves few kinds of address, and none need it to.
+            dataset = from_pandas(
+                frame,
+                source=CodeDatasetSource({"source": source}),
+                name=name,
+                targets="label",
+                digest=digest[:_DIGEST_LENGTH],
+            )
+            entity = dataset._to_mlflow_entity()
+            tag = InputTag("mlflow.data.context", context)
+            self.client.log_inputs(run.run_id, [DatasetInput(entity, [tag])])
+
+    def tag(self, run: Run, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self.tag_id(run.run_id, tags)
+
+    def tag_id(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run that is known by its id."""
+        with self.errors("tag the run"):
+            for key, value in tags.items():
+                self.client.set_tag(run_id, key, value)
+
+    def tagged(self, key: str, value: str) -> dict[str, dict[str, str]]:
+        """The tags of all runs that have one tag, by their ids."""
+        with self.errors("search the runs"):
+            found_in = self.client.search_experiments(max_results=_MOST_EXPERIMENTS)
+            experiments = [experiment.experiment_id for experiment in found_in]
+            query = f"tags.`{key}` = '{value}'"
+            found: dict[str, dict[str, str]] = {}
+            token = None
+            while True:
+                page = self.client.search_runs(experiments, query, page_token=token)
+                found |= {run.info.run_id: dict(run.data.tags) for run in page}
+                token = page.token
+                if not token:
+                    return found
+
+    def delete_files(self, run_id: str, path: str) -> None:
+        """Delete an artifact of a run, a file or a folder; that it is gone already is no error."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        if self.has_file(run_id, path):
+            with self.errors(f"delete {path} of run {run_id}"):
+                address = self.client.get_run(run_id).info.artifact_uri
+                repository: Any = get_artifact_repository(address, self.uri)
+                repository.delete_artifacts(path)
+
+    def delete_model(self, model_id: str) -> None:
+        """Delete a logged model with its files; that it is gone already is no error."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with self.errors(f"delete the model {model_id}"):
+            try:
+                model = self.client.get_logged_model(model_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return
+            files: Any = get_artifact_repository(model.artifact_location, self.uri)
+            files.delete_artifacts()
+            self.client.delete_logged_model(model_id)
+
+    def end_run(self, run: Run, status: str) -> None:
+        """End a run as `FINISHED`, `FAILED` or `KILLED`."""
+        with self.errors("end the run"):
+            self.client.set_terminated(run.run_id, status)
+
+    def has_file(self, run_id: str, path: str) -> bool:
+        """Whether a run has an artifact."""
+        parent = str(Path(path).parent) if "/" in path else None
+        with self.errors("list artifacts"):
+            return any(file.path == path for file in self.client.list_artifacts(run_id, parent))
+
+    def download(self, run_id: str, path: str, folder: Path) -> Path:
+        """Copy an artifact, a file or a folder, to `folder`; gives where it is there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.errors(f"download {path} of run {run_id}"):
+            return Path(self.client.download_artifacts(run_id, path, str(folder)))
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The last value of each metric of a run."""
+        with self.errors("read the run"):
+            return dict(self.client.get_run(run_id).data.metrics)
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """The tags of a run."""
+        with self.errors("read the run"):
+            return dict(self.client.get_run(run_id).data.tags)
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                raise RegistryError(
+                    f"The MLflow experiment {name!r} is deleted; restore it (`mlflow experiments "
+                    f"restore -x {found.experiment_id}`) or set tracking.experiment."
+                )
+            return str(found.experiment_id)
+        location = self.tracking.artifacts
+        if not location and self.uri.startswith("sqlite:"):
+            store = Path(self.uri.removeprefix("sqlite:///"))
+            location = (store.parent / "artifacts").resolve().as_uri()
+        # Without a kind, MLflow's page takes the experiment for one about language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(name, location or None, tags=kind))
+
+    def _url(self, experiment: str, run_id: str) -> str:
+        base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui
+        return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
+@contextmanager
+def zipped(folder: Path) -> Iterator[Path]:
+    """A zip of a folder, as long as the context lasts; stored, as weights hardly compress."""
+    import zipfile
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / f"{folder.name}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+                archive.write(file, Path(folder.name) / file.relative_to(folder))
+        yield path

@@ -1,0 +1,94 @@
+"""The MLflow store: where it is, whether it answers, and what it says when it refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incumbent import environment
+from incumbent.config import TrackingConfig
+from incumbent.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_DEFAULT_STORE = Path("mlruns") / "mlflow.db"
+_ANSWER = 10  # seconds that a server may take to say that it is there
+
+
+class Store:
+    """One MLflow store, by `MLFLOW_TRACKING_URI` or under `mlruns/` in the working directory."""
+
+    def __init__(self, tracking: TrackingConfig | None = None) -> None:
+        environment.prepare()
+        self.tracking = tracking or TrackingConfig()
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+        if self.uri.startswith("http"):
+            _reach(self.uri)
+        with self.errors("open the store"):
+            import mlflow
+
+            environment.prepare()  # importing MLflow turns its loggers on
+            mlflow.set_tracking_uri(self.uri)
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
+            self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
+            self.client.search_experiments(max_results=1)
+
+    @contextmanager
+    def errors(self, action: str) -> Iterator[None]:
+        """Say in one sentence what MLflow refused, instead of its traceback."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
+
+    @staticmethod
+    def pages(search: Callable[..., Any], query: str | None = None) -> Iterator[Any]:
+        """All that a search finds; MLflow gives it by pages."""
+        token = None
+        while True:
+            page = search(query, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def _local_store() -> str:
+    """The address of the store under the working directory, made if need be."""
+    try:
+        _DEFAULT_STORE.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegistryError(
+            f"The folder {_DEFAULT_STORE.parent.resolve()} for the MLflow store cannot be made: "
+            f"{error.strerror}. Run in a folder you may write to, or set MLFLOW_TRACKING_URI."
+        ) from None
+    return f"sqlite:///{_DEFAULT_STORE.resolve()}"
+
+
+def _reach(address: str) -> None:
+    """See at once whether a server answers: MLflow's own client tries for minutes, in silence.
+
+    Raises:
+        RegistryError: if it does not.
+    """
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWER):  # noqa: S310  http only
+            pass
+    except HTTPError:
+        pass  # it answers; whether it lets us in is MLflow's to say
+    except (URLError, OSError, ValueError) as error:
+        raise RegistryError(
+            f"No MLflow server answers at {address} ({error}). Start it, or correct "
+            "MLFLOW_TRACKING_URI; without it the store is mlruns/mlflow.db."
+        ) from None
