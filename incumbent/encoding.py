@@ -1,33 +1,37 @@
 """Texts as model input: shortened, tokenized, and cached by what they were made from.
 
 One Parquet file a split, columns `text` (as the model shall read it), `label` (index of the
-class) and `ids` (token ids, special tokens included; empty where the model builds its own
-vocabulary). Batches of like length are made from them in `batches`.
+class; or a list of bool, which of the labels the row has) and `ids` (token ids, special tokens
+included; empty where the model builds its own vocabulary). Batches of like length are made from
+them in `batches`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import __version__, datasets
+from incumbent.truth import strata, truth_of
 
 Ids = Sequence[NDArray[np.int32]]
 """Token ids of each row; rows differ in length."""
 
-# Batches are padded to a multiple of this many tokens, so that few shapes are ever traced.
-_LENGTH_STEP = 8
+# Batches are padded to a multiple of 8 tokens up to 64, and of 16 above: each shape is compiled
+# once, so there are to be few, and padding is computed, so there is to be little.
+_LENGTH_STEPS = ((64, 8), (math.inf, 16))
 # Rows are sorted by length within windows of so many batches: like lengths, yet shuffled.
 _WINDOW = 50
 
@@ -65,6 +69,8 @@ class Encoded(BaseModel):
     classes: tuple[str, ...]
     key: str
     cached: bool = False
+    multilabel: bool = False
+    """Whether a row may have any of the classes."""
 
 
 def encode(
@@ -97,38 +103,51 @@ def encode(
         return found.model_copy(update={"train": train, "test": test, "cached": True})
     folder.mkdir(parents=True, exist_ok=True)
     train, test = (
-        _encode_split(split, dataset.classes, tokenize, limit, folder / f"{name}.parquet")
+        _encode_split(split, dataset, tokenize, limit, folder / f"{name}.parquet")
         for name, split in (("train", dataset.train), ("test", dataset.test))
     )
-    encoded = Encoded(train=train, test=test, classes=dataset.classes, key=key)
+    encoded = Encoded(
+        train=train, test=test, classes=dataset.classes, key=key, multilabel=dataset.multilabel
+    )
     write_atomically(manifest, encoded.model_dump_json(indent=1))
     return encoded
 
 
-def load(split: EncodedSplit) -> tuple[list[str], Ids, NDArray[np.int64]]:
-    """Read a split: texts (n,), token ids (n, ragged), class indices (n,)."""
+def load(split: EncodedSplit) -> tuple[list[str], Ids, NDArray[Any]]:
+    """Read a split: texts (n,), token ids (n, ragged), the truth, int64 (n,) or bool (n, k)."""
     table = pq.read_table(split.path, memory_map=True)
     ids = table.column("ids").combine_chunks()
     values, offsets = ids.flatten().to_numpy(), ids.offsets.to_numpy()
     rows = [values[start:end] for start, end in pairwise(offsets)]
-    return table.column("text").to_pylist(), rows, table.column("label").to_numpy()
+    labels = table.column("label").combine_chunks()
+    if pa.types.is_list(labels.type):
+        has = labels.flatten().to_numpy(zero_copy_only=False)
+        return table.column("text").to_pylist(), rows, has.reshape(len(labels), -1)
+    return table.column("text").to_pylist(), rows, labels.to_numpy()
 
 
 def hold_out(
-    labels: NDArray[np.int64], fraction: float, seed: int
+    truth: NDArray[Any], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split row indices into (training, validation), stratified by label.
+    """Split row indices into (training, validation), stratified by class or set of labels.
 
-    Every class keeps at least one training row; the order is random but set by `seed`.
+    Every class keeps at least one training row, and every label one that has it and one that
+    doesn't; the order is random but set by `seed`. The truth is int (n,) or bool (n, k).
     """
     generator = np.random.default_rng(seed)
+    labels = strata(truth)
     validation: list[NDArray[np.int64]] = []
     for label in np.unique(labels):
         rows = generator.permutation(np.flatnonzero(labels == label))
         validation.append(rows[: min(round(len(rows) * fraction), len(rows) - 1)])
     held = np.sort(np.concatenate(validation))
+    if truth.ndim == 2:  # sets that are rare share a stratum, and it may be one that is used up
+        sides = np.hstack([truth, ~truth]).T
+        kept = [generator.choice(np.flatnonzero(side)) for side in sides if side.any()]
+        held = np.setdiff1d(held, kept)
     if not len(held):  # so few rows that each class's share rounds to none
-        largest = np.flatnonzero(labels == np.bincount(labels).argmax())
+        classes, sizes = np.unique(labels, return_counts=True)
+        largest = np.flatnonzero(labels == classes[sizes.argmax()])
         held = generator.permutation(largest)[:1]
     return np.setdiff1d(np.arange(len(labels)), held), held
 
@@ -160,12 +179,19 @@ def batches(
         yield order[start : start + batch_size]
 
 
-def pad(ids: Ids, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int32], ...]:
-    """Stack rows into (token ids, attention mask), each (batch, longest row rounded up)."""
-    longest = max(len(ids[row]) for row in rows)
-    width = -(-longest // _LENGTH_STEP) * _LENGTH_STEP
-    tokens = np.full((len(rows), width), pad_id, dtype=np.int32)
-    mask = np.zeros((len(rows), width), dtype=np.int32)
+def width(longest: int, limit: int) -> int:
+    """Tokens that a batch is padded to: its longest row rounded up, but not past `limit`."""
+    step = next(step for end, step in _LENGTH_STEPS if longest <= end)
+    return max(longest, min(-(-longest // step) * step, limit))
+
+
+def pad(
+    ids: Ids, rows: NDArray[np.int64], pad_id: int, limit: int
+) -> tuple[NDArray[np.int32], ...]:
+    """Stack rows into (token ids, attention mask), each (batch, `width` of the longest row)."""
+    columns = width(max(len(ids[row]) for row in rows), limit)
+    tokens = np.full((len(rows), columns), pad_id, dtype=np.int32)
+    mask = np.zeros((len(rows), columns), dtype=np.int32)
     for index, row in enumerate(rows):
         tokens[index, : len(ids[row])] = ids[row]
         mask[index, : len(ids[row])] = 1
@@ -186,18 +212,18 @@ def recipe(**settings: object) -> str:
 
 def _encode_split(
     split: datasets.Split,
-    classes: Sequence[str],
+    dataset: datasets.Dataset,
     tokenize: Callable[[Sequence[str]], tuple[list[str], Ids, NDArray[np.int64]]],
     limit: int,
     path: Path,
 ) -> EncodedSplit:
     frame = datasets.load(split)
     texts, ids, lengths = tokenize(frame["text"].tolist())
-    labels = pd.Categorical(frame["label"], categories=list(classes)).codes
+    truth = truth_of(frame["label"], dataset.classes, multilabel=dataset.multilabel)
     table = pa.table(
         {
             "text": texts,
-            "label": pa.array(labels.astype(np.int64)),
+            "label": pa.array(truth if truth.ndim == 1 else list(truth)),
             "ids": pa.array(list(ids), type=pa.list_(pa.int32())),
         }
     )

@@ -20,8 +20,17 @@ def create(
     preprocessing: PreprocessingConfig,
     classes: tuple[str, ...],
     workdir: Path,
+    *,
+    multilabel: bool = False,
 ) -> Classifier:
     """Return the classifier that `training.model` names.
+
+    Args:
+        training: The model and how it is trained.
+        preprocessing: How text becomes its input.
+        classes: What it tells apart, sorted.
+        workdir: Where converted weights are kept.
+        multilabel: Whether a text may have any of the classes.
 
     Raises:
         ConfigError: if its weights cannot be had.
@@ -30,11 +39,11 @@ def create(
     if training.model == "nbsvm":
         from incumbent.classifiers.nbsvm import NbsvmClassifier
 
-        return NbsvmClassifier(training, preprocessing, classes, workdir)
+        return NbsvmClassifier(training, preprocessing, classes, workdir, multilabel)
     if training.model == "bert":
         from incumbent.classifiers.bert import BertClassifier
 
-        return BertClassifier(training, preprocessing, classes, workdir)
+        return BertClassifier(training, preprocessing, classes, workdir, multilabel)
     from incumbent.classifiers.transformer import TransformerClassifier
 
-    return TransformerClassifier(training, preprocessing, classes, workdir)
+    return TransformerClassifier(training, preprocessing, classes, workdir, multilabel)

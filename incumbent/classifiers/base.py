@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,24 @@ from incumbent.encoding import Ids
 
 @dataclass(frozen=True)
 class Rows:
-    """Some encoded rows: texts (n,), token ids (n, ragged), class indices (n,)."""
+    """Some encoded rows: texts (n,), token ids (n, ragged), the truth, int (n,) or bool (n, k)."""
 
     texts: Sequence[str]
     ids: Ids
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """The rows at these indices, in this order."""
         return Rows(
             [self.texts[row] for row in rows], [self.ids[row] for row in rows], self.labels[rows]
+        )
+
+    def then(self, other: Rows) -> Rows:
+        """These rows, and others after them."""
+        return Rows(
+            [*self.texts, *other.texts],
+            [*self.ids, *other.ids],
+            np.concatenate([self.labels, other.labels]),
         )
 
 
@@ -35,7 +43,7 @@ class Built:
     """An untrained classifier as ktrain takes it.
 
     `train` and `validation` are what `ktrain.get_learner` accepts; `loss` is the Keras loss that
-    fits the model's output.
+    fits the model's output, `accuracy` the metric that does; `optimizer` makes a new optimizer.
     """
 
     model: Any
@@ -43,6 +51,8 @@ class Built:
     train: Any
     validation: Any
     loss: Any
+    accuracy: Any
+    optimizer: Callable[[], Any]
 
 
 class Classifier(ABC):
@@ -54,11 +64,13 @@ class Classifier(ABC):
         preprocessing: PreprocessingConfig,
         classes: tuple[str, ...],
         workdir: Path,
+        multilabel: bool = False,
     ) -> None:
         self.training = training
         self.preprocessing = preprocessing
         self.classes = classes
         self.workdir = workdir
+        self.multilabel = multilabel
 
     @property
     @abstractmethod
@@ -77,9 +89,47 @@ class Classifier(ABC):
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the pretrained weights, or initial ones, and prepare the data for ktrain."""
 
-    def complete(self, folder: Path) -> None:  # noqa: B027  most have nothing to add
-        """Add to a saved predictor's folder what ktrain leaves out and serving needs."""
+    @abstractmethod
+    def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:
+        """Write a trained Keras model, and how it reads texts, as `Predictor` loads them.
 
-    def one_hot(self, labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Class indices (n,) as targets (n, n_classes)."""
-        return np.eye(len(self.classes), dtype=np.float32)[labels]
+        The model itself may be altered: save it before.
+
+        Raises:
+            StageError: if it cannot be exported, or the export answers otherwise on `examples`.
+        """
+
+    def complete(self, folder: Path) -> None:  # noqa: B027  most have nothing to add
+        """Put right what ktrain leaves in a saved predictor's folder."""
+
+    @property
+    def loss(self) -> str:
+        """The Keras loss of probabilities: of one class a row, or of labels one by one."""
+        return "binary_crossentropy" if self.multilabel else "categorical_crossentropy"
+
+    def accuracy(self, threshold: float = 0.5) -> Any:
+        """The Keras metric: the share of rows whose class is right, or all of whose labels are.
+
+        `threshold` is the output from which a label is predicted.
+        """
+        if not self.multilabel:
+            return "accuracy"
+        import tensorflow as tf
+
+        def accuracy(truth: Any, said: Any) -> Any:
+            right = tf.equal(truth > 0.5, said >= threshold)
+            return tf.cast(tf.reduce_all(right, axis=-1), tf.float32)
+
+        return accuracy
+
+    def example_targets(self) -> NDArray[np.float32]:
+        """Targets of as many rows as there are classes, from which ktrain can tell their kind."""
+        k = len(self.classes)
+        return np.ones((k, k), np.float32) if self.multilabel else np.eye(k, dtype=np.float32)
+
+    def targets(self, truth: NDArray[Any]) -> NDArray[np.float32]:
+        """The truth, int (n,) or bool (n, n_classes), as targets (n, n_classes)."""
+        if truth.ndim == 2:
+            return truth.astype(np.float32)
+        one_hot: NDArray[np.float32] = np.eye(len(self.classes), dtype=np.float32)[truth]
+        return one_hot

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from incumbent.classifiers import libraries, weights
+from incumbent.classifiers import export, libraries, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, recipe
 from incumbent.errors import ConfigError
-from incumbent.predictor import shortener
+from incumbent.predictor import ONNX, TOKENIZER, shortener
 
 _LONGEST = 512  # positions that a BERT checkpoint has
 
@@ -37,49 +37,69 @@ class BertClassifier(Classifier):
     def recipe(self) -> str:
         """The vocabulary and the settings of the preprocessing."""
         vocabulary = weights.sha256(self.folder / "vocab.txt")
-        return recipe(keras_bert=vocabulary, **self.preprocessing.model_dump())
+        return recipe(bert=vocabulary, tokenizer="fast", **self.preprocessing.model_dump())
 
     def tokenize(self, texts: Sequence[str]) -> tuple[list[str], Ids, NDArray[np.int64]]:
-        """By keras_bert's tokenizer, as ktrain calls it; the padding is left out."""
-        tokenizer = self._preprocessor().get_tokenizer()
+        """By the fast tokenizer of the same vocabulary, which serves, too.
+
+        keras_bert's own differs from it in words of more than 100 characters and in special tokens
+        that stand in a text, like "[SEP]".
+        """
+        from tokenizers import Tokenizer
+
         limit = self.preprocessing.max_length
-        # An unpaired text's tokens, [CLS] and [SEP] included.
-        lengths = np.array([len(tokenizer.tokenize(text)) for text in texts])
         folder = weights.tokenizer_folder(self.folder, self.workdir)
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         short = shortener(folder, self.preprocessing.truncation, limit)(texts)
-        ids = []
-        for text in short:
-            row = np.array(tokenizer.encode(text, max_len=limit)[0], np.int32)
-            ids.append(row[: np.flatnonzero(row)[-1] + 1])
+        lengths = np.array([len(row.ids) for row in tokenizer.encode_batch(list(texts))])
+        tokenizer.enable_truncation(limit)
+        ids = [np.array(row.ids, np.int32) for row in tokenizer.encode_batch(list(short))]
         return list(short), ids, lengths
 
     def build(self, train: Rows, validation: Rows) -> Built:
-        """Load the checkpoint under a new softmax layer."""
+        """Load the checkpoint under a new layer of a softmax, or of a sigmoid for each label."""
+        import tensorflow as tf
         from ktrain import text
 
         preprocessor = self._preprocessor()
         data, held_out = self._padded(train), self._padded(validation)
         with _checkpoint(self.folder):
             model = text.text_classifier(
-                "bert", train_data=data, preproc=preprocessor, multilabel=False, verbose=0
+                "bert", train_data=data, preproc=preprocessor, multilabel=self.multilabel, verbose=0
             )
         if self.training.freeze_embeddings:
             model.get_layer("Embedding-Token").trainable = False
-        return Built(model, preprocessor, data, held_out, loss="categorical_crossentropy")
+        return Built(
+            model, preprocessor, data, held_out, self.loss, self.accuracy(),
+            optimizer=tf.keras.optimizers.legacy.Adam,  # which is saved, for plain ktrain to load
+        )  # fmt: skip
 
-    def complete(self, folder: Path) -> None:
-        """Add the tokenizer by which long texts are cut."""
+    def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:  # noqa: ARG002
+        """As ONNX, beside the tokenizer."""
+        import tensorflow as tf
+
+        model.layers[-1].activation = tf.keras.activations.linear
+        model.input_spec = None  # it was built for rows of `max_length`, and takes shorter ones
+        export.write_onnx(lambda ids: model([ids, tf.zeros_like(ids)]), examples.ids, folder / ONNX)
         source = weights.tokenizer_folder(self.folder, self.workdir)
-        shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
+        shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 
     def _preprocessor(self) -> Any:
-        """The preprocessor of ktrain for these classes, made from one row a class."""
+        """The preprocessor of ktrain for these classes, made from one row for each."""
         from ktrain import text
 
-        frame = pd.DataFrame({"text": ["a text"] * len(self.classes), "label": self.classes})
+        if self.multilabel:
+            columns = list(self.classes)
+            frame = pd.DataFrame(self.example_targets(), columns=columns)
+        else:
+            columns = [""]
+            frame = pd.DataFrame({"": self.classes})
+        frame["|"] = "a text"  # which no column of labels is named
         with libraries.quiet(), _checkpoint(self.folder):
             *_, preprocessor = text.texts_from_df(
-                frame, "text", label_columns=["label"], val_df=frame, lang="en", verbose=0,
+                frame, "|", label_columns=columns, val_df=frame, lang="en", verbose=0,
                 maxlen=self.preprocessing.max_length, preprocess_mode="bert",
             )  # fmt: skip
         return preprocessor
@@ -88,7 +108,7 @@ class BertClassifier(Classifier):
         tokens = np.zeros((len(rows.ids), self.preprocessing.max_length), np.int32)
         for index, row in enumerate(rows.ids):
             tokens[index, : len(row)] = row
-        return [tokens, np.zeros_like(tokens)], self.one_hot(rows.labels)
+        return [tokens, np.zeros_like(tokens)], self.targets(rows.labels)
 
 
 @contextmanager

@@ -1,8 +1,68 @@
-"""What the training runs on."""
+"""What the training runs on, and in which precision."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from incumbent.config import TrainingConfig
+
+_SHARED = ("transformer", "distilbert")
+"""Models that heed `training.precision` and `training.devices`."""
+# NVIDIA's compute capabilities from which tensor cores take each type (TensorFlow's guide to mixed
+# precision; NVIDIA's A100 white paper for bfloat16). A CPU with avx512_bf16 does half as many
+# operations a second in bfloat16 as in float32: docs/decisions/0010-the-training-step.md.
+_BFLOAT16, _FLOAT16 = (8, 0), (7, 0)
+
+
+@contextlib.contextmanager
+def chosen(config: TrainingConfig) -> Iterator[Any]:
+    """Build and compile a model for the devices and in the precision that the config asks for.
+
+    Yields:
+        The `tf.distribute.Strategy`, in whose scope the block is; its `num_replicas_in_sync`
+        devices share each batch.
+    """
+    import tensorflow as tf
+
+    if config.model not in _SHARED:
+        yield tf.distribute.get_strategy()
+        return
+    devices = several() if config.devices == "auto" else []
+    one = tf.distribute.get_strategy()
+    strategy = tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else one
+    policy = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(precision(config.precision, _capabilities()))
+    try:
+        with strategy.scope():
+            yield strategy
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+
+
+def several() -> list[str]:
+    """The devices that may share a batch: all GPUs."""
+    import tensorflow as tf
+
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def precision(wanted: str, capabilities: Sequence[tuple[int, int]]) -> str:
+    """The Keras policy for what is wanted, given the GPUs' compute capabilities, if any."""
+    if wanted != "auto":
+        return wanted
+    least = min(capabilities, default=(0, 0))
+    if least >= _BFLOAT16:
+        return "mixed_bfloat16"
+    return "mixed_float16" if least >= _FLOAT16 else "float32"
+
+
+def _capabilities() -> list[tuple[int, int]]:
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [found.get("compute_capability", (0, 0)) for found in details]
 
 
 def prepare() -> str:

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import encoding, predictor
-from incumbent.classifiers import devices, finder, libraries
+from incumbent import encoding
+from incumbent.classifiers import devices, export, finder, libraries
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.classifiers.callbacks import Progress, step_reporter
-from incumbent.config import TrainingConfig
+from incumbent.classifiers.export import Served
+from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.plots import learning_rates
 
 
 class TrainedModel(BaseModel):
-    """A trained classifier: the saved ktrain predictor, and how it came about.
+    """A trained classifier: the saved ktrain predictor, what is served, how it came about.
 
     `steps` are those taken; `learning_rate` is the peak rate used; `metrics` are those of the
     epoch whose weights were kept; `plot` is the learning-rate finder's curve, if it ran.
@@ -27,6 +28,7 @@ class TrainedModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     folder: Path
+    served: Served
     device: str
     rows: int
     validation_rows: int
@@ -41,10 +43,11 @@ def fit(
     encoded: encoding.Encoded,
     folder: Path,
     text_column: str,
+    serving: ServingConfig,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],
 ) -> TrainedModel:
-    """Fine-tune on the training rows, and save a ktrain predictor into `folder`.
+    """Fine-tune on the training rows, save a ktrain predictor, and export what is served of it.
 
     Some rows are held out of train, stratified, to watch the training; the test split is not
     read. A finished `folder` is taken as it is: nothing is trained twice.
@@ -52,19 +55,23 @@ def fit(
     Args:
         classifier: What to train.
         encoded: The encoded dataset.
-        folder: Where the predictor goes.
+        folder: Where the predictor goes; the served model goes beside it.
         text_column: The name that consumers' frames give the text.
+        serving: In what precision it is served.
         on_step: Told how training goes, now and then.
-        say: Told the device, and the learning rate if it was looked for.
+        say: Told the device, the learning rate if it was looked for, and the precision.
 
     Raises:
+        StageError: if the model cannot be exported.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
     manifest = folder.with_name("trained.json")
-    if manifest.is_file() and folder.is_dir():
+    finished = folder.is_dir() and served_folder(folder).is_dir()
+    if manifest.is_file() and finished:
         found = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
         plot = manifest.with_name(found.plot.name) if found.plot else None
-        return found.model_copy(update={"folder": folder, "plot": plot})
+        served = found.served.model_copy(update={"folder": served_folder(folder)})
+        return found.model_copy(update={"folder": folder, "plot": plot, "served": served})
     folder.parent.mkdir(parents=True, exist_ok=True)
     device = devices.prepare()
     say(device)
@@ -73,21 +80,23 @@ def fit(
         fitted = _fit(classifier, train, validation, folder.parent, on_step, say)
         fitted.predictor.save(str(folder))
     classifier.complete(folder)
-    predictor.save_settings(
-        folder,
-        classes=classifier.classes,
-        text_column=text_column,
-        truncation=classifier.preprocessing.truncation,
-        max_length=classifier.preprocessing.max_length,
-        batch_size=classifier.training.batch_size,
-    )
+    served = export.serve(
+        classifier, fitted.exact(folder), fitted.predictor.preproc, validation.then(train),
+        served_folder(folder), text_column, serving,
+    )  # fmt: skip
+    say(str(served))
     trained = TrainedModel(
-        folder=folder, device=device, rows=len(train.labels), plot=fitted.plot,
+        folder=folder, served=served, device=device, rows=len(train.labels), plot=fitted.plot,
         validation_rows=len(validation.labels), steps=fitted.steps,
         learning_rate=fitted.learning_rate, metrics=fitted.metrics,
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     return trained
+
+
+def served_folder(predictor: Path) -> Path:
+    """Where what is served of a ktrain predictor goes; MLflow keeps the folder's own name."""
+    return predictor.parent / "served" / "predictor"
 
 
 class _Fitted(NamedTuple):
@@ -96,6 +105,14 @@ class _Fitted(NamedTuple):
     plot: Path | None
     steps: int
     metrics: dict[str, float]
+
+    def exact(self, folder: Path) -> Any:
+        """The model in float32: as it was saved in `folder`, if it was trained in less."""
+        if self.predictor.model.compute_dtype == "float32":
+            return self.predictor.model
+        import ktrain
+
+        return ktrain.load_predictor(str(folder)).model
 
 
 def _fit(
@@ -112,13 +129,14 @@ def _fit(
 
     config = classifier.training
     tf.keras.utils.set_random_seed(config.seed)
-    with libraries.uninterrupted():
+    with libraries.uninterrupted(), devices.chosen(config):
         built = classifier.build(train, validation)
-        _compile(built)
+        compile_model(built)
     rate, plot = config.learning_rate, None
     if rate == "auto":
         found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
-        _compile(built)
+        with devices.chosen(config):
+            compile_model(built)
         rate = found.chosen
         plot = learning_rates(
             found.rates, found.losses, found.chosen, folder / "learning_rates.png"
@@ -143,13 +161,17 @@ def _rows(encoded: encoding.Encoded, config: TrainingConfig) -> tuple[Rows, Rows
     return whole.take(training), whole.take(validation)
 
 
-def _compile(built: Built) -> None:
-    """Give the model an optimizer of its own: ktrain's default is one object for all models."""
+def compile_model(built: Built) -> None:
+    """Give the model an optimizer of its own: ktrain's default is one object for all models.
+
+    Half precision of the range of float16 needs its loss scaled (Micikevicius et al. 2018).
+    """
     import tensorflow as tf
 
-    built.model.compile(
-        loss=built.loss, optimizer=tf.keras.optimizers.legacy.Adam(), metrics=["accuracy"]
-    )
+    optimizer = built.optimizer()
+    if tf.keras.mixed_precision.global_policy().name == "mixed_float16":
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    built.model.compile(loss=built.loss, optimizer=optimizer, metrics=[built.accuracy])
 
 
 def _kept(epochs: list[dict[str, float]], schedule: str) -> dict[str, float]:

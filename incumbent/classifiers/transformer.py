@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers import weights
+from incumbent.classifiers import export, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
-from incumbent.predictor import shortener
+from incumbent.predictor import ONNX, TOKENIZER, shortener
 
 # Families that number positions from one past the padding id, and so have fewer than they say.
 _OFFSET = ("roberta", "camembert", "longformer", "mpnet")
@@ -70,8 +71,11 @@ class TransformerClassifier(Classifier):
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the weights under a new classification head."""
-        import tensorflow as tf
         from ktrain import text
+
+        from incumbent.classifiers.lean import lean
+        from incumbent.classifiers.losses import cross_entropy
+        from incumbent.classifiers.optimizers import LazyAdam
 
         preprocessor = text.Transformer(
             str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
@@ -80,18 +84,33 @@ class TransformerClassifier(Classifier):
         preprocessor.lang = "en"
         # One row a class tells ktrain all it wants to know of the data; the rest is encoded.
         examples = [str(name) for name in self.classes]
-        preprocessor.preprocess_train(examples, list(range(len(examples))), verbose=0)
-        model = preprocessor.get_classifier(multilabel=False)
+        preprocessor.preprocess_train(examples, self.example_targets(), verbose=0)
+        model = preprocessor.get_classifier(multilabel=self.multilabel)
         if self.training.freeze_embeddings:
             getattr(model, model.base_model_prefix).embeddings.trainable = False
+        lean(model)
         pad_id = preprocessor.get_tokenizer().pad_token_id
         return Built(
             model=model,
             preprocessor=preprocessor,
             train=self._dataset(train, pad_id),
             validation=self._dataset(validation, pad_id),
-            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
+            loss=cross_entropy(self.multilabel),
+            accuracy=self.accuracy(threshold=0),  # of logits
+            optimizer=LazyAdam,
         )
+
+    def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:  # noqa: ARG002
+        """As ONNX, beside the tokenizer."""
+        import tensorflow as tf
+
+        def logits(ids: Any) -> Any:
+            inputs = {"input_ids": ids, "attention_mask": tf.ones_like(ids)}
+            return model(inputs, training=False).logits
+
+        export.write_onnx(logits, examples.ids, folder / ONNX)
+        source = weights.tokenizer_folder(self.folder, self.workdir)
+        shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 
     def complete(self, folder: Path) -> None:
         """Drop this machine's paths from the saved configuration."""
@@ -102,13 +121,13 @@ class TransformerClassifier(Classifier):
 
     def _dataset(self, rows: Rows, pad_id: int) -> Any:
         return _like_length_dataset(
-            rows.ids, self.one_hot(rows.labels), self.training.batch_size, pad_id,
-            self.training.seed,
+            rows.ids, self.targets(rows.labels), self.training.batch_size, pad_id,
+            self.preprocessing.max_length, self.training.seed,
         )  # fmt: skip
 
 
 def _like_length_dataset(
-    ids: Ids, targets: NDArray[np.float32], batch_size: int, pad_id: int, seed: int
+    ids: Ids, targets: NDArray[np.float32], batch_size: int, pad_id: int, max_length: int, seed: int
 ) -> Any:
     """A ktrain dataset whose batches are padded to their own longest row, not to `maxlen`."""
     import tensorflow as tf
@@ -116,6 +135,8 @@ def _like_length_dataset(
 
     # ktrain finds out by the class's *name* that the data is for a transformer (see
     # ktrain.utils.is_huggingface_from_data), so the subclass has to bear it too.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
     class TransformerDataset(dataset.TransformerDataset):  # type: ignore[misc]
         def __init__(self) -> None:
             self.ids = ids
@@ -140,7 +161,9 @@ def _like_length_dataset(
                 generator = np.random.default_rng(seed) if train else None
                 while True:
                     for rows in batches(self.lengths, self.batch_size, generator):
-                        tokens, mask = pad(self.ids, rows, pad_id)
+                        # Each device gets as many rows, or one would get none of a short batch.
+                        rows = np.resize(rows, -(-len(rows) // replicas) * replicas)
+                        tokens, mask = pad(self.ids, rows, pad_id, max_length)
                         yield {"input_ids": tokens, "attention_mask": mask}, self.y[rows]
                     if not train:
                         return

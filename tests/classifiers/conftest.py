@@ -17,8 +17,8 @@ from incumbent import classifiers, datasets, encoding
 from incumbent.classifiers import weights
 from incumbent.classifiers.base import Classifier
 from incumbent.classifiers.callbacks import Progress
-from incumbent.classifiers.training import TrainedModel, fit
-from incumbent.config import DataConfig, PreprocessingConfig, TrainingConfig
+from incumbent.classifiers.training import TrainedModel, fit, served_folder
+from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
 
 HIDDEN, LAYERS, HEADS = 32, 2, 2
 
@@ -30,16 +30,22 @@ class Run:
     classifier: Classifier
     encoded: encoding.Encoded
     folder: Path
+    serving: ServingConfig = field(default_factory=lambda: ServingConfig(precision="float32"))
     trained: TrainedModel | None = None
     progress: list[Progress] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
     def fit(self) -> TrainedModel:
         self.trained = fit(
-            self.classifier, self.encoded, self.folder, "Reviews",
+            self.classifier, self.encoded, self.folder, "Reviews", self.serving,
             self.progress.append, self.said.append,
         )  # fmt: skip
         return self.trained
+
+    @property
+    def served(self) -> Path:
+        """The folder of the exported model."""
+        return served_folder(self.folder)
 
     def reported(self, name: str) -> list[float]:
         return [state.metrics[name] for state in self.progress if name in state.metrics]
@@ -81,7 +87,9 @@ def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
             {"max_length": max_length, "truncation": truncation}
         )
         config = TrainingConfig.model_validate({"batch_size": 16, **training})
-        classifier = classifiers.create(config, preprocessing, data.classes, workdir)
+        classifier = classifiers.create(
+            config, preprocessing, data.classes, workdir, multilabel=data.multilabel
+        )
         encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
         return Run(classifier, encoded, tmp_path / folder / "predictor")
 

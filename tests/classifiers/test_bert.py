@@ -99,7 +99,7 @@ def test_it_is_trained_saved_and_served(
     with libraries.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         expected = plain.predict_proba(TEXTS)
-    assert np.allclose(Predictor().load(run.folder).probabilities(TEXTS), expected, atol=1e-5)
+    assert np.allclose(Predictor().load(run.served).probabilities(TEXTS), expected, atol=1e-5)
     assert np.allclose(expected.sum(axis=1), 1, atol=1e-5)
     before = load_file(tiny_bert / "model.safetensors")["embeddings.word_embeddings.weight"]
     after = plain.model.get_layer("Embedding-Token").get_weights()[0]
@@ -111,12 +111,12 @@ def test_it_is_cut_by_the_tokenizer_that_is_saved_with_it(
 ) -> None:
     run = prepare(embedded, model="bert", weights=str(tiny_bert), truncation="tail", max_length=16)
     run.fit()
-    assert (run.folder / "tokenizer.json").is_file()
+    assert (run.served / "tokenizer.json").is_file()
     import ktrain
 
     with libraries.quiet():
         expected = ktrain.load_predictor(str(run.folder)).predict_proba(["good " * 14])
-    found = Predictor().load(run.folder).probabilities(["bad " * 50 + "good " * 14])
+    found = Predictor().load(run.served).probabilities(["bad " * 50 + "good " * 14])
     assert np.allclose(found, expected, atol=1e-5)
 
 

@@ -55,7 +55,7 @@ def test_it_is_trained_saved_and_served(
         predictor = ktrain.load_predictor(str(run.folder))
         plain = predictor.predict_proba(texts)
     assert type(predictor.model).__name__ == "TFDistilBertForSequenceClassification"
-    assert np.allclose(Predictor().load(run.folder).probabilities(texts), plain, atol=1e-5)
+    assert np.allclose(Predictor().load(run.served).probabilities(texts), plain, atol=1e-5)
 
 
 def test_another_model_is_refused_by_its_name(

@@ -146,6 +146,6 @@ def test_early_stopping_stops_and_keeps_the_best_weights(
     assert trained.metrics["validation_loss"] == min(losses)
     texts, _, labels = encoding.load(run.encoded.train)
     _, held_out = encoding.hold_out(labels, 0.3, run.classifier.training.seed)
-    found = Predictor().load(run.folder).probabilities([texts[row] for row in held_out])
+    found = Predictor().load(run.served).probabilities([texts[row] for row in held_out])
     loss = -np.log(found[np.arange(len(held_out)), labels[held_out]]).mean()
     assert loss == pytest.approx(min(losses), abs=1e-3)

@@ -34,7 +34,7 @@ def test_it_learns_three_classes(prepare: Ready, dataset: Make) -> None:
     run = prepare(data, model="nbsvm", learning_rate=0.05, epochs=6, batch_size=8)
     trained = run.fit()
     texts = ["great and loved", "a goal in the match", "hated and dull", "", "zebra"]
-    served = Predictor().load(run.folder)
+    served = Predictor().load(run.served)
     assert served.classes == ("neg", "other", "pos")
     probabilities = served.probabilities(texts)
     assert probabilities.shape == (5, 3)
@@ -52,13 +52,13 @@ def test_a_text_is_cut_alike_in_training_and_in_service(prepare: Ready, dataset:
     assert set(encoding.load(run.encoded.train)[0]) == {start}
     assert run.encoded.train.lengths.longest == 9
     run.fit()
-    served = Predictor().load(run.folder)
+    served = Predictor().load(run.served)
     good, bad, short = served.probabilities([f"{start} good good", f"{start} bad", start])
     assert np.array_equal(good, bad)
     assert np.array_equal(good, short)
     whole = prepare(data, "whole", model="nbsvm", max_length=9, learning_rate=0.05, epochs=3)
     whole.fit()
-    good, bad = Predictor().load(whole.folder).probabilities([f"{start} good", f"{start} bad"])
+    good, bad = Predictor().load(whole.served).probabilities([f"{start} good", f"{start} bad"])
     assert good[1] > 0.6 > 0.4 > bad[1]
 
 
@@ -67,4 +67,4 @@ def test_a_class_that_is_not_held_out_and_few_rows(prepare: Ready, dataset: Make
     run = prepare(data, model="nbsvm", batch_size=64, validation_fraction=0.3)
     trained = run.fit()
     assert (trained.rows, trained.validation_rows, trained.steps) == (7, 2, 1)
-    assert Predictor().load(run.folder).probabilities(["the match"]).shape == (1, 3)
+    assert Predictor().load(run.served).probabilities(["the match"]).shape == (1, 3)

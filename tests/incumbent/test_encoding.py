@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incumbent import datasets, encoding
-from incumbent.encoding import batches, hold_out, pad
+from incumbent.encoding import batches, hold_out, pad, width
 
 
 @given(
@@ -43,10 +43,18 @@ def test_training_batches_hold_like_lengths_and_differ_between_epochs() -> None:
 
 def test_padding_is_masked_and_few_widths_occur() -> None:
     ids = [np.arange(1, n + 1, dtype=np.int32) for n in (3, 9, 5)]
-    tokens, mask = pad(ids, np.array([0, 1]), pad_id=7)
+    tokens, mask = pad(ids, np.array([0, 1]), pad_id=7, limit=64)
     assert tokens.shape == mask.shape == (2, 16)
     assert list(tokens[0, :5]) == [1, 2, 3, 7, 7]
     assert list(mask.sum(axis=1)) == [3, 9]
+
+
+@given(longest=st.integers(1, 512), limit=st.integers(8, 512))
+def test_widths_are_few_and_hold_the_longest_row(longest: int, limit: int) -> None:
+    found = width(longest, limit)
+    assert longest <= found < longest + 16
+    assert found <= max(limit, longest)
+    assert len({width(n, 512) for n in range(1, 513)}) == 36
 
 
 @given(
@@ -121,3 +129,48 @@ def test_a_cache_that_moved_is_still_a_cache(tmp_path: Path) -> None:
     moved = encoding.encode(dataset, tokenize, "words", 8, tmp_path / "after")
     assert moved.cached
     assert encoding.load(moved.train)[0] == ["good"]
+
+
+@given(
+    sets=st.lists(st.integers(0, 15), min_size=2, max_size=120),
+    fraction=st.floats(0.01, 0.49),
+    seed=st.integers(0, 5),
+)
+def test_no_label_is_used_up_by_the_held_out_rows(
+    sets: list[int], fraction: float, seed: int
+) -> None:
+    truth = np.array([[n >> bit & 1 for bit in range(4)] for n in sets], dtype=bool)
+    training, validation = hold_out(truth, fraction, seed)
+    assert sorted([*training, *validation]) == list(range(len(sets)))
+    assert len(validation) >= 1
+    if len(sets) * fraction > 1:
+        some = truth.any(axis=0), (~truth).any(axis=0)
+        assert (truth[training].any(axis=0) | ~some[0]).all() or len(validation) == 1
+        assert ((~truth[training]).any(axis=0) | ~some[1]).all() or len(validation) == 1
+
+
+def test_sets_are_held_out_by_their_share() -> None:
+    truth = np.repeat([[True, False], [True, True], [False, False]], [500, 300, 200], axis=0)
+    _, validation = hold_out(truth, 0.1, seed=3)
+    assert truth[validation].sum(axis=0).tolist() == [80, 30]
+    assert len(validation) == 100
+
+
+def test_sets_of_labels_are_kept_with_the_tokens(tmp_path: Path) -> None:
+    frame = datasets.canonical(
+        pd.DataFrame(
+            {"text": ["a", "b", "c"], "label": ["x|y", "none", "y"], "row": 1, "found": "text"}
+        )
+    )
+    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data", ("x", "y"))
+
+    def tokenize(texts):  # type: ignore[no-untyped-def]
+        return list(texts), [np.ones(1, np.int32)] * len(texts), np.ones(len(texts), np.int64)
+
+    encoded = encoding.encode(dataset, tokenize, "words", 8, tmp_path)
+    assert encoded.multilabel
+    assert encoded.classes == ("x", "y")
+    truth = encoding.load(encoded.train)[2]
+    assert truth.dtype == bool
+    assert truth.tolist() == [[True, True], [False, False], [False, True]]
+    assert encoding.encode(dataset, tokenize, "words", 8, tmp_path).multilabel  # from the cache

@@ -1,0 +1,96 @@
+"""Several devices train as one does, and half precision nearly so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from incumbent.classifiers import devices
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capabilities", "policy"),
+    [
+        ("auto", [], "float32"),
+        ("auto", [(6, 1)], "float32"),
+        ("auto", [(7, 5)], "mixed_float16"),
+        ("auto", [(8, 6), (9, 0)], "mixed_bfloat16"),
+        ("auto", [(9, 0), (7, 0)], "mixed_float16"),
+        ("float32", [(9, 0)], "float32"),
+        ("mixed_bfloat16", [], "mixed_bfloat16"),
+    ],
+)
+def test_precision_follows_the_weakest_gpu(
+    wanted: str, capabilities: list[tuple[int, int]], policy: str
+) -> None:
+    assert devices.precision(wanted, capabilities) == policy
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """50 rows: 47 to train on, so that the last batch of 8 has 7; and a BERT without dropout."""
+    folder = tmp_path_factory.mktemp("devices")
+    config = json.loads((tiny_bert / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    weights = folder / "weights"
+    weights.mkdir()
+    for file in tiny_bert.iterdir():
+        (weights / file.name).write_bytes(file.read_bytes())
+    (weights / "config.json").write_text(json.dumps(config))
+    words = np.array(["good", "fine", "film", "plot", "the", "a", "cast", "shines", "dull"])
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(words, random.integers(2, 20))) for _ in range(49)]
+    content = {"texts": texts, "labels": ["pos" if "good" in text else "neg" for text in texts]}
+    (folder / "rows.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(rows: Path) -> dict[str, Any]:
+    """What one device in float32 comes to."""
+    return train(1, rows)
+
+
+def train(count: int, folder: Path, **settings: Any) -> dict[str, Any]:
+    whole = {
+        "weights": str(folder / "weights"), "batch_size": 8, "epochs": 2, "learning_rate": 1e-3,
+        "validation_fraction": 0.05, **settings,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("share.py")), str(count), str(folder),
+         json.dumps(whole)],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+@pytest.mark.slow
+def test_two_devices_have_the_losses_of_one(rows: Path, one: dict[str, Any]) -> None:
+    two = train(2, rows)
+    assert len(one["losses"]) == len(two["losses"]) == 12
+    # The last batch of the epoch has an odd row, which two devices fill up with a second copy.
+    assert two["losses"][:5] == pytest.approx(one["losses"][:5], abs=1e-4)
+    assert two["losses"] == pytest.approx(one["losses"], abs=0.02)
+    assert np.allclose(one["probabilities"], two["probabilities"], atol=0.02)
+    assert one["losses"][-1] < one["losses"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_learns_as_well_and_is_saved_whole(
+    rows: Path, one: dict[str, Any], precision: str
+) -> None:
+    half = train(1, rows, precision=precision)
+    assert half["losses"] == pytest.approx(one["losses"], abs=0.05)
+    assert half["policy"] == "float32"  # as it was before
+    assert np.allclose(half["probabilities"], one["probabilities"], atol=0.05)

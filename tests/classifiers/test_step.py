@@ -1,0 +1,161 @@
+"""The training step: what it leaves out changes neither the loss nor the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from incumbent import datasets, encoding
+from incumbent.classifiers import libraries
+from incumbent.classifiers.base import Rows
+
+pytestmark = pytest.mark.slow
+
+Ready = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
+    return reviews(200)
+
+
+@pytest.fixture
+def plain_and_lean(tiny_bert: Path) -> tuple[Any, Any]:
+    """The same weights in transformers' own network and in ours."""
+    libraries.load()
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+    from incumbent.classifiers.lean import lean
+
+    models = []
+    for change in (lambda _: None, lean):
+        tf.keras.utils.set_random_seed(3)
+        model = TFBertForSequenceClassification.from_pretrained(str(tiny_bert))
+        change(model)
+        models.append(model)
+    return models[0], models[1]
+
+
+def loss_and_gradients(model: Any, loss: Any, inputs: Any, targets: Any) -> tuple[float, Any]:
+    """Without dropout, which differs from call to call; sparse gradients as (weights,) arrays."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = loss(targets, model(inputs, training=False).logits)
+    gradients = tape.gradient(value, model.trainable_variables)
+    return float(value), [np.array(tf.convert_to_tensor(g)) for g in gradients]
+
+
+def same(one: tuple[float, Any], two: tuple[float, Any]) -> None:
+    assert one[0] == pytest.approx(two[0], abs=1e-5)
+    assert len(one[1]) == len(two[1]) > 10
+    for a, b in zip(one[1], two[1], strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_padding_to_the_longest_row_changes_neither_loss_nor_gradients(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
+) -> None:
+    import tensorflow as tf
+
+    run = prepare(embedded, weights=str(tiny_bert), max_length=64)
+    rows = Rows(*encoding.load(run.encoded.train))
+    few = rows.take(np.argsort([len(row) for row in rows.ids])[:16])
+    with libraries.quiet():
+        built = run.classifier.build(few, few)
+        inputs, targets = next(iter(built.train.to_tfdataset(train=False)))
+        padding = [[0, 0], [0, 64 - inputs["input_ids"].shape[1]]]
+        padded = {name: tf.pad(values, padding) for name, values in inputs.items()}
+        short, whole = (
+            loss_and_gradients(built.model, built.loss, x, targets) for x in (inputs, padded)
+        )
+    same(short, whole)
+
+
+def test_the_lean_network_has_the_loss_and_gradients_of_transformers_own(
+    plain_and_lean: tuple[Any, Any],
+) -> None:
+    import tensorflow as tf
+
+    tokens = tf.constant(np.random.default_rng(0).integers(1000, 20000, (4, 24)), tf.int32)
+    mask = tf.constant([[1] * 24, [1] * 9 + [0] * 15, [1] * 16 + [0] * 8, [1] * 2 + [0] * 22])
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    targets = tf.one_hot([0, 1, 1, 0], 2)
+    loss = tf.keras.losses.CategoricalCrossentropy(from_logits=True)
+    one, two = (loss_and_gradients(model, loss, inputs, targets) for model in plain_and_lean)
+    same(one, two)
+
+
+def test_gelu_is_tensorflows_own() -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers.kernels import gelu
+
+    inputs = tf.Variable(tf.linspace(-8.0, 8.0, 4001))
+    results = []
+    for function in (gelu, lambda x: tf.nn.gelu(x, approximate=False)):
+        with tf.GradientTape() as tape:
+            outputs = function(inputs)
+        results.append((outputs.numpy(), tape.gradient(outputs, inputs).numpy()))
+    assert np.allclose(results[0], results[1], atol=2e-6)
+
+
+def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers.optimizers import LazyAdam
+
+    start = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    after = []
+    for optimizer in (LazyAdam(0.01), tf.keras.optimizers.legacy.Adam(0.01)):
+        table, dense = tf.Variable(start), tf.Variable(start[0])
+        with tf.GradientTape() as tape:
+            read = tf.gather(table, [2, 7, 2])
+            loss = tf.reduce_sum(tf.square(read)) + tf.reduce_sum(tf.square(dense))
+        gradients = tape.gradient(loss, [table, dense])
+        assert isinstance(gradients[0], tf.IndexedSlices)
+        optimizer.apply_gradients(zip(gradients, [table, dense], strict=True))
+        after.append((table.numpy(), dense.numpy(), optimizer.get_slot(table, "v").numpy()))
+    (lazy, lazy_dense, moments), (adam, adam_dense, _) = after
+    touched = [2, 7]
+    others = [row for row in range(10) if row not in touched]
+    assert np.allclose(lazy[touched], adam[touched], atol=1e-6)
+    assert np.allclose(lazy_dense, adam_dense, atol=1e-7)
+    assert np.array_equal(lazy[others], start[others])
+    assert not moments[others].any()
+
+
+def test_rows_that_a_batch_does_not_read_stand_still() -> None:
+    """Adam itself moves them on, by the momentum of the step before."""
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers.optimizers import LazyAdam
+
+    moved = []
+    for optimizer in (LazyAdam(0.01), tf.keras.optimizers.legacy.Adam(0.01)):
+        table = tf.Variable(tf.ones((3, 2)))
+        for rows in ([0], [1]):
+            slices = tf.IndexedSlices(tf.ones((1, 2)), tf.constant(rows), tf.constant([3, 2]))
+            before = table.numpy()
+            optimizer.apply_gradients([(slices, table)])
+        moved.append(before[0, 0] - table.numpy()[0, 0])
+    assert moved[0] == 0
+    assert moved[1] > 0.001
+
+
+def test_word_embeddings_get_sparse_gradients(plain_and_lean: tuple[Any, Any]) -> None:
+    import tensorflow as tf
+
+    model = plain_and_lean[1]
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(model({"input_ids": tf.constant([[101, 2000, 102]])}).logits)
+    gradient = tape.gradient(value, model.bert.embeddings.weight)
+    assert isinstance(gradient, tf.IndexedSlices)
