@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incumbent.errors import StageError
+from incumbent.truth import truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,8 @@ class NBSVM:
     """Logistic regression on word n-grams, each scaled by its naive Bayes log-count ratio.
 
     Two classes make one model, more make one model for each class against the rest, whose
-    probabilities are normalized to sum to 1.
+    probabilities are normalized to sum to 1. Labels of which a row may have any make one model
+    each, whose probabilities stand as they are.
 
     Attributes:
         classes_: The labels in sorted order, which is that of the columns of probabilities.
@@ -53,22 +55,39 @@ class NBSVM:
 
     classes_: tuple[str, ...]
 
-    def fit(self, texts: Sequence[str], labels: Sequence[str], seed: int) -> NBSVM:
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: list[str],
+        seed: int,
+        label_names: Sequence[str] = (),
+    ) -> NBSVM:
         """Fit on texts (n,) and their labels (n,); the seed orders the solver's steps.
 
+        With `label_names`, sorted, the labels are sets of these.
+
         Raises:
-            StageError: if there are fewer than two classes, or no words.
+            StageError: if there are fewer than two classes, no words, or a label that all rows
+                have or none.
         """
-        self.classes_ = tuple(sorted(set(labels)))
+        self.classes_ = tuple(label_names) or tuple(sorted(set(labels)))
+        self._sets = bool(label_names)
         if len(self.classes_) < 2:
             raise StageError(
                 f"The training rows have {len(self.classes_)} class {list(self.classes_)}; "
                 "a baseline needs at least two."
             )
+        truth = truth_of(labels, self.classes_, multilabel=self._sets)
+        own = truth if self._sets else truth[:, None] == np.arange(len(self.classes_))
+        for name, has in zip(self.classes_, own.T, strict=True):
+            if has.all() or not has.any():
+                raise StageError(
+                    f"{'All' if has.any() else 'None'} of the {len(has)} training rows have the "
+                    f"label {name!r}; a baseline needs some with it and some without."
+                )
         self._vectorizer, grams = _count(texts)
-        truth = np.searchsorted(self.classes_, np.asarray(labels, dtype=str))
-        positives = [1] if len(self.classes_) == 2 else range(len(self.classes_))
-        models = [_fit_one(grams, truth == label, seed) for label in positives]
+        told = own[:, 1:] if self._one_model else own
+        models = [_fit_one(grams, positive, seed) for positive in told.T]
         self._weights = np.stack([weights for weights, _ in models], axis=1)
         self._biases = np.array([bias for _, bias in models])
         return self
@@ -78,12 +97,18 @@ class NBSVM:
         from scipy.special import expit
 
         own: FloatArray = expit(self._vectorizer.transform(texts) @ self._weights + self._biases)
-        if len(self.classes_) == 2:
+        if self._one_model:
             return np.hstack([1 - own, own])
+        if self._sets:
+            return own
         # Where every model is certain of the rest, no class is likelier than another.
         own = np.maximum(own, np.finfo(float).tiny)
         own /= own.sum(axis=1, keepdims=True)
         return own
+
+    @property
+    def _one_model(self) -> bool:
+        return len(self.classes_) == 2 and not self._sets
 
 
 def _count(texts: Sequence[str]) -> tuple[Any, Any]:

@@ -1,39 +1,38 @@
 """The canonical dataset: two Parquet files of labelled text, named by their contents.
 
-Columns of a split's file: `text` (str), `label` (str, "" when missing), `row` (int64, as the
-user's program numbers it), `found` (str: what the text cell held) and `formula` (bool: a formula
-stands where the label belongs; for both see `sources.read`), and `control` (bool: the text held
-control characters, now spaces).
+Columns of a split's file: `text` (str), `label` (str, "" when missing; a set of labels as
+`labels.join` writes it), `row` (int64, as the user's program numbers it), `found` (str: what the
+text cell held) and `formula` (bool: a formula stands where the label belongs; for both see
+`sources.read`), `control` (bool: the text held control characters, now spaces), and `slice:<name>`
+(str, "" when missing) for each column of the data that `evaluation.slices` names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import reviews, sources
-from incumbent.config import DataConfig
+from incumbent import __version__, labels, reviews, sources, truth
+from incumbent.config import COMPUTED_SLICES, DataConfig
 from incumbent.errors import DataError
+from incumbent.labels import CONTROL
+from incumbent.sampling import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
-# C0 but tab and line feed (carriage returns are line ends, and folded into them), DEL, and
-# halves of surrogate pairs, which UTF-8 cannot hold.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROL_BYTES = (
     bytes(range(9)) + b"\x0b\x0c\x7f\xed" + bytes(range(14, 32))
 )  # in UTF-8; 0xED leads
+_LOOK = 10_000  # texts that are searched for control characters at once
 
 
 class Split(BaseModel):
@@ -49,29 +48,41 @@ class Split(BaseModel):
     digest: str
     """SHA-256 over texts and labels, in hexadecimal."""
     labels: dict[str, int]
-    """Rows of each label, sorted by label; "" counts the rows without one."""
+    """Rows of each label, sorted by label; "" counts the rows without one. Of sets of labels, the
+    rows that have each, then the rows that have none."""
 
 
 class Dataset(BaseModel):
-    """Training and test data; `digest` names the two together."""
+    """Training and test data; `digest` names the two together, their slices included."""
 
     model_config = ConfigDict(frozen=True)
 
     train: Split
     test: Split
     digest: str
+    label_names: tuple[str, ...] = ()
+    """The labels of which a row may have any, sorted; none if each row has one class."""
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have none or several of the labels."""
+        return bool(self.label_names)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels of train, sorted."""
-        return tuple(label for label in self.train.labels if label)
+        """The labels that rows may have, or else those of train, sorted."""
+        return self.label_names or tuple(label for label in self.train.labels if label)
 
 
-def ingest(config: DataConfig, workdir: Path) -> Dataset:
+def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
     """Read both sources and write them as canonical Parquet under `workdir`/datasets.
 
+    Local files that were read before, byte for byte the same and in the same way, are not parsed
+    again.
+
     Without sources, the embedded reviews are written to `workdir`/reviews on first use and then
-    read like anyone's workbooks.
+    read like anyone's workbooks. The columns that `slices` names are read from both; test must
+    have them, but for `language`, which can be detected instead.
 
     Raises:
         DataError: if a source cannot be read as labelled text, or `workdir` not be written to.
@@ -79,12 +90,61 @@ def ingest(config: DataConfig, workdir: Path) -> Dataset:
     """
     if not config.train:
         config = _embedded(config, workdir / "reviews")
+    known = _reading(config, slices, workdir)
+    if known and (found := _known(known)):
+        return found
+    columns = [name for name in slices if name not in ("length", "class")]
+    needed = [name for name in slices if name not in COMPUTED_SLICES]
     train, test = (
-        sample(canonical(sources.read(source, config)), config.sample, config.seed)
-        for source in (config.train, config.test)
-    )
+        sample(
+            canonical(sources.read(source, config, columns, must)), config.sample, config.seed,
+            sets=bool(config.label_names),
+        )
+        for source, must in ((config.train, ()), (config.test, needed))
+    )  # fmt: skip
     names = sources.public(config.train), sources.public(config.test)
-    return save(train, test, names, workdir / "datasets")
+    dataset = save(train, test, names, workdir / "datasets", config.label_names)
+    if known:
+        known.parent.mkdir(exist_ok=True)
+        draft = known.with_name(f"{known.name}.{os.getpid()}")
+        draft.write_text(dataset.model_dump_json(), encoding="utf-8")
+        draft.replace(known)
+    return dataset
+
+
+def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
+    """What `ingest` would return, if it need not parse or write anything for it."""
+    if not config.train:
+        if not _embedded_files(workdir / "reviews"):
+            return None
+        config = _embedded(config, workdir / "reviews")
+    reading = _reading(config, slices, workdir)
+    return _known(reading) if reading else None
+
+
+def _known(reading: Path) -> Dataset | None:
+    """What came of an earlier reading, if all of it is still there."""
+    try:
+        dataset = Dataset.model_validate_json(reading.read_text(encoding="utf-8"))
+        whole = all(
+            pq.read_metadata(split.path).num_rows == split.rows
+            for split in (dataset.train, dataset.test)
+        )
+    except (OSError, ValueError):  # gone, cut short, or of another release
+        return None
+    return dataset if whole else None
+
+
+def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path | None:
+    """Where it is kept what came of reading these files in this way; None unless all are local."""
+    state = hashlib.sha256(f"{__version__} {config.model_dump_json()} {list(slices)}".encode())
+    for source in (config.train, config.test):
+        try:
+            with Path(source).open("rb") as file:
+                state.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError:
+            return None  # a URL; or `sources.read` says what is wrong
+    return workdir / "readings" / f"{state.hexdigest()[:32]}.json"
 
 
 def load(split: Split) -> pd.DataFrame:
@@ -102,21 +162,37 @@ def load(split: Split) -> pd.DataFrame:
         ) from None
 
 
-def save(train: pd.DataFrame, test: pd.DataFrame, names: tuple[str, str], folder: Path) -> Dataset:
+def save(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    names: tuple[str, str],
+    folder: Path,
+    label_names: tuple[str, ...] = (),
+) -> Dataset:
     """Write both splits to `folder`/<digest>; `names` are their sources.
+
+    Where rows have sets of labels, `label_names` are those, sorted.
+
+    Slices have a part in this digest, so that runs with and without them, or with corrected ones,
+    never share a file; they have none in a split's, by which a frozen test set is known.
 
     Raises:
         DataError: if the folder cannot be written to.
     """
-    name = hashlib.sha256(f"{digest(train)} {digest(test)}".encode()).hexdigest()
+    own = digest(train, label_names), digest(test, label_names)
+    parts = *own, *filter(None, map(_slices_digest, (train, test)))
+    name = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     return Dataset(
-        train=write(train, names[0], folder / name, "train"),
-        test=write(test, names[1], folder / name, "test"),
+        train=write(train, names[0], folder / name, "train", label_names),
+        test=write(test, names[1], folder / name, "test", label_names),
         digest=name,
+        label_names=label_names,
     )
 
 
-def write(frame: pd.DataFrame, source: str, folder: Path, name: str) -> Split:
+def write(
+    frame: pd.DataFrame, source: str, folder: Path, name: str, label_names: tuple[str, ...] = ()
+) -> Split:
     """Write one canonical split to `folder`/`name`.parquet, atomically.
 
     Raises:
@@ -134,78 +210,77 @@ def write(frame: pd.DataFrame, source: str, folder: Path, name: str) -> Split:
             f"The data from {source} cannot be written to {folder} ({error.strerror or error}). "
             "Set tracking.workdir to a folder that you may write to, with free space."
         ) from None
-    counts = frame["label"].value_counts()
     return Split(
         path=path,
         source=source,
         rows=len(frame),
-        digest=digest(frame),
-        labels={label: int(counts[label]) for label in sorted(counts.index)},
+        digest=digest(frame, label_names),
+        labels=_counts(frame["label"], label_names),
     )
+
+
+def _counts(label: pd.Series[str], label_names: tuple[str, ...]) -> dict[str, int]:
+    if not label_names:
+        counts = label.value_counts()
+        return {name: int(counts[name]) for name in sorted(counts.index)}
+    having = truth.truth_of(label, label_names, multilabel=True).sum(axis=0)
+    rows = dict(zip(label_names, having.tolist(), strict=True))
+    return rows | {labels.NONE: int((label == labels.NONE).sum())}
 
 
 def canonical(frame: pd.DataFrame) -> pd.DataFrame:
     """What `sources.read` gives, with plain line feeds, and spaces for control characters."""
     text = frame["text"].str.replace("\r\n", "\n").str.replace("\r", "\n")
     control = _has_control(text)
-    text[control] = text[control].str.replace(_CONTROL, " ", regex=True)
-    label = frame["label"].str.replace(_CONTROL, " ", regex=True).str.strip()
+    text[control] = text[control].str.replace(CONTROL, " ", regex=True)
+    label = frame["label"].str.replace(CONTROL, " ", regex=True).str.strip()
     blank = (frame["found"] == "text") & (text.str.strip() == "")
     found = frame["found"].mask(blank, "empty")
-    return frame.assign(text=text, label=label, found=found, control=control)
+    slices = {
+        name: frame[name].str.replace(CONTROL, " ", regex=True).str.strip()
+        for name in _slices(frame)
+    }
+    return frame.assign(text=text, label=label, found=found, control=control, **slices)
 
 
 def _has_control(text: pd.Series[str]) -> pd.Series[bool]:
-    """Which texts hold control characters; most often none does, and one look at all tells."""
-    everything = "".join(text).encode("utf-8", "surrogatepass")
-    if len(everything.translate(None, delete=_CONTROL_BYTES)) == len(everything):
-        return pd.Series(data=False, index=text.index)
-    return text.str.contains(_CONTROL, regex=True)
+    """Which texts hold control characters; most often none does, and one look at many tells."""
+    found = pd.Series(data=False, index=text.index)
+    for start in range(0, len(text), _LOOK):
+        part = text.iloc[start : start + _LOOK]
+        together = "".join(part).encode("utf-8", "surrogatepass")
+        if len(together.translate(None, delete=_CONTROL_BYTES)) != len(together):
+            found.iloc[start : start + _LOOK] = part.str.contains(CONTROL, regex=True)
+    return found
 
 
-def sample(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
-    """So many rows, stratified by label, in their old order; every class keeps one if it can."""
-    if rows is None or rows >= len(frame):
-        return frame
-    counts = frame["label"].value_counts().sort_index()
-    random = np.random.default_rng(seed)
-    chosen = [
-        random.permutation(np.flatnonzero(frame["label"] == label))[:share]
-        for label, share in zip(
-            counts.index, _shares(np.array(counts, dtype=np.int64), rows), strict=True
-        )
-    ]
-    return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
-
-
-def _shares(counts: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
-    """How many of `rows` each class gets: at least one, then by the largest remainder."""
-    exact = rows * counts / counts.sum()
-    shares: NDArray[np.int64] = np.maximum(np.floor(exact), 1).astype(np.int64)
-    while shares.sum() < rows:
-        shares[np.argmax(exact - shares)] += 1
-    while shares.sum() > rows:
-        spare = shares > (1 if shares.max() > 1 else 0)
-        shares[np.argmax(np.where(spare, shares - exact, -np.inf))] -= 1
-    return shares
-
-
-def digest(frame: pd.DataFrame) -> str:
+def digest(frame: pd.DataFrame, label_names: Sequence[str] = ()) -> str:
     """SHA-256 over texts and labels in order, each led by its length in bytes.
 
-    Row numbers and the file's name and format have no part in it.
+    With `label_names` it is over these too: a label that no row has is one that none may be given.
+    Row numbers, slices and the file's name and format have no part in it.
     """
+    rows = zip(frame["text"], frame["label"], strict=True)
+    return _sha256(chain(chain.from_iterable(rows), label_names))
+
+
+def _slices(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if name.startswith(sources.SLICE)]
+
+
+def _slices_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 over the slices' names and values; "" if there are none."""
+    names = sorted(_slices(frame))
+    return _sha256(cell for name in names for cell in (name, *frame[name])) if names else ""
+
+
+def _sha256(parts: Iterable[str]) -> str:
     state = hashlib.sha256()
-    for part in _encoded(frame):
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
+    for part in parts:
+        encoded = part.encode()
+        state.update(len(encoded).to_bytes(8, "big"))
+        state.update(encoded)
     return state.hexdigest()
-
-
-def _encoded(frame: pd.DataFrame) -> Iterable[bytes]:
-    for text, label in zip(frame["text"], frame["label"], strict=True):
-        yield text.encode()
-        yield label.encode()
 
 
 def fold(text: str) -> str:
@@ -213,11 +288,15 @@ def fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
+    """The embedded reviews as they were written earlier, if they were."""
+    paths = folder / "train.xlsx", folder / "test.xlsx"
+    return paths if all(path.is_file() for path in paths) else None
+
+
 def _embedded(config: DataConfig, folder: Path) -> DataConfig:
     """The config that reads the embedded reviews, which are written if they aren't there."""
-    paths = folder / "train.xlsx", folder / "test.xlsx"
-    if not all(path.is_file() for path in paths):
-        paths = reviews.write(folder)
+    paths = _embedded_files(folder) or reviews.write(folder)
     columns = {"text_column": reviews.TEXT_COLUMN, "label_columns": reviews.LABEL_COLUMN}
     defaults = DataConfig()
     kept = {key: getattr(config, key) for key in columns}

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import checks, data_docs, datasets, sources
+from incumbent import checks, data_docs, datasets, label_checks, sources
+from incumbent.check import Side
 from incumbent.datasets import Dataset
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from incumbent.checks import Check
+    from incumbent.check import Check
     from incumbent.config import ValidationConfig
 
 _ROWS, _EXAMPLES, _CHARACTERS = 20, 3, 80  # how much of a failure a finding shows
@@ -32,7 +33,7 @@ class Finding(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    split: checks.Side
+    split: Side
     name: str
     severity: Literal["error", "warn"]
     passed: bool
@@ -72,29 +73,39 @@ class Verdict(BaseModel):
         return "\n".join([*parts, f"All findings: {page}"]) if parts else ""
 
 
-def validate(dataset: Dataset, config: ValidationConfig, folder: Path) -> Verdict:
+def validate(
+    dataset: Dataset, config: ValidationConfig, folder: Path, sample: int | None = None
+) -> Verdict:
     """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
 
     With `on_leak: drop`, training rows whose text stands in test are left out first: the verdict
-    then holds a new dataset, written beside the old one.
+    then holds a new dataset, written beside the old one. `sample` is `data.sample`, for advice.
 
     Raises:
         DataError: if the dataset cannot be read, or `folder` not be written to.
         StageError: if Great Expectations itself fails.
     """
     train, test = datasets.load(dataset.train), datasets.load(dataset.test)
+    sampled = {"train": dataset.train.rows == sample, "test": dataset.test.rows == sample}
     dropped: tuple[Finding, ...] = ()
     if config.on_leak == "drop":
         dataset, train, dropped = _without_leaks(dataset, train, test)
-    known = checks.known_labels(config, dataset.classes)
-    sides: tuple[tuple[checks.Side, pd.DataFrame], ...] = (
-        ("train", checks.annotate(train, test, known["train"], typed=_typed(dataset.train.source))),
-        ("test", checks.annotate(test, train, known["test"], typed=_typed(dataset.test.source))),
+    known, sets = label_checks.known_labels(config, dataset.classes), dataset.multilabel
+
+    def annotated(split: Side, own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+        source = dataset.train.source if split == "train" else dataset.test.source
+        return checks.annotate(own, other, known[split], typed=_typed(source), sets=sets)
+
+    sides: tuple[tuple[Side, pd.DataFrame], ...] = (
+        ("train", annotated("train", train, test)),
+        ("test", annotated("test", test, train)),
     )
     findings = list(dropped)
     pages: dict[str, str] = {}
     for split, frame in sides:
-        suite = checks.for_split(split, config, known[split])
+        suite = checks.for_split(
+            split, config, known[split], sample if sampled[split] else None, sets=sets
+        )
         results, pages[split] = _run(split, frame, suite)
         findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
     refused = any(_refuses(finding) for finding in findings)
@@ -152,7 +163,7 @@ def _without_leaks(
     kept = train[~leaked].reset_index(drop=True)
     names = dataset.train.source, dataset.test.source
     folder = dataset.train.path.parent.parent
-    return datasets.save(kept, test, names, folder), kept, (finding,)
+    return datasets.save(kept, test, names, folder, dataset.label_names), kept, (finding,)
 
 
 def _first_rows(frame: pd.DataFrame, chosen: pd.Series[bool]) -> tuple[int, ...]:
@@ -215,7 +226,7 @@ def _run(split: str, frame: pd.DataFrame, suite: list[Check]) -> tuple[list[Any]
     return [by_name[check.name] for check in suite], str(page)
 
 
-def _finding(split: checks.Side, check: Check, result: Any, frame: pd.DataFrame) -> Finding:
+def _finding(split: Side, check: Check, result: Any, frame: pd.DataFrame) -> Finding:
     """One result in our words."""
     details: dict[str, Any] = result.result
     _raise_failure(check, result.exception_info)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pandas as pd
 
-from incumbent import spreadsheets, tables
+from incumbent import marks, spreadsheets, tables
 from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
@@ -31,6 +31,12 @@ _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet",)
 _FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
 _PACKED = (".gz", ".bz2")
+_READABLE = tuple(suffix + packed for suffix in _FORMATS for packed in ("", *_PACKED))
+SLICE = "slice:"
+"""What leads the name of a column that only tells groups of rows apart."""
+
+_LABELLED = "data.text_column and data.label_columns"
+_SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
@@ -48,44 +54,72 @@ _URL = re.compile(r"""\w[\w+.-]*://[^\s'"<>]+""")
 _LOOSE_QUERY = re.compile(r"""\?[^\s'"?]+=[^\s'"]*""")
 
 
-def read(source: str, config: DataConfig) -> pd.DataFrame:
-    """Read the text and the label column of one source, everything as text.
+def read(
+    source: str, config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read the text and the labels of one source, everything as text.
+
+    Args:
+        source: A path or fsspec URL.
+        config: Which columns, and how they are written.
+        slices: Further columns, read where there are such.
+        needed: Those of them that must be there.
 
     Returns:
-        Columns `text` as it stands, `label` stripped and "" when missing, `row` as the user's
-        program numbers it, `found`: what the text cell held, one of text, empty, number, date,
-        boolean, formula and error, and `formula`: whether the label is missing because its cell
-        held a formula without a saved value.
+        Columns `text` as it stands, `label` stripped and "" when missing (of several label columns
+        the set, as `labels.join` writes it), `row` as the user's program numbers it, `found`: what
+        the text cell held, one of text, empty, number, date, boolean, formula and error, and
+        `formula`: whether the label is missing because its cell held a formula without a saved
+        value. Then `slice:<name>` for each further column, stripped and "" when missing.
 
     Raises:
         DataError: if the source is missing, unreadable, in no known format or of another shape
             than `config` says; the message names the place and the remedy.
     """
-    names = config.text_column, config.label_column
+    names = config.text_column, *config.labels_in
     suffix = extension(source)
     data = _fetch(source)
     shown = public(source)
     if not data:
         raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
-    table = _parse(_unpack(data, shown), shown, suffix, config)
-    text, label = (_position(table, name) for name in names)
-    rows = _without_blank_end(table.rows)
+    table = _parse(_unpack(data, shown), shown, suffix, config, slices)
+    text, *places = (_position(table, name) for name in names)
+    extra = {
+        name: _position(table, name, _SLICES)
+        for name in slices
+        if name in needed or table.header.count(name) == 1
+    }
+    # Elsewhere the rows hold what is asked for alone, and slices shall not decide which count.
+    width = None if suffix in EXCEL or suffix in DELIMITERS else len(names)
+    rows = _without_blank_end(table.rows, width)
     if not rows:
         raise DataError(
             f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
             "row for each text."
         )
-    texts = [row[text] if text < len(row) else None for row in rows]
-    labels = [row[label] if label < len(row) else None for row in rows]
+    texts, (cells, *others) = _column(rows, text), [_column(rows, place) for place in places]
+    label = _stripped(cells)
+    if others:
+        sets = marks.sets_of(table, dict(zip(config.labels_in, [cells, *others], strict=True)))
+        label = pd.Series(sets, dtype=object)
     return pd.DataFrame(
         {
             "text": pd.Series([_shown(cell) for cell in texts], dtype=object),
-            "label": pd.Series([as_text(cell).strip() for cell in labels], dtype=object),
+            "label": label,
             "row": pd.Series(table.numbers[: len(rows)], dtype="int64"),
             "found": pd.Series([_kind(cell) for cell in texts], dtype=object),
-            "formula": pd.Series([isinstance(c, Formula) and not c.strip() for c in labels]),
+            "formula": pd.Series([isinstance(c, Formula) and not c.strip() for c in cells]),
         }
+        | {f"{SLICE}{name}": _stripped(_column(rows, at)) for name, at in extra.items()}
     )
+
+
+def _column(rows: list[list[object]], position: int) -> list[object]:
+    return [row[position] if position < len(row) else None for row in rows]
+
+
+def _stripped(cells: list[object]) -> pd.Series[str]:
+    return pd.Series([as_text(cell).strip() for cell in cells], dtype=object)
 
 
 def extension(source: str) -> str:
@@ -195,7 +229,7 @@ def _folder(shown: str) -> DataError:
 
 
 def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
-    """The error for a file that isn't there, with the nearest name in its folder."""
+    """The error for a file that isn't there, with the nearest in its folder, or a few."""
     siblings: list[str] = []
     try:
         if filesystem and filesystem.isdir(path):
@@ -205,9 +239,16 @@ def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str
             siblings = [posixpath.basename(public(sibling)) for sibling in listing]
     except Exception:  # noqa: BLE001 - a hint is not worth a second error
         siblings = []
+    readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(_READABLE)]
+    # Names are compared without the extension, which all have in common.
+    stems = {posixpath.splitext(sibling)[0]: sibling for sibling in readable}
     name = _name(shown)
-    near = difflib.get_close_matches(name, siblings, n=1)
-    hint = f" Did you mean {near[0].join(shown.rsplit(name, 1))}?" if near else ""
+    near = difflib.get_close_matches(posixpath.splitext(name)[0], stems, n=1, cutoff=0.75)
+    hint = ""
+    if near:
+        hint = f" Did you mean {stems[near[0]].join(shown.rsplit(name, 1))}?"
+    elif readable:
+        hint = f" Files there that can be read: {_few(readable, 5)}."
     where = "" if siblings or "://" in shown else " (nor anything in its folder)"
     return DataError(
         f"There is no file {shown}{where}.{hint} Paths are relative to the working directory."
@@ -232,19 +273,21 @@ def _unpack(data: bytes, shown: str) -> bytes:
     return unpacked
 
 
-def _parse(data: bytes, source: str, suffix: str, config: DataConfig) -> Table:
-    columns = config.text_column, config.label_column
+def _parse(
+    data: bytes, source: str, suffix: str, config: DataConfig, slices: Sequence[str]
+) -> Table:
+    columns = config.text_column, *config.labels_in
     if suffix in EXCEL:
         return spreadsheets.read(data, source, config.sheet)
     if suffix in DELIMITERS:
         return tables.from_csv(data, source, config.encoding, DELIMITERS[suffix])
     if suffix in _JSON_LINES:
-        return tables.from_json_lines(data, source, config.encoding, columns)
-    return tables.from_parquet(data, source, columns)
+        return tables.from_json_lines(data, source, config.encoding, columns, slices)
+    return tables.from_parquet(data, source, (*columns, *slices))
 
 
-def _position(table: Table, name: str) -> int:
-    """Where the column stands in the header."""
+def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:
+    """Where the column stands in the header; `remedy` is what to set if it doesn't."""
     if not any(table.header):
         raise DataError(f"{table.where} is empty: there is no header and no row in it.")
     if table.header.count(name) == 1:
@@ -258,17 +301,22 @@ def _position(table: Table, name: str) -> int:
     raise DataError(
         f"{table.where} has no column {name!r}."
         + (f" Did you mean {near[0]!r}?" if near else "")
-        + f" Its columns are {_listed(table.header)}. Set data.text_column and data.label_columns."
+        + f" Its columns are {_listed(table.header)}. Set {remedy}."
     )
 
 
-def _listed(header: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(repr(name) for name in header[:most] if name)
-    return f"{shown} and {len(header) - most} more" if len(header) > most else shown
+def _listed(header: Sequence[str]) -> str:
+    return _few([repr(name) if name else "" for name in header], 20)
 
 
-def _without_blank_end(rows: list[list[object]]) -> list[list[object]]:
+def _few(names: Sequence[str], most: int) -> str:
+    shown = ", ".join(filter(None, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _without_blank_end(rows: list[list[object]], width: int | None) -> list[list[object]]:
+    """Without the last rows that are blank in all cells, or in the first `width`."""
     end = len(rows)
-    while end and all(_kind(cell) == "empty" for cell in rows[end - 1]):
+    while end and all(_kind(cell) == "empty" for cell in rows[end - 1][:width]):
         end -= 1
     return rows[:end]

@@ -37,6 +37,9 @@ class CellError(str):
     __slots__ = ()
 
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+
+
 @dataclass(frozen=True)
 class Table:
     """What a file holds, before a column is chosen."""
@@ -65,11 +68,12 @@ def from_csv(data: bytes, source: str, encoding: str, delimiter: str) -> Table:
     """Read CSV or TSV; the header is row 1, and a quoted cell may hold line breaks.
 
     Raises:
-        DataError: if the bytes are not in `encoding`, or a row has more cells than the header.
+        DataError: if the bytes are not in `encoding`, a row has more cells than the header, or
+            the header is separated by something else.
     """
-    reader = csv.reader(
-        io.StringIO(decode(data, source, encoding), newline=""), delimiter=delimiter, strict=True
-    )
+    text = decode(data, source, encoding)
+    _check_separator(text, source, delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[list[object]] = []
     numbers: list[int] = []
     header: list[str] = []
@@ -95,14 +99,34 @@ def from_csv(data: bytes, source: str, encoding: str, delimiter: str) -> Table:
     return Table(source, header, rows, numbers)
 
 
-def from_json_lines(data: bytes, source: str, encoding: str, columns: Sequence[str]) -> Table:
+def _check_separator(text: str, source: str, delimiter: str) -> None:
+    """Refuse a header of one cell that others separate: two columns are needed in any case."""
+    header = next(filter(None, map(str.strip, io.StringIO(text))), "")
+    other = next((other for other in _SEPARATORS if other in header), None)
+    if other is None or delimiter in header:
+        return
+    expected, renamed = _SEPARATORS[delimiter], {"\t": ".tsv", ",": ".csv"}.get(other)
+    raise DataError(
+        f"{source}, line 1: found {_SEPARATORS[other]} between the column names {header[:80]!r}; "
+        f"expected {expected}. Save the file with {expected}, or as .xlsx"
+        + (f"; or give it the extension {renamed}." if renamed else ".")
+    )
+
+
+def from_json_lines(
+    data: bytes, source: str, encoding: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Table:
     """Read `columns` of a file with one JSON object a line; blank lines are skipped.
+
+    A line may lack those in `optional`; if every line does, their names are blank in the header.
 
     Raises:
         DataError: if a line is not a JSON object, or lacks one of `columns`.
     """
     rows: list[list[object]] = []
     numbers: list[int] = []
+    optional = [name for name in optional if name not in columns]
+    keys: dict[str, None] = {}
     for number, line in enumerate(decode(data, source, encoding).split("\n"), start=1):
         if not line.strip():
             continue
@@ -127,9 +151,11 @@ def from_json_lines(data: bytes, source: str, encoding: str, columns: Sequence[s
                 f"{', '.join(map(repr, record)) or 'no keys'}. Add it, or set data.text_column and "
                 "data.label_columns to keys that every line has."
             )
-        rows.append([record[name] for name in columns])
+        keys |= dict.fromkeys(record)
+        rows.append([record.get(name) for name in (*columns, *optional)])
         numbers.append(number)
-    return Table(source, list(columns) if rows else [], rows, numbers)
+    read = [*columns, *(name if name in keys else "" for name in optional)] if rows else []
+    return Table(source, [*read, *(name for name in keys if name not in read)], rows, numbers)
 
 
 def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
@@ -141,7 +167,7 @@ def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         names = file.schema_arrow.names
-        chosen = [name for name in columns if names.count(name) == 1]
+        chosen = [name for name in dict.fromkeys(columns) if names.count(name) == 1]
         table = file.read(columns=chosen)
         cells = [_cells(table.column(name)) for name in chosen]
     except (pa.ArrowException, OSError, ValueError) as error:

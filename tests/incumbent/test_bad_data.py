@@ -129,6 +129,10 @@ BAD = {
     "unknown encoding": ("a.csv", CSV, {"encoding": "utf-9"}, [r"data\.encoding", "'utf-9'"]),
     "no text encoding": ("a.csv", CSV, {"encoding": "base64"}, [r"data\.encoding", "'base64'"]),
     "too many cells": ("a.csv", b"text,label\nx,a\ny, z,b\n", {}, ["line 3", "3 cells", "has 2"]),
+    "semicolons": ("a.csv", b"text;label\nx, y;a\n", {}, ["line 1", "semicolons", "expected com"]),
+    "quoted semicolons": ("a.csv", b'\n"text";"label"\n"x";"a"\n', {}, ["semicolons", "xlsx"]),
+    "tabs": ("a.csv", b"text\tlabel\nx\ta\n", {}, ["found tabs", r"extension \.tsv"]),
+    "commas": ("a.tsv", CSV, {}, ["found commas", "expected tabs", r"extension \.csv"]),
     "open quote": ("a.csv", b'text,label\n"x,a\n', {}, ["line 2", "quote"]),
     "bad json": ("a.jsonl", b'{"text": "x", "label": 1}\n{"text"\n', {}, ["line 2", "not JSON"]),
     "json list": ("a.jsonl", b'["x", "y"]\n', {}, ["line 1", "JSON list", "expected an object"]),
@@ -172,8 +176,20 @@ def test_missing_file_names_the_nearest(tmp_path):
     message = refuse(str(tmp_path / "review.csv"), {})
     assert message.startswith(f"There is no file {tmp_path}/review.csv")
     assert f"Did you mean {tmp_path}/reviews.csv?" in message
+    assert f"Did you mean {tmp_path}/reviews.csv?" in refuse(str(tmp_path / "reviews.xlsx"), {})
     assert "There is no file" in refuse(str(tmp_path / "nowhere" / "a.csv"), {})
     assert "There is no file" in refuse("memory://nowhere/a.csv", {})
+
+
+def test_missing_file_of_no_near_name_lists_some(tmp_path):
+    for name in ("tiny.xlsx", "a.csv", "b.jsonl.gz", "c.TSV", "notes.pdf"):
+        (tmp_path / name).write_bytes(CSV)
+    message = refuse(str(tmp_path / "missing.xlsx"), {})
+    assert "Did you mean" not in message
+    assert "Files there that can be read: a.csv, b.jsonl.gz, c.TSV, tiny.xlsx." in message
+    (tmp_path / "d.csv").touch()
+    (tmp_path / "e.csv").touch()
+    assert "d.csv, e.csv and 1 more." in refuse(str(tmp_path / "missing.xlsx"), {})
 
 
 def test_a_folder_where_a_file_belongs(tmp_path):

@@ -70,3 +70,23 @@ def test_it_is_a_strong_baseline_on_the_embedded_reviews(tmp_path):
     model = NBSVM().fit(train[text].tolist(), train[label].tolist(), seed=0)
     predicted = model.predict_proba(test[text].tolist()).argmax(axis=1)
     assert np.mean(np.take(model.classes_, predicted) == test[label]) >= 0.775
+
+
+def test_labels_of_which_a_row_may_have_any():
+    texts = [*PRAISE, *BLAME, *[f"{a}; {b}" for a, b in zip(PRAISE, SPORT, strict=True)]]
+    labels = ["praise"] * 4 + ["none"] * 4 + ["praise|sport"] * 4
+    model = NBSVM().fit(texts, labels, 0, ("praise", "sport"))
+    p = model.predict_proba(["loved it, great", "hated, dull", "great: scored in the match"])
+    assert model.classes_ == ("praise", "sport")
+    assert (p >= 0.5).tolist() == [[True, False], [False, False], [True, True]]
+    # One against the rest: each label has the model that it has alone.
+    alone = NBSVM().fit(texts, ["n"] * 8 + ["y"] * 4, seed=0)
+    assert np.allclose(p[:2, 1], alone.predict_proba(["loved it, great", "hated, dull"])[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [(["a|b", "b"] * 2, "All"), (["a", "none"] * 2, "None")]
+)
+def test_a_label_that_all_rows_have_or_none_has_is_refused(labels, said):
+    with pytest.raises(StageError, match=f"{said} of the 4 training rows have the label 'b'"):
+        NBSVM().fit(PRAISE, labels, 0, ("a", "b"))

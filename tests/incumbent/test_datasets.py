@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from incumbent import datasets, sources
+from incumbent import datasets, sampling, sources
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
@@ -332,8 +332,8 @@ def test_old_excel_cut_short(tmp_path):
 )
 def test_sample(labels, rows, seed):
     frame = pd.DataFrame({"label": labels, "row": range(len(labels))})
-    taken = datasets.sample(frame, rows, seed)
-    assert taken.equals(datasets.sample(frame, rows, seed))
+    taken = sampling.sample(frame, rows, seed)
+    assert taken.equals(sampling.sample(frame, rows, seed))
     assert len(taken) == min(rows, len(frame))
     assert taken["row"].is_monotonic_increasing
     assert taken["row"].is_unique
@@ -343,10 +343,10 @@ def test_sample(labels, rows, seed):
 
 def test_sample_keeps_the_shares():
     frame = pd.DataFrame({"label": ["a"] * 900 + ["b"] * 99 + ["c"]})
-    assert datasets.sample(frame, 100, 0)["label"].value_counts().to_dict() == {
+    assert sampling.sample(frame, 100, 0)["label"].value_counts().to_dict() == {
         "a": 90, "b": 9, "c": 1,
     }  # fmt: skip
-    assert datasets._shares(np.array([5, 3, 1]), 2).tolist() == [1, 1, 0]
+    assert sampling._shares(np.array([5, 3, 1]), 2).tolist() == [1, 1, 0]
 
 
 def test_ingest_and_load(tmp_path):
@@ -364,6 +364,31 @@ def test_ingest_and_load(tmp_path):
     assert datasets.digest(frame) == dataset.train.digest
     assert datasets.ingest(config, tmp_path / "work") == dataset
     assert [path.name for path in dataset.train.path.parent.glob(".*")] == []
+
+
+def test_files_that_did_not_change_are_not_parsed_again(tmp_path, monkeypatch):
+    train, test = save(ROWS, tmp_path / "a.xlsx"), save(ROWS[:2], tmp_path / "b.csv")
+    config = DataConfig(train=train, test=test)
+    read: list[str] = []
+    parse = datasets.sources.read
+    monkeypatch.setattr(
+        datasets.sources,
+        "read",
+        lambda source, *a, **k: read.append(source) or parse(source, *a, **k),
+    )
+    first = datasets.ingest(config, tmp_path / "work")
+    assert datasets.ingest(config, tmp_path / "work") == first
+    assert read == [train, test]
+    # Read in another way, with another slice, after a change, or once the outcome is gone: again.
+    datasets.ingest(config.model_copy(update={"sample": 2}), tmp_path / "work")
+    datasets.ingest(config, tmp_path / "work", ["label"])
+    assert len(read) == 6
+    save(ROWS[:3], tmp_path / "b.csv")
+    second = datasets.ingest(config, tmp_path / "work")
+    assert second.test.rows == 3
+    second.test.path.unlink()
+    assert datasets.ingest(config, tmp_path / "work") == second
+    assert len(read) == 10
 
 
 def test_a_formula_where_a_label_belongs(tmp_path):
@@ -394,3 +419,126 @@ def test_ingest_of_the_embedded_reviews(tmp_path):
     assert dataset.classes == ("neg", "pos")
     other = datasets.ingest(DataConfig(sample=300, seed=1), tmp_path)
     assert other.digest != dataset.digest
+
+
+SLICED = [("A fine film", "pos", "web", 2020), ("Dull", "neg", None, 2021)]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.tsv", "a.parquet", "a.jsonl"])
+def test_slices_are_read_as_text(tmp_path, name):
+    path = save(SLICED, tmp_path / name, ("text", "label", "channel", "year"))
+    frame = datasets.canonical(
+        sources.read(path, DataConfig(), ["year", "channel", "no"], ["year"])
+    )
+    assert [column for column in frame if ":" in column] == ["slice:year", "slice:channel"]
+    assert frame["slice:year"].tolist() == ["2020", "2021"]
+    assert frame["slice:channel"].tolist() == ["web", ""]
+    assert datasets.digest(frame) == datasets.digest(read(path))
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.parquet", "a.jsonl"])
+def test_a_missing_slice_is_named_with_the_columns_found(tmp_path, name):
+    path = save(SLICED, tmp_path / name, ("text", "label", "channel", "year"))
+    config = DataConfig(train=path, test=path)
+    with pytest.raises(DataError) as caught:
+        datasets.ingest(config, tmp_path / "work", ["length", "chanel"])
+    message = str(caught.value)
+    assert f"{path}" in message
+    assert "no column 'chanel'. Did you mean 'channel'?" in message
+    assert all(f"'{column}'" in message for column in ("text", "label", "channel", "year"))
+    assert "Set evaluation.slices" in message
+
+
+def test_a_slice_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,x,x\nhello,a,1,2\n")
+    config = DataConfig(train=str(tmp_path / "a.csv"), test=str(tmp_path / "a.csv"))
+    with pytest.raises(DataError, match="2 columns named 'x'"):
+        datasets.ingest(config, tmp_path / "work", ["x"])
+    assert datasets.ingest(config, tmp_path / "work").test.rows == 1
+
+
+def test_slices_that_train_lacks_are_left_out_there(tmp_path):
+    train = save(ROWS, tmp_path / "a.csv")
+    test = save(SLICED, tmp_path / "b.csv", ("text", "label", "channel", "year"))
+    config = DataConfig(train=train, test=test)
+    dataset = datasets.ingest(config, tmp_path / "work", ["channel", "class", "language"])
+    assert [c for c in datasets.load(dataset.train).columns if ":" in c] == []
+    assert [c for c in datasets.load(dataset.test).columns if ":" in c] == ["slice:channel"]
+
+
+def test_a_column_called_language_is_read_if_there_is_one(tmp_path):
+    path = save([("hello there", "a", "en")], tmp_path / "a.csv", ("text", "label", "language"))
+    dataset = datasets.ingest(DataConfig(train=path, test=path), tmp_path / "work", ["language"])
+    assert datasets.load(dataset.test)["slice:language"].tolist() == ["en"]
+
+
+def test_the_label_can_be_a_slice_too(tmp_path):
+    for name in ("a.csv", "a.parquet", "a.jsonl"):
+        path = save(ROWS, tmp_path / name)
+        config = DataConfig(train=path, test=path)
+        dataset = datasets.ingest(config, tmp_path / "work", ["label"])
+        frame = datasets.load(dataset.test)
+        assert frame["slice:label"].tolist() == frame["label"].tolist() == ["pos", "neg", "pos"]
+
+
+def test_slices_leave_the_frozen_test_set_what_it_is(tmp_path):
+    path = save(SLICED, tmp_path / "a.csv", ("text", "label", "channel", "year"))
+    config, work = DataConfig(train=path, test=path), tmp_path / "work"
+    plain = datasets.ingest(config, work)
+    assert datasets.ingest(config, work, ["length", "class", "language"]) == plain
+    sliced = datasets.ingest(config, work, ["channel"])
+    assert (sliced.train.digest, sliced.test.digest) == (plain.train.digest, plain.test.digest)
+    save([(*row[:2], "app", row[3]) for row in SLICED], tmp_path / "a.csv",
+         ("text", "label", "channel", "year"))  # fmt: skip
+    corrected = datasets.ingest(config, work, ["channel"])
+    assert corrected.test.digest == plain.test.digest
+    # None of the three may read another's file.
+    assert len({plain.digest, sliced.digest, corrected.digest}) == 3
+    assert "slice:channel" not in datasets.load(plain.test)
+    assert datasets.load(sliced.test)["slice:channel"].tolist() == ["web", ""]
+    assert datasets.load(corrected.test)["slice:channel"].tolist() == ["app", "app"]
+
+
+def test_which_value_belongs_to_which_slice_decides_the_digest(tmp_path):
+    text = {"text": ["a", "b"], "label": ["x", "y"]}
+    digests = {
+        datasets.save(frame, frame, ("a", "b"), tmp_path).digest
+        for frame in (
+            pd.DataFrame(text | {"slice:one": ["1", "2"]}),
+            pd.DataFrame(text | {"slice:two": ["1", "2"]}),
+            pd.DataFrame(text | {"slice:one": ["12", ""]}),
+            pd.DataFrame(text | {"slice:one": ["1", ""], "slice:two": ["2", ""]}),
+        )
+    }
+    assert len(digests) == 4
+
+
+def test_a_slice_alone_makes_no_row(tmp_path):
+    for name in ("a.parquet", "a.jsonl"):
+        path = save([*SLICED, (None, None, "web", 2022)], tmp_path / name,
+                    ("text", "label", "channel", "year"))  # fmt: skip
+        frame = sources.read(path, DataConfig(), ["channel"])
+        assert len(frame) == len(read(path)) == 2
+
+
+def test_hostile_slices(tmp_path):
+    path = tmp_path / "a.jsonl"
+    values = ["half \ud83d", "nul\x00l", ["a", {"b": 1}], {"c": None}, True, 1e300, "", "  x\r\ny "]
+    path.write_text(
+        "\n".join(json.dumps({"text": "t", "label": "l", "x": value}) for value in values)
+        + '\n{"text": "t", "label": "l"}\n'
+    )
+    config = DataConfig(train=str(path), test=str(path))
+    found = datasets.load(datasets.ingest(config, tmp_path / "work", ["x"]).test)["slice:x"]
+    assert found.tolist() == [
+        "half", "nul l", "['a', {'b': 1}]", "{'c': None}", "True", "1e+300", "", "x\r\ny", "",
+    ]  # fmt: skip
+
+
+def test_a_sample_keeps_each_rows_slice(tmp_path):
+    rows = [(f"text {n}", "ab"[n % 2], n) for n in range(40)]
+    path = save(rows, tmp_path / "a.csv", ("text", "label", "number"))
+    config = DataConfig(train=path, test=path, sample=10)
+    frame = datasets.load(datasets.ingest(config, tmp_path / "work", ["number"]).test)
+    assert len(frame) == 10
+    assert frame["text"].tolist() == [f"text {n}" for n in frame["slice:number"]]

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from incumbent import datasets
-from incumbent.checks import known_labels
 from incumbent.config import ValidationConfig
 from incumbent.datasets import Dataset
+from incumbent.label_checks import known_labels
 
 TRAIN = [(f"a good film, number {n}", "pos") for n in range(15)] + [
     (f"a bad film, number {n}", "neg") for n in range(15)
@@ -139,6 +139,17 @@ def test_too_few_rows_and_classes(tmp_path):
 
 
 @pytest.mark.slow
+def test_rows_that_the_sample_cut(tmp_path):
+    from incumbent.expectations import validate
+
+    dataset = dataset_of(tmp_path, TRAIN[:18], TEST[:15])
+    cut = failures(validate(dataset, ValidationConfig(), tmp_path, sample=18))
+    for name in ("rows", "class_rows"):
+        assert "Raise data.sample, which cut the rows to 18, or" in cut["train", name].message
+    assert "Add rows, or" in cut["test", "rows"].message  # it had no more
+
+
+@pytest.mark.slow
 def test_an_empty_split_is_refused_not_crashed_on(tmp_path):
     verdict = validate(tmp_path, train=[], labels=("neg", "pos"))
     assert not verdict.passed
@@ -258,3 +269,66 @@ def test_everything_failing_is_summarised(tmp_path):
     assert len(finding.rows) == 20
     assert "and 4,980 more" in verdict.refusal()
     assert (verdict.data_docs / "train.html").stat().st_size < 200_000
+
+
+SETS = [("late|rude", 6), ("late", 6), ("none", 18)]
+
+
+def of_sets(folder, sets=SETS, **config):
+    """The verdict on rows with these sets of labels, as many as it says of each."""
+    from incumbent.expectations import validate
+
+    rows = [(f"a remark, number {label} {n}", label) for label, size in sets for n in range(size)]
+    other = [(text.replace("remark", "word"), label) for text, label in rows]
+    names = "train.xlsx", "test.xlsx"
+    dataset = datasets.save(
+        frame_of(rows), frame_of(other), names, folder / "datasets", ("late", "rude")
+    )
+    return validate(dataset, ValidationConfig(**config), folder)
+
+
+@pytest.mark.slow
+def test_sets_of_labels_are_good_data(tmp_path):
+    verdict = of_sets(tmp_path)
+    assert verdict.passed, verdict.refusal()
+    assert failures(verdict) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_rows", ["error", "warn"])
+def test_a_label_needs_rows_with_it_and_rows_without(tmp_path, on_rows):
+    verdict = of_sets(tmp_path, [("late", 20), ("late|rude", 3)], on_rows=on_rows)
+    found = failures(verdict)
+    missing = found["train", "classes"]
+    assert missing.message.startswith("Every row has 'late'. Add rows")
+    assert missing.severity == "error"  # no model can be trained to tell
+    assert found["test", "classes"].severity == on_rows
+    few = found["train", "class_rows"]
+    assert few.message.startswith("3 rows with 'rude', and at least 5 of each needed")
+    assert few.rows == (22, 23, 24)
+    assert not verdict.passed
+
+
+@pytest.mark.slow
+def test_a_label_that_no_row_has(tmp_path):
+    verdict = of_sets(tmp_path, [("late", 10), ("none", 20)])
+    assert failures(verdict)["train", "classes"].message.startswith("No row has 'rude'.")
+
+
+@pytest.mark.slow
+def test_a_text_with_two_sets_of_labels_is_a_conflict_and_leaks_can_be_dropped(tmp_path):
+    from incumbent.expectations import validate
+
+    rows = [(f"number {label} {n}", label) for label, size in SETS for n in range(size)]
+    twice = [*rows, ("number none 17", "rude"), ("only here", "late")]
+    test = [(f"another {text}", label) for text, label in rows[1:]] + rows[:1]
+    dataset = datasets.save(
+        frame_of(twice), frame_of(test), ("a.csv", "b.csv"), tmp_path, ("late", "rude")
+    )
+    verdict = validate(dataset, ValidationConfig(on_leak="drop"), tmp_path)
+    assert "2 rows whose text stands elsewhere, labelled otherwise" in (
+        failures(verdict)["train", "conflict"].message
+    )
+    assert verdict.dropped == 1
+    assert verdict.dataset.label_names == ("late", "rude")
+    assert verdict.dataset.train.labels == {"late": 12, "rude": 6, "none": 18}

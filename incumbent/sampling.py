@@ -1,0 +1,46 @@
+"""A part of a split that is labelled as the whole is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def sample(frame: pd.DataFrame, rows: int | None, seed: int, *, sets: bool = False) -> pd.DataFrame:
+    """So many rows, stratified by label, in their old order; every class keeps one if it can.
+
+    Of `sets` of labels, those that are too rare for a row of their own share a stratum: one row of
+    each would make the sample one of oddities.
+    """
+    if rows is None or rows >= len(frame):
+        return frame
+    strata = frame["label"]
+    if sets:
+        sizes = strata.groupby(strata).transform("size")
+        strata = strata.mask(sizes * rows < len(frame), "")  # which no set is
+    counts = strata.value_counts().sort_index()
+    random = np.random.default_rng(seed)
+    chosen = [
+        random.permutation(np.flatnonzero(strata == label))[:share]
+        for label, share in zip(
+            counts.index, _shares(np.array(counts, dtype=np.int64), rows), strict=True
+        )
+    ]
+    return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
+
+
+def _shares(counts: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
+    """How many of `rows` each class gets: at least one, then by the largest remainder."""
+    exact = rows * counts / counts.sum()
+    shares: NDArray[np.int64] = np.maximum(np.floor(exact), 1).astype(np.int64)
+    while shares.sum() < rows:
+        shares[np.argmax(exact - shares)] += 1
+    while shares.sum() > rows:
+        spare = shares > (1 if shares.max() > 1 else 0)
+        shares[np.argmax(np.where(spare, shares - exact, -np.inf))] -= 1
+    return shares
