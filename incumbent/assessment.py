@@ -6,16 +6,17 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import __version__, datasets, evaluation, plots
-from incumbent.classifiers import libraries, weights
+from incumbent.classifiers import weights
 from incumbent.config import EvaluationConfig
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
+from incumbent.predictor import Predictor
+from incumbent.scored import Scored
+from incumbent.truth import truth_of
 
 
 class Assessment(BaseModel):
@@ -65,10 +66,10 @@ def assess(
     cache: Path,
     on_rows: Callable[[int], None],
 ) -> Assessment:
-    """Score the test rows with a saved predictor, and with an NBSVM trained on the same rows.
+    """Score the test rows with a served model, and with an NBSVM trained on the same rows.
 
     Args:
-        predictor: The folder of the saved ktrain predictor.
+        predictor: The folder of the served model.
         dataset: Train for the baseline, test for both.
         config: Intervals, bins and how many losses to list.
         folder: Where plots and tables go.
@@ -81,13 +82,10 @@ def assess(
         found = Assessment.model_validate_json(manifest.read_text(encoding="utf-8"))
         if found.predictor_digest == digest:
             return found.model_copy(update={"folder": folder})
-    from incumbent.predictor import Predictor
-
-    libraries.load()
     test = datasets.load(dataset.test)
     model = Predictor().load(predictor)
     probabilities = model.probabilities(test["text"].tolist(), on_rows)
-    truth = class_indices(test["label"], model.classes)
+    truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
     assessment = Assessment(
         predictor_digest=digest,
         evidence=evaluation.evaluate(truth, probabilities, model.classes, config),
@@ -104,9 +102,13 @@ def assess(
     return assessment
 
 
-def class_indices(labels: pd.Series[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """Labels (n,) as indices into `classes` (n,); -1 for a label that is none of them."""
-    return np.asarray(pd.Categorical(labels, categories=list(classes)).codes, dtype=np.int64)
+def accuracy(predictor: Path, dataset: Dataset, on_rows: Callable[[int], None]) -> float:
+    """The test accuracy of a served model, and nothing else of it."""
+    test = datasets.load(dataset.test)
+    model = Predictor().load(predictor)
+    probabilities = model.probabilities(test["text"].tolist(), on_rows)
+    truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
+    return float(Scored(truth, probabilities).right.mean())
 
 
 def _baseline(
@@ -122,11 +124,12 @@ def _baseline(
     if file.is_file():
         return evaluation.Evidence.model_validate_json(file.read_text(encoding="utf-8"))
     train = datasets.load(dataset.train)
-    baseline = NBSVM().fit(train["text"].tolist(), train["label"].tolist(), seed=config.seed)
+    texts, labels = train["text"].tolist(), train["label"].tolist()
+    baseline = NBSVM().fit(texts, labels, config.seed, dataset.label_names)
     classes = tuple(str(name) for name in baseline.classes_)
     evidence = evaluation.evaluate(
-        class_indices(test["label"], classes), baseline.predict_proba(test["text"].tolist()),
-        classes, config,
+        truth_of(test["label"], classes, multilabel=dataset.multilabel),
+        baseline.predict_proba(test["text"].tolist()), classes, config,
     )  # fmt: skip
     cache.mkdir(parents=True, exist_ok=True)
     write_atomically(file, evidence.model_dump_json(indent=1))

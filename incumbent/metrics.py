@@ -13,7 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    IntArray = NDArray[np.integer[Any]]
+    from incumbent.scored import Scored
+
+    BoolArray = NDArray[np.bool_]
     FloatArray = NDArray[np.floating[Any]]
 
 
@@ -31,82 +33,88 @@ class Terms(NamedTuple):
 
     loss: Any  # (1, n)
     area: Any  # (1, n)
-    gap: Any  # (bins, n): right minus confidence, in the bin of that confidence
-    hit: Any  # (n_classes, n): 1 at the predicted class, if that is right
-    guess: Any  # (n_classes, n): 1 at the predicted class
+    gap: Any  # (bins, n): right minus confidence of its cases, in the bin of that confidence
+    hit: Any  # (n_classes, n): 1 at a predicted class, if that is right
+    count: Any  # (n_classes, n): 1 at a predicted class, and 1 at a true one
 
 
-def terms_of(truth: IntArray, probabilities: FloatArray, bins: int) -> Terms:
-    """The terms of probabilities (n, n_classes) and true class indices (n,)."""
+def terms_of(scored: Scored, bins: int) -> Terms:
+    """The terms of a model's predictions."""
     from scipy.sparse import csr_array
 
-    n, k = probabilities.shape
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = predicted == truth
-    # Bins are closed on the left, the last one on both sides.
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-
-    def scatter(values: FloatArray, at: IntArray, height: int) -> Any:
-        return csr_array((values, (at, np.arange(n))), shape=(height, n))
-
+    labels, predicted = scored.labels.T, scored.predicted.T
     return Terms(
-        loss=scatter(losses_of(truth, probabilities), np.zeros(n, int), 1),
-        area=scatter(_areas(truth, probabilities), np.zeros(n, int), 1),
-        gap=scatter(right - confidence, bin_of, bins),
-        hit=scatter(right.astype(float), predicted, k),
-        guess=scatter(np.ones(n), predicted, k),
+        loss=csr_array(scored.loss[None]),
+        area=csr_array(_areas(scored)[None]),
+        gap=_gaps(scored, bins),
+        hit=csr_array((labels & predicted).astype(float)),
+        count=csr_array(labels.astype(float) + predicted),
     )
 
 
-def metrics_of(terms: Terms, weights: FloatArray, support: IntArray) -> Metrics:
-    """Metrics of weighted rows: weights (n, n_resamples) that sum to `support` in each class.
+def metrics_of(terms: Terms, weights: FloatArray, occurring: BoolArray) -> Metrics:
+    """Metrics of rows weighted (n, n_resamples), each stratum of them as a whole by its size.
 
-    The expected calibration error is that of the top class (Guo et al. 2017, "On Calibration of
-    Modern Neural Networks", equation 3); its weights |B|/n cancel the means' denominators.
+    Macro F1 averages over the labels that occur (n_classes,) in the rows; one that a resample of
+    them lacks has 0. The expected calibration error is that of the top class (Guo et al. 2017, "On
+    Calibration of Modern Neural Networks", equation 3); its weights |B|/n cancel the means'
+    denominators. With several labels, the cases of all of them share the bins.
     """
-    n, present = int(support.sum()), support > 0
-    hits, guesses = (terms.hit @ weights)[present], (terms.guess @ weights)[present]
-    f1 = 2 * hits / (support[present, None] + guesses)
+    n = len(weights)
+    hits, counts = (terms.hit @ weights)[occurring], (terms.count @ weights)[occurring]
     return Metrics(
-        macro_f1=f1.mean(axis=0),
+        macro_f1=(2 * hits / np.maximum(counts, 1)).mean(axis=0),
         log_loss=(terms.loss @ weights)[0] / n,
         roc_auc=np.clip((terms.area @ weights)[0], 0, 1),
         calibration_error=np.abs(terms.gap @ weights).sum(axis=0) / n,
     )
 
 
-def _areas(truth: IntArray, probabilities: FloatArray) -> FloatArray:
+def ranked(scored: Scored) -> list[int]:
+    """The classes or labels that an area under the ROC curve tells of, and that have one.
+
+    Of two classes it is the second alone, as the first is its mirror image.
+    """
+    own = scored.labels
+    some = own.any(axis=0) & ~own.all(axis=0)
+    if own.shape[1] == 2 and scored.truth.ndim == 1:
+        some[0] = False
+    return [int(label) for label in np.flatnonzero(some)]
+
+
+def _gaps(scored: Scored, bins: int) -> Any:
+    from scipy.sparse import csr_array
+
+    n, confidence = len(scored.truth), scored.confidence
+    each = len(confidence) // n  # cases of a row
+    # Bins are closed on the left, the last one on both sides.
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    row_of = np.arange(len(confidence)) // each
+    return csr_array(((scored.right_cases - confidence) / each, (bin_of, row_of)), shape=(bins, n))
+
+
+def _areas(scored: Scored) -> FloatArray:
     """What each row (n,) adds to the area under the ROC curve, macro one-vs-rest.
 
     A row's placement is the share of the other side that it is ranked rightly against, ties
     counting half (DeLong et al. 1988, Biometrics 44; midranks as in Sun and Xu 2014). The mean
-    placement of either side is the area, so their sum is twice the area: each row adds its
-    placement over the size of its side, less an even share of the area. Reweighting rows is
-    then exact but for a term of order 1/n (the product of both sides' deviations), and spares
-    ranking every resample for every class.
+    placement of either side is the area. Each row adds an even share of the area, and by how much
+    its placement differs from the area, over the size of its side. Reweighting rows is then exact
+    but for terms of second order (products of the sides' deviations, and of their sizes' where
+    these vary), and spares ranking every resample for every class.
     """
     from scipy.stats import rankdata
 
-    n, k = probabilities.shape
-    present = np.unique(truth)
-    areas = np.zeros(n)
-    if len(present) < 2:
-        return areas
-    for label in [1] if k == 2 else present:
-        score, own = probabilities[:, label], truth == label
+    n, true = len(scored.truth), scored.labels
+    areas, labels = np.zeros(n), ranked(scored)
+    for label in labels:
+        score, own = scored.probabilities[:, label], true[:, label]
         ranks = rankdata(score)
         within = np.empty(n)
         within[own], within[~own] = rankdata(score[own]), rankdata(score[~own])
         positives, negatives = int(own.sum()), n - int(own.sum())
         placement = np.where(own, ranks - within, positives - (ranks - within))
         area = placement[own].sum() / (positives * negatives)
-        areas += placement / (positives * negatives) - area / n
-    return areas if k == 2 else areas / len(present)
-
-
-def losses_of(truth: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Loss of each row (n,), in nats; probabilities are clipped as scikit-learn's log_loss does."""
-    eps = np.finfo(float).eps
-    true_class = probabilities[np.arange(len(truth)), truth]
-    losses: FloatArray = -np.log(np.clip(true_class, eps, 1 - eps))
-    return losses
+        side = np.where(own, positives, negatives)
+        areas += placement / (positives * negatives) - area / side + area / n
+    return areas / max(len(labels), 1)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from incumbent.evaluation import Evidence
     from incumbent.intervals import Estimate
+    from incumbent.ledger import Entry
     from incumbent.promotion import Ruling
 
 PREVIEW = 280
@@ -25,7 +26,7 @@ class Report:
     """Everything the page tells; what is left empty leaves no trace on it."""
 
     model_name: str
-    ruling: Ruling
+    ruling: Ruling | Entry
     evidence: Evidence
     version: str = ""
     """Version in the registry."""

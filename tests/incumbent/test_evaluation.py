@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import (
+    accuracy_score,
     confusion_matrix,
     f1_score,
     log_loss,
@@ -16,6 +17,8 @@ from incumbent.config import EvaluationConfig
 from incumbent.errors import StageError
 from incumbent.evaluation import Evidence, evaluate, top_losses
 from incumbent.intervals import percentile, resamples, wilson
+from incumbent.truth import strata
+from tests.incumbent.cases import tagged
 
 CONFIG = EvaluationConfig(bootstrap_samples=200)
 
@@ -246,3 +249,99 @@ def test_top_losses_are_as_many_as_there_are_and_need_a_text_each():
     assert sorted(frame["row"]) == [0, 1, 2]
     with pytest.raises(StageError, match="2 texts and 3 labels"):
         top_losses(truth, probabilities, ["a", "b"], names(2), 20)
+
+
+# --- rows with any of the labels
+
+
+@pytest.mark.parametrize("k", [2, 3, 12])
+def test_metrics_of_sets_equal_scikit_learns(k):
+    truth, [p] = tagged(np.random.default_rng(k), 500, [1.0], k)
+    evidence = evaluate(truth, p, names(k), CONFIG)
+    predicted = p >= 0.5
+    assert evidence.multilabel
+    assert evidence.confusion == ()
+    assert evidence.accuracy.value == pytest.approx(accuracy_score(truth, predicted))
+    assert evidence.macro_f1.value == pytest.approx(f1_score(truth, predicted, average="macro"))
+    assert evidence.roc_auc.value == pytest.approx(roc_auc_score(truth, p, average="macro"))
+    losses = [log_loss(own, said) for own, said in zip(truth.T, p.T, strict=True)]
+    assert evidence.log_loss.value == pytest.approx(np.mean(losses))
+    reference = np.transpose(precision_recall_fscore_support(truth, predicted, zero_division=0))
+    scores = [list(score.model_dump().values()) for score in evidence.per_class.values()]
+    assert np.allclose(scores, reference)
+    for name in ("accuracy", "macro_f1", "log_loss", "roc_auc", "calibration_error"):
+        estimate = getattr(evidence, name)
+        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.high > estimate.low
+    assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
+
+
+def test_the_calibration_error_of_sets_is_that_of_their_answers_one_by_one():
+    truth, [p] = tagged(np.random.default_rng(1), 400, [1.0])
+    answers = np.stack([1 - p.ravel(), p.ravel()], axis=1)
+    one_by_one = evaluate(truth.ravel().astype(int), answers, names(2), CONFIG)
+    found = evaluate(truth, p, names(3), CONFIG)
+    assert found.calibration_error.value == pytest.approx(one_by_one.calibration_error.value)
+
+
+def test_intervals_of_sets_agree_with_resampling_the_rows():
+    truth, [p] = tagged(np.random.default_rng(7), 400, [0.8])
+    config = EvaluationConfig(bootstrap_samples=2000)
+    evidence = evaluate(truth, p, names(3), config)
+    rng = np.random.default_rng(9)
+    rows = [np.flatnonzero(strata(truth) == stratum) for stratum in np.unique(strata(truth))]
+    draws = []
+    for _ in range(150):
+        drawn = np.concatenate([rng.choice(r, len(r)) for r in rows])
+        t, q = truth[drawn], p[drawn]
+        draws.append(
+            (
+                log_loss(t.ravel(), q.ravel()),
+                roc_auc_score(t, q, average="macro"),
+                f1_score(t, q >= 0.5, average="macro"),
+            )
+        )
+    estimates = (evidence.log_loss, evidence.roc_auc, evidence.macro_f1)
+    widths = [estimate.high - estimate.low for estimate in estimates]
+    assert widths == pytest.approx(2 * 1.96 * np.std(draws, axis=0), rel=0.2)
+
+
+def test_labels_that_all_rows_have_or_none_has():
+    truth, [p] = tagged(np.random.default_rng(2), 300, [1.0])
+    sure, never = np.ones((300, 1), dtype=bool), np.zeros((300, 1), dtype=bool)
+    wide = np.hstack([truth, sure, never]), np.hstack([p, sure * 0.9, never + 0.1])
+    evidence = evaluate(*wide, names(5), CONFIG)
+    narrow = evaluate(truth, p, names(3), CONFIG)
+    assert evidence.roc_auc.value == pytest.approx(narrow.roc_auc.value)
+    assert evidence.macro_f1.value == pytest.approx((3 * narrow.macro_f1.value + 1) / 4)
+    alone = evaluate(sure, sure * 0.9, ["a"], CONFIG)
+    assert alone.roc_auc is None
+
+
+def test_every_row_of_its_own_set_is_enough():
+    truth = np.array([[n >> bit & 1 for bit in range(5)] for n in range(32)], dtype=bool)
+    evidence = evaluate(truth, np.where(truth, 0.8, 0.3), names(5), CONFIG)
+    assert evidence.accuracy.value == 1
+
+
+@pytest.mark.parametrize(
+    ("truth", "probabilities", "says"),
+    [
+        (np.ones((2, 3), bool), np.full((2, 2), 0.5), r"shape \(2, 3\).*2 classes"),
+        (np.ones((2, 2), int), np.full((2, 2), 0.5), "int64 labels of shape"),
+        (np.ones((2, 2), bool), np.array([[0.5, 1.5], [0.5, 0.5]]), "no probabilities"),
+        (np.ones((2, 2), bool), np.array([[0.5, np.nan], [0.5, 0.5]]), "not finite in 1 of 2"),
+    ],
+)
+def test_what_is_no_prediction_of_sets_is_refused(truth, probabilities, says):
+    with pytest.raises(StageError, match=says):
+        evaluate(truth, probabilities, names(2), CONFIG)
+
+
+def test_top_losses_of_sets_are_sets():
+    truth = np.array([[1, 0], [0, 0]], dtype=bool)
+    frame = top_losses(truth, np.array([[0.9, 0.6], [0.2, 0.1]]), ["a", "b"], ["x", "y"], 2)
+    assert frame["label"].tolist() == ["x", "none"]
+    assert frame["predicted"].tolist() == ["x|y", "none"]
+    assert frame["probability"].tolist() == pytest.approx([0.9 * 0.4, 0.8 * 0.9])
+    assert frame["loss"].tolist() == pytest.approx([-np.log(0.36) / 2, -np.log(0.72) / 2])

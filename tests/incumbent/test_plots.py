@@ -5,6 +5,7 @@ import pytest
 from matplotlib.image import imread
 
 from incumbent import plots
+from tests.incumbent.cases import tagged
 
 
 def predictions(n, k, seed=0):
@@ -76,3 +77,20 @@ def test_drawing_leaves_no_global_state(tmp_path):
     plots.draw(*predictions(50, 2), ["neg", "pos"], tmp_path, bins=10)
     if "matplotlib.pyplot" in sys.modules:
         assert not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+@pytest.mark.parametrize("k", [2, 50])
+def test_plots_of_labels(tmp_path, k):
+    truth, [p] = tagged(np.random.default_rng(0), 200, [1.0], k)
+    files = plots.draw(truth, p, [f"_cost in $ of {i}$" for i in range(k)], tmp_path, bins=15)
+    assert list(files) == ["labels", "roc", "precision_recall", "reliability"]
+    assert all(min(imread(path).shape[:2]) > 500 for path in files.values())
+    assert len(legend(plots.roc(truth[:, :2], p[:, :2], ["x", "y"]))) == 2
+
+
+def test_a_bar_for_each_label_is_as_long_as_its_rows():
+    truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1]], dtype=bool)
+    predicted = np.array([[1, 0], [0, 1], [1, 1], [0, 1]], dtype=bool)
+    figure = plots.label_counts(truth, predicted * 0.8, ["x", "y"])
+    found = [[bar.get_width() for bar in bars] for bars in figure.axes[0].containers]
+    assert found == [[1, 1], [1, 0], [1, 2]]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from incumbent import plots
-from incumbent.config import EvaluationConfig, PromotionConfig
+from incumbent.config import EvaluationConfig
 from incumbent.evaluation import evaluate, top_losses
-from incumbent.promotion import rule_first
+from incumbent.ledger import entry_of
+from incumbent.promotion import decide
 from incumbent.report import Report, render
+from tests.incumbent.cases import build, counted
 
 ATTACK = '<script>alert("1")</script>'
 CLASSES = ["neg", "pos"]
@@ -44,7 +46,7 @@ class Page(HTMLParser):
 
 def bare():
     evidence = evaluate(TRUTH, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
-    ruling = rule_first(evidence, 0.5, PromotionConfig())
+    ruling = decide(build(TRUTH, PROBABILITIES, rules={"on_calibration": "off"}))
     return Report(model_name="reviews", ruling=ruling, evidence=evidence)
 
 
@@ -72,7 +74,7 @@ def test_the_page_tells_the_whole_story(report):
         "reviews version 3",
         "promoted",
         report.ruling.reason,
-        "min gain over baseline",
+        "min accuracy",
         "baseline 50.00%",
         "10,160",
         "ab12",
@@ -123,3 +125,32 @@ def test_a_model_tested_on_one_class_has_no_auc():
     one = np.zeros(6, int)
     evidence = evaluate(one, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
     assert "ROC AUC" not in render(dataclasses.replace(bare(), evidence=evidence))
+
+
+def gates_of(page):
+    """The verdict beside each gate's name."""
+    shown = re.findall(
+        r"<td>([^<]*)</td>\s*<td><span class=\"badge (\w+)\">(\w+)</span></td>", page
+    )
+    assert all(style == verdict for _, style, verdict in shown)
+    return {name: verdict for name, _, verdict in shown}
+
+
+@pytest.mark.parametrize("kept", ["as a ruling", "as an entry of the ledger"])
+def test_gates_that_passed_blocked_and_warned_are_told_apart(kept):
+    ruling = decide(counted(800, 50, 90, 60, rules={"on_baseline": "off"}))
+    assert ruling.decision == "kept"
+    if kept == "as an entry of the ledger":
+        ruling = entry_of(
+            ruling, after=0, version=2, previous_champion=1, champion=1, time="", who="", reign=1
+        )
+    html = render(dataclasses.replace(bare(), ruling=ruling, version="2", champion_version="1"))
+    assert gates_of(html) == {
+        "superiority": "blocked", "round trip": "passed", "min accuracy": "passed",
+        "negative flips": "warned", "calibration": "passed", "ratchet": "blocked",
+    }  # fmt: skip
+    page = Page(html)
+    assert "kept" in page.words
+    assert "Rule: superiority · champion: version 1" in page.text
+    for gate in ruling.gates:
+        assert gate.message in page.text

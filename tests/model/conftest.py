@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from incumbent.classifiers import libraries
 from tests.conftest import Place
 
 
@@ -18,14 +17,12 @@ def champion(first: tuple[Place, dict[str, Any]]) -> Any:
     """`models:/reviews@champion` of the small retraining, as a pyfunc."""
     place, outcome = first
     assert outcome["decision"] == "promoted"
-    libraries.load()
     import mlflow
 
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(place.store)
     try:
-        with libraries.quiet():
-            return mlflow.pyfunc.load_model(f"models:/{outcome['model_name']}@champion")
+        return mlflow.pyfunc.load_model(f"models:/{outcome['model_name']}@champion")
     finally:
         mlflow.set_tracking_uri(before)
 

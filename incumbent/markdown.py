@@ -1,0 +1,8 @@
+"""Text that may hold anything, made harmless where a page renders markdown."""
+
+from __future__ import annotations
+
+
+def escaped(text: object) -> str:
+    """The text with every character escaped that means something in markdown."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~&$" else c for c in str(text))
