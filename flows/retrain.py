@@ -13,6 +13,7 @@ from tasks.ingest import ingest
 from tasks.preprocess import preprocess
 from tasks.promote import promote
 from tasks.register import register
+from tasks.repeat import repeat
 from tasks.report import report
 from tasks.track import about, find_earlier, tracked
 from tasks.train import train
@@ -42,20 +43,26 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
         return earlier.model_copy(update={"timings": clock.timings})
     with tracked(job, config) as run:
         with clock("validate"):
-            verdict = validate(dataset, config.validation, job, run)
+            verdict = validate(dataset, config, job, run)
         with clock("preprocess"):
             encoded = preprocess(verdict.dataset, config)
         with clock("train"):
             trained = train(encoded, config, job, run)
         with clock("evaluate"):
             result = evaluate(trained, verdict.dataset, config.evaluation, job, run)
+        seed_accuracies: tuple[float, ...] = ()
+        if config.promotion.seeds > 1:
+            with clock("repeat"):
+                seed_accuracies = repeat(encoded, verdict.dataset, result, config, job, run)
         with clock("register"):
             version = register(trained, result, verdict.dataset, config, job, run, about())
         with clock("promote"):
-            ruling, champion = promote(version, result, verdict.dataset, config, run, about())
+            entry, champion = promote(
+                version, result, verdict.dataset, config, run, about(), seed_accuracies
+            )
         outcome = Outcome(
-            decision=ruling.decision,
-            reason=ruling.reason,
+            decision=entry.decision,
+            reason=entry.reason,
             model_name=config.model_name,
             version=version.version,
             champion_version=champion.version if champion else None,
@@ -66,5 +73,5 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
             report=str(job.folder / "report.html"),
             timings=clock.timings,
         )
-        report(outcome, ruling, result, verdict, trained, config, run)
+        report(outcome, entry, result, verdict, trained, config, run)
     return outcome

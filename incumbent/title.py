@@ -1,4 +1,4 @@
-"""The contest for the title: a registered challenger against whoever is champion now."""
+"""The title: who takes it, who gets it back, and what is written down about it."""
 
 from __future__ import annotations
 
@@ -7,152 +7,149 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from incumbent import artifacts, case, environment, evidence, gates, promotion
+from incumbent.case import Reign
+from incumbent.datasets import Split
+from incumbent.errors import DataRefused
+from incumbent.evidence import Challenge
+from incumbent.ledger import Entry, Ledger, entry_of, reign_of
+from incumbent.registry import Registry, Version
+from incumbent.runs import Run, Runs
 
-from incumbent import assessment, datasets, environment, promotion, scoring
-from incumbent.assessment import Assessment
-from incumbent.config import PromotionConfig
-from incumbent.datasets import Dataset
-from incumbent.errors import RegistryError
-from incumbent.registry import CHAMPION, Registry, Version
 
-_VERIFIED = 32  # test rows that the registered model must answer as it was measured
-# Batches of other lengths round otherwise; seen: below 1e-6.
-_TOLERANCE = 1e-4
+def check_test_set(registry: Registry, name: str, test: Split, new_reign: bool) -> None:
+    """See that the test set is the frozen one, before anything is trained.
+
+    Raises:
+        DataRefused: if it is another, and no new reign was asked for.
+    """
+    _same_test_set(Ledger(registry, name).reign(), name, test, new_reign)
+
+
+def _same_test_set(reign: Reign | None, name: str, test: Split, new_reign: bool) -> None:
+    if reign is None or new_reign or test.digest == reign.test_digest:
+        return
+    raise DataRefused(
+        f"The test set {test.source} (digest {test.digest[:12]}) is not the frozen one of "
+        f"{name!r} (digest {reign.test_digest[:12]}), on which its champion earned the title: "
+        "scores on different rows say nothing about each other. Put the frozen file back (and "
+        "data.sample as it was); or set promotion.new_reign=true to freeze this one instead and "
+        "score the champion on it again; or use another model_name."
+    )
 
 
 def contest(
-    registry: Registry,
-    challenger: Version,
-    evidence: Assessment,
-    dataset: Dataset,
-    config: PromotionConfig,
-    workdir: Path,
-    about: Mapping[str, str],
-) -> tuple[promotion.Ruling, Version | None]:
-    """Decide whether the challenger takes the title, move the alias if so, and record it.
+    registry: Registry, challenge: Challenge, run: Run, about: Mapping[str, str]
+) -> tuple[Entry, Version | None]:
+    """Decide whether the challenger takes the title, record it, and move the alias if so.
 
-    The champion is scored on the same test rows, by its own saved preprocessing. The record is
-    written before the alias moves, and both can be repeated.
+    The evidence is stored first, then the decision is written to the ledger, and the alias moves
+    last; each step can be repeated. If another decision came in between, this one is made again.
 
     Args:
         registry: Where both models are.
-        challenger: The version that asks for the title.
-        evidence: The challenger's on the test rows.
-        dataset: Whose test rows both are scored on.
-        config: The rule.
-        workdir: Where scores are cached.
-        about: What else to record (run ids).
+        challenge: The challenger, its evaluation, and the rules.
+        run: The MLflow run that keeps the evidence.
+        about: What else to record (the Prefect run).
 
     Returns:
-        The ruling, and the champion after it.
-    """
-    while True:
-        champion = registry.by_alias(challenger.name, CHAMPION)
-        if champion is None or champion.version == challenger.version:
-            ruling = promotion.rule_first(
-                evidence.evidence, evidence.baseline.accuracy.value, config
-            )
-        else:
-            ruling = _challenge(registry, champion, evidence, dataset, config, workdir)
-        if ruling.decision == "promoted":
-            _verify(registry, challenger, evidence, dataset, workdir)
-        if registry.by_alias(challenger.name, CHAMPION) == champion:
-            break  # else another run was quicker: the challenger meets the new champion
-    previous = champion.version if champion else None
-    registry.record(challenger, _record(challenger, previous, ruling, evidence, dataset, about))
-    if ruling.decision == "promoted":
-        registry.set_alias(challenger, CHAMPION)
-        champion = challenger
-    registry.settle(challenger)
-    return ruling, champion
-
-
-def _verify(
-    registry: Registry, challenger: Version, evidence: Assessment, dataset: Dataset, workdir: Path
-) -> None:
-    """See that what consumers would load answers as what was measured did.
+        The entry in the ledger, and the champion after it.
 
     Raises:
-        RegistryError: if it does not load, or answers otherwise.
+        RegistryError: if the champion does not answer.
+        DataRefused: if another reign began meanwhile, on another test set.
     """
-    measured = pd.read_parquet(evidence.probabilities).head(_VERIFIED)
-    texts = datasets.load(dataset.test)["text"].head(_VERIFIED).tolist()
-    served = scoring.score(registry, challenger, texts, workdir / "scores")
-    difference = max(
-        float((served[f"probability_{name}"] - measured[name]).abs().max()) for name in measured
-    )
-    if not difference <= _TOLERANCE:
-        raise RegistryError(
-            f"Version {challenger.version} of {challenger.name}, loaded from the registry, gives "
-            f"probabilities that differ by {difference:.2g} from those measured; at most "
-            f"{_TOLERANCE:g} was expected. It does not take the title."
+    name, test = challenge.version.name, challenge.dataset.test
+    ledger = Ledger(registry, name)
+    run_digest = challenge.version.tags["incumbent.run_digest"]
+    runs = Runs(registry.tracking)
+    while True:
+        champion, entries = adopt(ledger)
+        made = next((entry for entry in entries if entry.run_digest == run_digest), None)
+        if made is not None:
+            return made, champion
+        before = reign_of(entries)
+        _same_test_set(before, name, test, challenge.config.promotion.new_reign)
+        reign = reign_of(entries, test.digest) or Reign(number=1, test_digest=test.digest)
+        contests = [
+            entry
+            for entry in entries
+            if champion and entry.test_digest == test.digest
+            and entry.contest and entry.previous_champion == champion.version
+        ]  # fmt: skip
+        found = evidence.gather(registry, challenge, champion, reign, contests)
+        ruling = promotion.decide(found)
+        evidence_digest = _keep(runs, run, found, challenge.workdir)
+        previous = champion.version if champion else None
+        accuracy = challenge.assessment.evidence.accuracy
+        entry = ledger.append(
+            entry_of(
+                ruling,
+                after=entries[-1].number if entries else 0,
+                version=challenge.version.version,
+                previous_champion=previous,
+                champion=challenge.version.version if ruling.decision == "promoted" else previous,
+                reign=reign.number,
+                new_reign=before is not None and reign.number != before.number,
+                test_digest=test.digest,
+                train_digest=challenge.dataset.train.digest,
+                run_digest=run_digest,
+                run_id=run.run_id,
+                evidence_run_id=run.run_id,
+                evidence_digest=evidence_digest,
+                flow_run_id=about.get("prefect.flow_run_id", ""),
+                accuracy=accuracy.model_dump(),
+                champion_accuracy=gates.accuracy_of(found, "champion") if champion else None,
+                **signature(),
+            )
+        )
+        if entry is not None:
+            return entry, ledger.settle()[0]
+
+
+def _keep(runs: Runs, run: Run, found: case.Evidence, workdir: Path) -> str:
+    """Store the case with its MLflow run; gives its digest."""
+    folder = artifacts.kept_in(workdir, run.run_id) / artifacts.DECISION
+    case.save(found, folder)
+    runs.log_files(run, folder, artifacts.DECISION)
+    return case.digest(folder)
+
+
+def adopt(ledger: Ledger) -> tuple[Version | None, list[Entry]]:
+    """Do what was left undone, and record an alias that was moved by hand.
+
+    Returns:
+        The champion, and the entries, the last of which says so.
+    """
+    while True:
+        champion, entries = ledger.settle()
+        last = entries[-1] if entries else None
+        held, recorded = champion.version if champion else None, last.champion if last else None
+        if held == recorded:
+            return champion, entries
+        ledger.append(
+            Entry(
+                after=last.number if last else 0,
+                decision="moved by hand",
+                version=held or recorded or 0,
+                previous_champion=recorded,
+                champion=held,
+                reason="The alias was found moved outside of incumbent.",
+                rule="by hand",
+                reign=last.reign if last else 1,
+                test_digest=_test_digest(last, champion),
+                run_id=champion.run_id if champion else None,
+                **signature(),
+            )
         )
 
 
-def _challenge(
-    registry: Registry,
-    champion: Version,
-    evidence: Assessment,
-    dataset: Dataset,
-    config: PromotionConfig,
-    workdir: Path,
-) -> promotion.Ruling:
-    test = datasets.load(dataset.test)
-    labels = test["label"].to_numpy()
-    theirs = scoring.score(registry, champion, test["text"].tolist(), workdir / "scores")
-    ours = pd.read_parquet(evidence.probabilities)
-    classes = tuple(ours.columns)
-    truth = assessment.class_indices(test["label"], classes)
-    return promotion.rule_challenge(
-        ours.to_numpy().argmax(axis=1) == truth, theirs["label"].to_numpy() == labels, config
-    )
+def _test_digest(last: Entry | None, champion: Version | None) -> str:
+    if last is not None and last.test_digest:
+        return last.test_digest
+    return champion.tags.get("incumbent.test_digest", "") if champion else ""
 
 
-def _record(
-    challenger: Version,
-    previous: int | None,
-    ruling: promotion.Ruling,
-    evidence: Assessment,
-    dataset: Dataset,
-    about: Mapping[str, str],
-) -> dict[str, Any]:
-    return {
-        "version": challenger.version,
-        "decision": ruling.decision,
-        "reason": ruling.reason,
-        "rule": ruling.rule,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": environment.user(),
-        "previous_champion": previous,
-        "champion": challenger.version if ruling.decision == "promoted" else previous,
-        "gates": [gate.model_dump() for gate in ruling.gates],
-        "difference": ruling.difference.model_dump() if ruling.difference else None,
-        "accuracy": evidence.evidence.accuracy.model_dump(),
-        "baseline_accuracy": evidence.baseline.accuracy.value,
-        "test_digest": dataset.test.digest,
-        "train_digest": dataset.train.digest,
-        **about,
-    }
-
-
-def earlier(
-    registry: Registry, model_name: str, run_digest: str
-) -> tuple[Version, Version | None] | None:
-    """The version that the same run made and its decision, if both are there; and the champion.
-
-    A run that died between writing `promoted` and moving the alias is completed here; a decision
-    that was settled stands as it is, whatever happened to the alias since.
-    """
-    version = registry.find(model_name, run_digest)
-    record = version.record() if version else None
-    if version is None or record is None:
-        return None
-    champion = registry.by_alias(model_name, CHAMPION)
-    if not registry.is_settled(version):
-        holder = champion.version if champion else None
-        if record["decision"] == "promoted" and holder == record["previous_champion"]:
-            registry.set_alias(version, CHAMPION)
-            champion = version
-        registry.settle(version)
-    return version, champion
+def signature() -> dict[str, Any]:
+    """When, and by whom: what every entry is signed with."""
+    return {"time": datetime.now(UTC).isoformat(timespec="seconds"), "who": environment.user()}

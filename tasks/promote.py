@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import title
+from incumbent import artifacts, case, datasets, gates, retention, title
 from incumbent.assessment import Assessment
 from incumbent.config import Config
 from incumbent.datasets import Dataset
-from incumbent.promotion import Ruling
-from incumbent.registry import Registry, Run, Version
+from incumbent.errors import IncumbentError
+from incumbent.evidence import Challenge
+from incumbent.ledger import Entry
+from incumbent.markdown import escaped
+from incumbent.registry import Registry, Version
+from incumbent.runs import Run, Runs
 from tasks import show
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @task(cache_policy=NO_CACHE)
@@ -24,34 +31,70 @@ def promote(
     config: Config,
     run: Run,
     about: dict[str, str],
-) -> tuple[Ruling, Version | None]:
-    """Give the challenger the title if it earned it; gives the ruling and the champion."""
-    registry = Registry(run.tracking)
-    ruling, champion = title.contest(
-        registry, version, result, dataset, config.promotion, Path(config.tracking.workdir),
-        {"run_id": run.run_id, **about},
-    )  # fmt: skip
-    registry.tag(run, {"incumbent.decision": ruling.decision, "incumbent.reason": ruling.reason})
-    show.markdown("decision", _page(ruling, version, champion, run), "Who holds the title, and why")
-    show.say("version %s %s: %s", version.version, ruling.decision, ruling.reason)
-    return ruling, champion
+    seed_accuracies: tuple[float, ...] = (),
+) -> tuple[Entry, Version | None]:
+    """Give the challenger the title if it earned it; gives the decision and the champion.
+
+    Raises:
+        RegistryError: if the champion does not answer.
+    """
+    registry, runs = Registry(run.tracking), Runs(run.tracking)
+    challenge = Challenge(version, result, dataset, config, seed_accuracies)
+    entry, champion = title.contest(registry, challenge, run, about)
+    runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
+    if entry.contest and entry.evidence_run_id == run.run_id:
+        runs.log_metrics(run, _metrics(entry))
+        flips = _negative_flips(challenge, run)
+        runs.log_table(run, flips, "negative_flips.json")
+    show.markdown("decision", page(entry, version.name, champion, run), "Who holds the title, why")
+    show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
+    try:
+        gone = retention.retire(registry, runs, version.name, config.retention)
+    except IncumbentError as error:  # the decision stands; the next run tries again
+        show.say("old versions could not be deleted: %s", error)
+    else:
+        if gone:
+            show.say("deleted old versions %s and their files", ", ".join(map(str, gone)))
+    return entry, champion
 
 
-def _page(ruling: Ruling, version: Version, champion: Version | None, run: Run) -> str:
+def page(entry: Entry, name: str, champion: Version | None, run: Run) -> str:
+    """A decision in markdown, gate by gate."""
     holder = f"version {champion.version}" if champion else "nobody"
     lines = [
-        f"# {show.escaped(version.name)} version {version.version}: {ruling.decision}",
+        f"# {escaped(name)} version {entry.version}: {entry.decision}",
         "",
-        show.escaped(ruling.reason),
+        escaped(entry.reason),
         "",
-        f"The champion is now **{holder}**. Rule: {ruling.rule}. [MLflow run]({run.url})",
+        f"The champion is now **{holder}**. Rule: {escaped(entry.rule)}. Reign {entry.reign}. "
+        f"[MLflow run]({run.url})",
         "",
-        "| gate | passed | value | threshold |",
-        "|---|---|---|---|",
+        "| gate | verdict | value | threshold | in words |",
+        "|---|---|---|---|---|",
     ]
-    for gate in ruling.gates:
-        passed = "yes" if gate.passed else "no"
-        lines.append(
-            f"| {show.escaped(gate.name)} | {passed} | {gate.value:.4g} | {gate.threshold:.4g} |"
-        )
+    lines += [
+        f"| {escaped(gate.name)} | {gate.verdict} | {gate.value:.4g} "
+        f"| {gate.threshold:.4g} | {escaped(gate.message)} |"
+        for gate in entry.gates
+    ]
     return "\n".join(lines)
+
+
+def _metrics(entry: Entry) -> dict[str, float]:
+    found = entry.comparison
+    if found is None or entry.allowance is None:
+        return {}
+    return {
+        "accuracy_gain": found.accuracy.value,
+        "macro_f1_gain": found.macro_f1.value,
+        "log_loss_change": found.log_loss.value,
+        "p_value": found.p_value,
+        "alpha_spent": entry.allowance.spent,
+    }
+
+
+def _negative_flips(challenge: Challenge, run: Run) -> pd.DataFrame:
+    """The rows that the champion had right and the challenger breaks."""
+    found = case.load(artifacts.kept_in(challenge.workdir, run.run_id) / artifacts.DECISION)
+    test = datasets.load(challenge.dataset.test)[found.unseen]
+    return test[gates.broken(found)][["row", "text", "label"]]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -26,6 +29,92 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("command", [c for c in cli.cli.commands.values() if c.name != "data"])
 def test_every_command_has_an_example(command: click.Command) -> None:
     assert f"incumbent {command.name}" in (command.help or "")
+
+
+def commands(group: click.Group = cli.cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+@pytest.mark.parametrize(("path", "command"), commands())
+def test_help_shows_each_example_on_a_line_of_its_own(path: str, command: click.Command) -> None:
+    shown = command.get_help(click.Context(command, info_name=f"incumbent{path}"))
+    assert r"\b" not in shown
+    assert "\b" not in shown
+    examples = re.findall(r"^ *(incumbent .+)$", command.help or "", re.MULTILINE)
+    assert set(examples) <= {line.strip() for line in shown.splitlines()}
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def trial(here: Path) -> None:
+    """A registry with one model, whose two versions await a decision."""
+    from incumbent.registry import Registry
+
+    client = Registry().client
+    client.create_registered_model("trial")
+    for _ in range(2):
+        version = client.create_model_version("trial", "nowhere:/model")
+    client.set_registered_model_alias("trial", "challenger", version.version)
+
+
+@pytest.mark.slow
+def test_without_any_model_there_is_no_history(run: Run) -> None:
+    code, out, _ = run("history")
+    assert (code, out) == (0, "No decision about 'reviews' is on record yet.\n")
+    code, _, err = run("history", "--model", "nothere")
+    assert code == 2
+    assert "No model 'nothere' is registered" in err
+    assert "none yet" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments", [["history"], ["history", "--model", "nothere"], ["explain", "1"]]
+)
+def test_an_unknown_model_is_wrong_usage(arguments: list[str], trial: None, run: Run) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "is registered at" in err
+    assert "there are trial." in err
+
+
+@pytest.mark.slow
+def test_a_model_without_decisions_has_an_empty_history(trial: None, run: Run) -> None:
+    assert run("history", "--model", "trial")[:2] == (
+        0, "No decision about 'trial' is on record yet.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_predict_names_the_aliases_that_there_are(trial: None, run: Run) -> None:
+    code, _, err = run("predict", "--model", "trial", "fine")
+    assert code == 2
+    assert "No version of 'trial' has the alias 'champion'. Try --alias challenger." in err
+
+
+def test_a_bad_name_is_refused_in_the_same_words(run: Run) -> None:
+    words = "letters, digits, '.', '_' and '-' are expected"
+    assert words in run("predict", "--model", "a b", "fine")[2]
+    assert words in run("retrain", "--set", "model_name=a b")[2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""Give the title to a version that waits for approval."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from incumbent import environment
+from incumbent.config import TrackingConfig
+from tasks import crown, show
+
+
+@flow(name="approve", flow_run_name="approve {model_name} version {version}")
+def approve(model_name: str, version: int, reason: str = "approved") -> int:
+    """Verify a version that waits, and give it the title.
+
+    Args:
+        model_name: The registered model.
+        version: The version that waits for approval.
+        reason: Why, for the ledger.
+
+    Raises:
+        ConfigError: if it does not wait, or the champion is no longer whom it proved itself
+            against.
+        RegistryError: if it does not answer as it was measured.
+    """
+    environment.prepare()
+    environment.quiet()
+    show.tidy_logs()
+    return crown.approve(model_name, version, reason, TrackingConfig())

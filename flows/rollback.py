@@ -1,0 +1,28 @@
+"""Give an earlier champion the title back."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from incumbent import environment
+from incumbent.config import TrackingConfig
+from tasks import crown, show
+
+
+@flow(name="rollback", flow_run_name="rollback {model_name}")
+def rollback(model_name: str, reason: str, to: int | None = None) -> int:
+    """Verify an earlier champion, and give it the title back; gives its version.
+
+    Args:
+        model_name: The registered model.
+        reason: Why, for the ledger.
+        to: The version; without one, the champion before the present one.
+
+    Raises:
+        ConfigError: if there is no such champion.
+        RegistryError: if it does not answer as it did.
+    """
+    environment.prepare()
+    environment.quiet()
+    show.tidy_logs()
+    return crown.restore(model_name, to, reason, TrackingConfig())

@@ -1,0 +1,88 @@
+"""A store in which models contend, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from incumbent import registration, title
+from incumbent.assessment import Assessment
+from incumbent.classifiers.training import TrainedModel
+from incumbent.config import Config
+from incumbent.datasets import Dataset
+from incumbent.evidence import Challenge
+from incumbent.job import Job
+from incumbent.ledger import Entry, Ledger
+from incumbent.registry import CHAMPION, Registry, Version
+from incumbent.runs import Run, Runs
+
+NAME = "reviews"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, measured and ready to be registered."""
+
+    config: Config
+    dataset: Dataset
+    job: Job
+    model: TrainedModel
+    result: Assessment
+
+
+@dataclass
+class Arena:
+    """A store, and what happens in it."""
+
+    store: str
+    workdir: Path
+    about: dict[str, str] = field(default_factory=lambda: {"prefect.flow_run_url": ""})
+
+    @property
+    def registry(self) -> Registry:
+        return Registry()
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.registry, NAME)
+
+    def champion(self) -> int | None:
+        found = self.registry.by_alias(NAME, CHAMPION)
+        return found.version if found else None
+
+    def register(self, trained: Trained) -> tuple[Version, Run]:
+        """Start an MLflow run and register the model, as the flow does."""
+        run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
+        version = registration.register(
+            trained.model, trained.result, trained.dataset, trained.config, trained.job, run,
+            self.about,
+        )  # fmt: skip
+        return version, run
+
+    def contest(self, trained: Trained, version: Version, run: Run) -> tuple[Entry, Version | None]:
+        challenge = Challenge(version, trained.result, trained.dataset, trained.config)
+        return title.contest(self.registry, challenge, run, self.about)
+
+    def enter(self, trained: Trained) -> Entry:
+        """Register a model and decide about it."""
+        return self.contest(trained, *self.register(trained))[0]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """MLflow databases to begin with; making one takes seconds, a contest more.
+
+    `blank` has no row; in `one` the weak model is champion, in `two` the good one took the title
+    from it, in `three` its twin was kept out. `challenged` is `one` with the good model
+    registered, and not yet decided about.
+    """
+
+    blank: Path
+    one: Path
+    challenged: Path
+    two: Path
+    three: Path
+
+
+Train = Callable[..., Trained]

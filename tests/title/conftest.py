@@ -1,0 +1,152 @@
+"""Real models that contend for a title: small, and in an MLflow store of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incumbent import assessment, classifiers, datasets, encoding
+from incumbent.classifiers import training
+from incumbent.config import Config
+from incumbent.datasets import Dataset
+from incumbent.job import Job
+from incumbent.runs import Runs
+from tests.title.arena import NAME, Arena, Stores, Train, Trained
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The caches of all contests."""
+    return tmp_path_factory.mktemp("title")
+
+
+@pytest.fixture(scope="session")
+def train(workdir: Path) -> Train:
+    """Train an NBSVM with ktrain and measure it; arguments are config sections or a dataset."""
+    made: dict[str, Trained] = {}
+
+    def make(dataset: Dataset | None = None, **sections: Any) -> Trained:
+        settings = {
+            "model_name": NAME,
+            "data": {"sample": 1200},
+            "training": {
+                "model": "nbsvm", "learning_rate": 0.01, "epochs": 2, "batch_size": 32,
+            },
+            "evaluation": {"bootstrap_samples": 100},
+            "promotion": {"min_accuracy": 0.5, "on_baseline": "off"},
+            "tracking": {"workdir": str(workdir)},
+        }  # fmt: skip
+        for name, values in sections.items():
+            known = settings.get(name, {})
+            settings[name] = {**known, **values} if isinstance(known, dict) else values
+        config = Config.model_validate(settings)
+        data = dataset or datasets.ingest(config.data, workdir, config.evaluation.slices)
+        job = Job.of(data, config)
+        if job.digest not in made:
+            made[job.digest] = _train(config, data, job, workdir)
+        return made[job.digest]
+
+    return make
+
+
+def _train(config: Config, data: Dataset, job: Job, workdir: Path) -> Trained:
+    classifier = classifiers.create(config.training, config.preprocessing, data.classes, workdir)
+    encoded = encoding.encode(
+        data, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
+    )
+    folder = job.folder / "predictor"
+    trained = training.fit(
+        classifier, encoded, folder, "Reviews", config.serving, lambda _: None, lambda _: None
+    )
+    result = assessment.assess(
+        trained.served.folder, data, config.evaluation, job.folder, job.baselines, lambda _: None
+    )
+    return Trained(config, data, job, trained, result)
+
+
+@pytest.fixture(scope="session")
+def weak(train: Train) -> Trained:
+    """A poor model: it saw each training row once, at a low rate."""
+    return train(training={"learning_rate": 0.0005, "epochs": 1})
+
+
+@pytest.fixture(scope="session")
+def good(train: Train) -> Trained:
+    """A better one."""
+    return train(training={"epochs": 3})
+
+
+@pytest.fixture(scope="session")
+def twin(train: Train) -> Trained:
+    """As good as the better one, from another seed."""
+    return train(training={"epochs": 3, "seed": 2})
+
+
+@pytest.fixture(scope="session")
+def stores(
+    tmp_path_factory: pytest.TempPathFactory, workdir: Path, weak: Trained, good: Trained,
+    twin: Trained,
+) -> Stores:  # fmt: skip
+    folder = tmp_path_factory.mktemp("stores")
+    live = folder / "mlflow.db"
+    arena = Arena(f"sqlite:///{live}", workdir)
+
+    def snapshot(name: str) -> Path:
+        return Path(shutil.copy(live, folder / f"{name}.db"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", arena.store)
+        Runs(weak.config.tracking)
+        blank = snapshot("blank")
+        arena.enter(weak)
+        one = snapshot("one")
+        version, run = arena.register(good)
+        challenged = snapshot("challenged")
+        arena.contest(good, version, run)
+        two = snapshot("two")
+        arena.enter(twin)
+        return Stores(blank, one, challenged, two, snapshot("three"))
+
+
+Open = Callable[[Path], Arena]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """A copy of a store, opened; artifacts stay where they are."""
+
+    def open_copy(store: Path) -> Arena:
+        address = f"sqlite:///{shutil.copy(store, tmp_path / 'mlflow.db')}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+        return Arena(address, workdir)
+
+    return open_copy
+
+
+@pytest.fixture
+def empty(opened: Open, stores: Stores) -> Arena:
+    """A store in which nothing happened."""
+    return opened(stores.blank)
+
+
+@pytest.fixture
+def one(opened: Open, stores: Stores) -> Arena:
+    """The weak model is champion."""
+    return opened(stores.one)
+
+
+@pytest.fixture
+def two(opened: Open, stores: Stores) -> Arena:
+    """The good model took the title from the weak one."""
+    return opened(stores.two)
+
+
+@pytest.fixture
+def three(opened: Open, stores: Stores) -> Arena:
+    """The twin of the good model was kept out."""
+    return opened(stores.three)

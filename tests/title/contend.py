@@ -1,0 +1,247 @@
+"""Contests that are killed at each write, or held at once: the script that test_crash.py runs.
+
+Each step runs in a fork of this process, which opens no store itself. TensorFlow is loaded in no
+fork, as the models' answers are cached, so forking is safe.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow.models.utils
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
+
+from incumbent import evidence, promotion, registration, title
+from incumbent.evidence import Challenge
+from incumbent.ledger import Ledger
+from incumbent.registry import CHAMPION, Registry
+from incumbent.runs import Runs
+
+NAME = "reviews"
+# MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
+mlflow.models.utils._validate_serving_input = lambda **_: None
+_PATIENCE = 120  # seconds that contenders wait for one another
+_WRITES = ("create_", "set_", "log_", "update_", "finalize_", "delete_", "record_")
+
+
+class Killed(Exception):
+    """The fork was killed."""
+
+
+def start(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None) -> tuple[int, int]:
+    """Run something in a fork; gives its process id and where its answer can be read."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        return child, reader
+    try:
+        if kill_at is not None:
+            _die_at(kill_at)
+        answer = work(*arguments)
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    except Exception:  # noqa: BLE001  told, whatever it is
+        traceback.print_exc()
+        os._exit(1)
+
+
+def finish(child: int, reader: int) -> Any:
+    """What the fork answers.
+
+    Raises:
+        Killed: if it was.
+        RuntimeError: if it failed.
+    """
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        raise Killed
+    if status:
+        raise RuntimeError("a fork failed; its traceback is above")
+    return json.loads(answer)
+
+
+def forked(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None) -> Any:
+    """Run something in a fork, to its end."""
+    return finish(*start(work, *arguments, kill_at=kill_at))
+
+
+def _die_at(write: int) -> None:
+    """Have this process killed just before its so-many-th write to the store (0 is the first)."""
+    done = 0
+
+    def counted(method: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal done
+            if done == write:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+            return method(*arguments, **named)
+
+        return call
+
+    for store in (RegistryStore, TrackingStore):
+        for name in dir(store):
+            if name.startswith(_WRITES) and callable(getattr(store, name)):
+                setattr(store, name, counted(getattr(store, name)))
+
+
+def register(trained: Any) -> int:
+    """Register a model, as the flow does; gives its version."""
+    run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
+    return registration.register(
+        trained.model, trained.result, trained.dataset, trained.config, trained.job, run, {}
+    ).version
+
+
+def contest(trained: Any) -> int:
+    """Decide about a registered model; gives the number of the entry."""
+    registry = Registry()
+    run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
+    entry, _ = title.contest(registry, _challenge(registry, trained), run, {})
+    return entry.number
+
+
+def both(trained: Any) -> int:
+    """The whole of it, as the same run again does."""
+    register(trained)
+    return contest(trained)
+
+
+def warm(trained: Any) -> int:
+    """Have a registered model answer, so that nobody waits for it later."""
+    registry = Registry()
+    reign = Ledger(registry, NAME).reign()
+    assert reign is not None
+    champion = registry.by_alias(NAME, CHAMPION)
+    return evidence.gather(registry, _challenge(registry, trained), champion, reign, []).compared
+
+
+def meet(trained: Any, all_decided: Any) -> int:
+    """Decide about a model once all others are decided too; gives how often it had to be."""
+    decide, times = promotion.decide, 0
+
+    def together(found: Any) -> Any:
+        nonlocal times
+        times += 1
+        ruling = decide(found)
+        if times == 1:
+            all_decided.wait()
+        return ruling
+
+    promotion.decide = together
+    contest(trained)
+    return times
+
+
+def _challenge(registry: Registry, trained: Any) -> Challenge:
+    version = registry.find(NAME, trained.job.digest)
+    assert version is not None
+    return Challenge(version, trained.result, trained.dataset, trained.config)
+
+
+def champion() -> int | None:
+    """Whom consumers load."""
+    found = Registry().by_alias(NAME, CHAMPION)
+    return found.version if found else None
+
+
+def adopted() -> bool:
+    """Do what any later command does first; whether alias and ledger then agree."""
+    ledger = Ledger(Registry(), NAME)
+    holder, entries = title.adopt(ledger)
+    return (holder.version if holder else None) == entries[-1].champion
+
+
+def state(trained: Any) -> dict[str, Any]:
+    """What stands in the store about a model."""
+    registry = Registry()
+    entries = Ledger(registry, NAME).entries()
+    mine = [entry for entry in entries if entry.run_digest == trained.job.digest]
+    versions = [
+        version
+        for version in registry.versions(NAME)
+        if version.tags.get("incumbent.run_digest") == trained.job.digest
+    ]
+    return {
+        "decisions": [entry.decision for entry in mine],
+        "versions": len(versions),
+        "ledger": entries[-1].champion,
+        "tagged": versions[0].tags.get("incumbent.decision") if versions else None,
+        "champion": champion(),
+    }
+
+
+def at_each_write(
+    template: Path, folder: Path, trained: Any, phase: Callable[..., Any], again: Callable[..., Any]
+) -> list[dict[str, Any]]:
+    """Kill the phase before its first write, its second, ...; what each left, and its repair."""
+    found: list[dict[str, Any]] = []
+    while True:
+        store = folder / f"{len(found)}.db"
+        shutil.copy(template, store)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
+        killed = False
+        try:
+            forked(phase, trained, kill_at=len(found))
+        except Killed:
+            killed = True
+        left = forked(champion)
+        followed = forked(adopted)
+        forked(again, trained)
+        found.append({"left": left, "followed": followed, **forked(state, trained)})
+        store.unlink()
+        if not killed:
+            return found
+
+
+def at_once(template: Path, folder: Path, contenders: list[Any]) -> dict[str, Any]:
+    """Have several challengers contend at the same moment, each in a process of its own.
+
+    All have decided, against the same champion, before any writes its decision.
+    """
+    store = folder / "at-once.db"
+    shutil.copy(template, store)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
+    for trained in contenders:
+        forked(register, trained)
+        forked(warm, trained)
+    all_decided = multiprocessing.Barrier(len(contenders), timeout=_PATIENCE)
+    started = [start(meet, trained, all_decided) for trained in contenders]
+    return {"times": [finish(*fork) for fork in started], **forked(_log)}
+
+
+def _log() -> dict[str, Any]:
+    entries = Ledger(Registry(), NAME).entries()
+    return {"entries": [e.model_dump(mode="json") for e in entries], "champion": champion()}
+
+
+def main(kind: str, template: str, folder: str, contenders: str) -> None:
+    """Print what was found, as JSON."""
+    trained = pickle.loads(Path(contenders).read_bytes())  # noqa: S301  our own test wrote it
+    store, place = Path(template), Path(folder)
+    found: Any
+    if kind == "at-once":
+        found = at_once(store, place, trained)
+    elif kind == "register":
+        found = at_each_write(store, place, trained[0], register, register)
+    else:
+        found = at_each_write(store, place, trained[0], contest, both)
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
