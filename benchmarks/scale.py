@@ -1,0 +1,101 @@
+"""Many rows: how time and memory grow from ten thousand reviews to a million.
+
+The reviews are resampled, and each is made its own by a number at its end.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import reviews
+from benchmarks.harness import Answer, Contender, Process, Row, figure, serve
+from benchmarks.reviews import Options
+
+_TEST_ROWS = 1_000
+_PART = 50_000
+
+
+def grow(options: Options) -> Iterator[Row]:
+    """Ingest, validate and encode at growing sizes, each in a process of its own."""
+    sizes = (1_000, 4_000) if options.quick else (10_000, 100_000, 1_000_000)
+    took, peaks = [], []
+    for rows in sizes:
+        settings = {"train": str(_source(options, rows)), "test": str(_source(options, _TEST_ROWS))}
+        with Process(settings, "-m", "benchmarks.scale") as process:
+            answer = process({})
+        took.append(answer["seconds"])
+        peaks.append(answer["bytes"] / 2**30)
+    slope = float(np.polyfit(np.log(sizes), np.log(took), 1)[0])
+    note = f"{options.source}, {sizes[0]:,} to {sizes[-1]:,}"
+    name = f"{sizes[-1]:,} reviews validated and encoded"
+    yield figure(
+        f"{name}: peak memory", "GiB", [peaks[-1]], 2.0, note=note,
+        sizes=list(zip(sizes, peaks, strict=True)),
+    )  # fmt: skip
+    yield figure(
+        f"{name}: exponent of the time", "", [slope], 1.05, note=note,
+        sizes=list(zip(sizes, took, strict=True)),
+    )  # fmt: skip
+
+
+def _source(options: Options, rows: int) -> Path:
+    """A Parquet file of so many reviews, written part by part."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = options.scratch / f"scale-{rows}.parquet"
+    if path.is_file():
+        return path
+    writer = None
+    for first in range(0, rows, _PART):
+        part = reviews.frame(options, min(_PART, rows - first), seed=first + rows)
+        part["Reviews"] += [f" {rows}-{first + place}" for place in range(len(part))]
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer:
+        writer.close()
+    return path
+
+
+def _stages(settings: Answer) -> Contender:
+    """The stages of the flow before training, without Prefect and MLflow around them."""
+    from incumbent import classifiers, datasets, encoding, expectations
+    from incumbent.config import DataConfig, PreprocessingConfig, TrainingConfig, ValidationConfig
+
+    workdir = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
+    data = DataConfig(
+        train=settings["train"], test=settings["test"], text_column="Reviews",
+        label_columns="Sentiment",
+    )  # fmt: skip
+
+    def run(_: Answer) -> Answer:
+        start = time.perf_counter()
+        dataset = datasets.ingest(data, workdir)
+        verdict = expectations.validate(dataset, ValidationConfig(), workdir)
+        if not verdict.passed:
+            raise RuntimeError(verdict.refusal())
+        classifier = classifiers.create(
+            TrainingConfig(), PreprocessingConfig(max_length=256), dataset.classes, workdir
+        )
+        encoding.encode(verdict.dataset, classifier.tokenize, classifier.recipe, 256, workdir)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        return {"seconds": time.perf_counter() - start, "bytes": peak}
+
+    # Imports cost the same at every size, and would bend the curve.
+    classifiers.create(TrainingConfig(), PreprocessingConfig(), ("neg", "pos"), workdir)
+    import great_expectations  # noqa: F401
+
+    return run
+
+
+if __name__ == "__main__":
+    serve(_stages)
+    sys.exit(0)
