@@ -7,30 +7,73 @@ the Prefect form, the command line and the deployments share this one schema.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from incumbent import labels
 from incumbent.errors import ConfigError
 
-Severity = Literal["error", "warn", "off"]
+_Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
+
+Severity = Annotated[Literal["error", "warn", "off"], _Off]
 """What a failed expectation does: refuse the data, report it, or go unchecked."""
 
+Action = Annotated[Literal["block", "warn", "off"], _Off]
+"""What a gate that is not passed does: keep the challenger from the title, be reported, or
+nothing, as it is not looked at."""
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """What a registered model may be called: safe in a path, a URL and a filter."""
 
+MODEL_NAME_IN_WORDS = (
+    "letters, digits, '.', '_' and '-' are expected, 100 at most, a letter or digit first"
+)
+"""What `MODEL_NAME` says."""
+
+COMPUTED_SLICES = ("length", "class", "language")
+"""Names in `evaluation.slices` that are worked out; any other is a column of the data."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What both NumPy and TensorFlow take for a seed."""
+
+_SHOULD_BE = "input should be "
+_WORDS = {  # pydantic's for a type, and what it adds, as a user would say it
+    "a valid string": "text",
+    "a valid integer": "an integer",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid tuple": "a list",
+}
 
 
 class Section(BaseModel):
     """A frozen part of the configuration; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, values: Any) -> Any:
+        """A blank value, null in YAML, for a key that is empty by default is the empty text."""
+        if not isinstance(values, dict):
+            return values
+        blank = {k for k, v in values.items() if v is None and k in cls.model_fields}
+        return values | {k: "" for k in blank if cls.model_fields[k].default == ""}
 
 
 class DataConfig(Section):
@@ -46,7 +89,8 @@ class DataConfig(Section):
     text_column: str = "text"
     """Column that holds the text."""
     label_columns: str | tuple[str, ...] = "label"
-    """Column that holds the label, by name or as a list of one."""
+    """Column that holds the label. A list of two or more makes the labels the columns' names: each
+    holds 1 or 0, true or false, whether a row has that label; a row may have none or several."""
     encoding: str = "utf-8"
     """Character encoding of CSV, TSV and JSON Lines files."""
     sample: Annotated[int, Field(ge=2)] | None = None
@@ -55,22 +99,34 @@ class DataConfig(Section):
     """Seed of the sample."""
 
     @property
-    def label_column(self) -> str:
-        """The one label column."""
-        return self.label_columns if isinstance(self.label_columns, str) else self.label_columns[0]
+    def labels_in(self) -> tuple[str, ...]:
+        """The columns that labels are in, in the order of the file."""
+        return (self.label_columns,) if isinstance(self.label_columns, str) else self.label_columns
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of which a row may have any, sorted; none if each row has one class."""
+        return tuple(sorted(self.labels_in)) if len(self.labels_in) > 1 else ()
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
-        if not isinstance(self.label_columns, str) and len(self.label_columns) != 1:
+        if not self.labels_in:
             raise ValueError(
-                f"label_columns names {len(self.label_columns)} columns; one label column is "
-                "supported: give its name, or a list of one"
+                "label_columns names no column; give the name of the label column, or those of "
+                "two columns or more that say which labels a row has"
             )
-        if self.label_column == self.text_column:
+        if self.text_column in self.labels_in:
             raise ValueError(
-                f"text_column and label_columns are both {self.text_column!r}; two columns are "
-                "needed"
+                f"text_column and label_columns both name {self.text_column!r}; different columns "
+                "are needed"
             )
+        for name in self.label_names:
+            twice = self.label_names.count(name) > 1
+            if fault := labels.fault(name) or "is there twice" * twice:
+                raise ValueError(
+                    f"label_columns: {name!r} {fault}; with several columns each names a label, "
+                    "once: rename it in the data and here"
+                )
         if bool(self.train) != bool(self.test):
             missing = "test" if self.train else "train"
             raise ValueError(
@@ -88,7 +144,7 @@ class ValidationConfig(Section):
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
-    """Fewest rows of each class in each split."""
+    """Fewest rows of each class in each split; of several labels, with each and without it."""
     min_characters: Annotated[int, Field(ge=1)] = 2
     """Shortest text, in characters."""
     max_characters: Annotated[int, Field(ge=1)] = 32_767
@@ -106,8 +162,8 @@ class ValidationConfig(Section):
     on_repeat: Severity = "warn"
     """A text stands more than once in a split."""
     on_conflict: Severity = "warn"
-    """One text has two labels."""
-    on_leak: Literal["error", "warn", "drop", "off"] = "error"
+    """The same text is labelled in two ways."""
+    on_leak: Annotated[Literal["error", "warn", "drop", "off"], _Off] = "error"
     """A test text stands in train too (after case and white space are folded): refuse, report,
     or drop the row from train."""
 
@@ -156,8 +212,24 @@ class TrainingConfig(Section):
     """Share of *train* that is held out, stratified, to watch training."""
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are: smaller steps, quicker training."""
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    """Numbers that `transformer` and `distilbert` compute with; weights stay float32. `auto`: half
+    precision on GPUs that are quick at it (with loss scaling for float16), else float32."""
+    devices: Literal["auto", "one"] = "auto"
+    """`auto` shares each batch of `transformer` and `distilbert` among all GPUs of the machine;
+    `one` uses the first."""
     seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
+
+
+class ServingConfig(Section):
+    """What is registered for consumers to load."""
+
+    precision: Literal["auto", "float32", "int8"] = "auto"
+    """Numbers that a transformer computes in. `auto` takes int8, which is several times as fast
+    and a quarter of the size, unless it loses more than `max_accuracy_loss` against float32."""
+    max_accuracy_loss: Annotated[float, Field(ge=0, le=1)] = 0.002
+    """Largest loss of accuracy by int8, as a fraction: expected, from training texts."""
 
 
 class EvaluationConfig(Section):
@@ -171,19 +243,101 @@ class EvaluationConfig(Section):
     """Bins of equal width for the calibration error (Guo et al. 2017 use 15)."""
     top_losses: Annotated[int, Field(ge=1, le=1000)] = 20
     """How many of the reviews it got most wrong to list."""
+    slices: tuple[str, ...] = ("length", "class")
+    """Groups of test rows whose accuracy is measured: `length` (thirds of the texts, by words),
+    `class` (the true label), `language` (a column of that name or, without one, detected), or any
+    column of the test data."""
+    behaviour: str = ""
+    """YAML file of behaviour tests; empty for the packaged ones, incumbent/behaviour.yaml, which
+    explains the format."""
     seed: Seed = 0
-    """Seed of the resampling."""
+    """Seed of the resampling, and of the sample that behaviour tests change."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvaluationConfig:
+        for name in self.slices:
+            if not name.strip() or self.slices.count(name) > 1:
+                fault = "twice" if name.strip() else "as a column"
+                raise ValueError(
+                    f"slices names {name!r} {fault}; expected names of columns, each once"
+                )
+        return self
 
 
 class PromotionConfig(Section):
-    """When a challenger takes the title."""
+    """When a challenger takes the title: what it must prove, and the gates it must pass."""
 
+    policy: Literal["superiority", "non_inferiority"] = "superiority"
+    """What must be proved of a challenger: that it is better than the champion, or that its
+    accuracy is not lower by `margin` or more, for fresh data as long as nothing is lost."""
+    metric: Literal["log_loss", "accuracy"] = "log_loss"
+    """What superiority is tested on: the probabilities (a paired test of the calibrated log loss,
+    with an accuracy that is no lower) or right and wrong alone (exact McNemar test, which needs
+    about twice the rows)."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """`non_inferiority` only: a loss of accuracy that matters, as a fraction."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Chance that any challenger no better than its champion takes the title, over a whole reign
+    (the life of one test set), however many challenge."""
+    half_life: Annotated[float, Field(gt=0, le=10_000)] = 13
+    """After so many contests half of `alpha` may be spent."""
+    ratchet_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """How far below the best accuracy of any champion of the reign a new one may be."""
+    on_ratchet: Action = "block"
+    """A challenger is further below the best champion of the reign than `ratchet_margin`."""
+    new_reign: bool = False
+    """Accept another test set than the frozen one: it is frozen instead, and the champion is
+    scored on it again."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Test rows this similar (Jaccard similarity of word pairs) to a training row of either model
+    are left out of the comparison."""
     min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.6
-    """Gate for the first champion: lowest test accuracy."""
+    """Lowest test accuracy; of rows with several labels, those count that have all right."""
+    on_min_accuracy: Action = "block"
+    """The accuracy is below `min_accuracy`."""
     min_gain_over_baseline: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Gate for the first champion: how much its accuracy must exceed the baseline's."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Level of the one-sided paired test that the challenger is better than the champion."""
+    """The accuracy must exceed the NBSVM baseline's by more than this."""
+    on_baseline: Action = "block"
+    """The gain over the baseline is no more than `min_gain_over_baseline`."""
+    min_slice_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Lowest accuracy on any slice (`evaluation.slices`) of 30 rows or more."""
+    on_slices: Action = "warn"
+    """The accuracy on a slice is below `min_slice_accuracy`."""
+    max_negative_flips: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Largest share of rows that the champion has right and the challenger breaks."""
+    on_negative_flips: Action = "warn"
+    """More rows are broken than `max_negative_flips`."""
+    max_calibration_error: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Largest expected calibration error."""
+    on_calibration: Action = "warn"
+    """The calibration error is above `max_calibration_error`."""
+    max_behaviour_failures: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Largest share of failures in any one behaviour test (`evaluation.behaviour`)."""
+    on_behaviour: Action = "warn"
+    """A behaviour test fails more often than `max_behaviour_failures`."""
+    max_latency_ratio: Annotated[float, Field(gt=0)] = 1.5
+    """Longest time to predict a row, over the champion's."""
+    on_latency: Action = "warn"
+    """The challenger is slower than `max_latency_ratio` allows."""
+    max_size_ratio: Annotated[float, Field(gt=0)] = 1.5
+    """Largest size of the predictor's files, over the champion's."""
+    on_size: Action = "warn"
+    """The challenger is larger than `max_size_ratio` allows."""
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Train so many models that differ in their seed alone; above 1, the gain over the champion
+    must exceed their spread."""
+    on_seeds: Action = "block"
+    """The gain over the champion does not exceed the spread of the seeds."""
+    mode: Literal["automatic", "manual"] = "automatic"
+    """`manual`: a challenger that passes waits for `incumbent approve`."""
+
+
+class RetentionConfig(Section):
+    """Which old model versions are kept."""
+
+    keep: Annotated[int, Field(ge=1)] | None = None
+    """Keep the newest versions, so many of them; null keeps all. Champions, past and present,
+    versions with an alias and those that wait for approval are kept always."""
 
 
 class TrackingConfig(Section):
@@ -200,18 +354,37 @@ class TrackingConfig(Section):
     """Folder for caches and the files of a run in the making."""
 
 
+def _not_a_ledger(name: str) -> str:
+    if name.endswith(".ledger"):
+        raise ValueError("names that end in .ledger are those of logs of decisions; choose another")
+    return name
+
+
 class Config(Section):
     """One retraining, complete."""
 
-    model_name: Annotated[str, Field(pattern=MODEL_NAME)] = "reviews"
+    model_name: Annotated[str, Field(pattern=MODEL_NAME), AfterValidator(_not_a_ledger)] = "reviews"
     """Name in the MLflow registry: letters, digits, `.`, `_` and `-`."""
     data: DataConfig = DataConfig()
     validation: ValidationConfig = ValidationConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     training: TrainingConfig = TrainingConfig()
+    serving: ServingConfig = ServingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
+    retention: RetentionConfig = RetentionConfig()
     tracking: TrackingConfig = TrackingConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        names, known = self.data.label_names, self.validation.labels
+        if names and known is not None and set(known) != set(names):
+            raise ValueError(
+                f"validation.labels names {', '.join(known) or 'nothing'} and data.label_columns "
+                f"{', '.join(names)}; several label columns are the labels: leave "
+                "validation.labels null"
+            )
+        return self
 
 
 def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -219,32 +392,53 @@ def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Confi
 
     Raises:
         ConfigError: if the file is missing or no YAML mapping, or a key or value is wrong;
-            every problem is named with its key.
+            every problem is named with its key, and with the file or `--set` it comes from.
     """
     values = _read_yaml(Path(path)) if path else {}
+    of_the_file = _problems(values)
     for override in overrides:
         _set(values, override)
-    return parse(values, source=str(path) if path else "the command line")
-
-
-def parse(values: dict[str, Any], source: str) -> Config:
-    """Validate a nested mapping into a `Config`.
-
-    Raises:
-        ConfigError: naming each wrong key, and the nearest known one for an unknown key.
-    """
-    try:
+    problems = _problems(values)
+    if not problems:
         return Config.model_validate(values)
+    kept = [problem for problem in problems if problem in of_the_file]
+    new = [problem for problem in problems if problem not in of_the_file]
+    raise ConfigError(
+        "\n".join(
+            "\n  ".join([f"{source} is wrong:", *lines])
+            for source, lines in ((f"The config in {path}", kept), ("What --set gives", new))
+            if lines
+        )
+    )
+
+
+def _problems(values: dict[str, Any]) -> list[str]:
+    """What is wrong with a nested mapping as a `Config`, one line a key."""
+    try:
+        Config.model_validate(values)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
-        raise ConfigError(f"The config in {source} is wrong:\n{lines}") from None
+        by_key: dict[tuple[str, ...], list[Any]] = {}
+        for problem in error.errors():
+            by_key.setdefault(_key(problem["loc"]), []).append(problem)
+        # A list may be one branch of a union: what is wrong inside it says more than the others.
+        inner = {key[:-1] for key in by_key if key[-1:] and key[-1].isdigit()}
+        return [_explain(key, found) for key, found in by_key.items() if key not in inner]
+    return []
+
+
+def _key(location: Sequence[str | int]) -> tuple[str, ...]:
+    """A location without what pydantic adds to a key: the branches of its union."""
+    known = [str(part) for part in location]
+    return tuple(
+        part for depth, part in enumerate(known) if part.isdigit() or _known_keys(known[:depth])
+    )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, _siblings(path), n=1)
+        near = difflib.get_close_matches(path.name, _siblings(path), n=1, cutoff=0.8)
         hint = f" Did you mean {path.parent / near[0]}?" if near else ""
         raise ConfigError(f"There is no config file {path}.{hint}") from None
     except IsADirectoryError:
@@ -286,19 +480,31 @@ def _set(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-def _explain(problem: Any) -> str:
-    """One pydantic problem as a line a user can act on."""
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location)
+def _explain(key: Sequence[str], problems: Sequence[Any]) -> str:
+    """What pydantic found wrong with one key, as a line a user can act on."""
+    problem, name = problems[0], ".".join(key) or "config"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1, cutoff=0.5)
-        known = ", ".join(_known_keys(location[:-1]))
-        hint = f"did you mean {near[0]}?" if near else f"known keys are {known}"
-        return f"{key}: unknown key; {hint}"
-    message = problem["msg"].removeprefix("Value error, ")
+        known = _known_keys(key[:-1])
+        near = difflib.get_close_matches(key[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
+        return f"{name}: unknown key; {hint}"
     found = problem["input"]
     shown = "" if isinstance(found, dict) else f" (found {found!r})"
-    return f"{key or 'config'}: {message[0].lower()}{message[1:]}{shown}"
+    if problem["type"] == "model_type":
+        return f"{name}: this is a section, with the keys {', '.join(_known_keys(key))}{shown}"
+    # Each branch of a union has its say.
+    first, *others = dict.fromkeys(map(_in_words, problems))
+    message = " or ".join([first, *(other.removeprefix(_SHOULD_BE) for other in others)])
+    return f"{name}: {message}{shown}"
+
+
+def _in_words(problem: Any) -> str:
+    if problem["type"] == "string_pattern_mismatch":  # there is one such key
+        return MODEL_NAME_IN_WORDS
+    message: str = problem["msg"].removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        message = re.sub(f"{theirs}.*", ours, message)
+    return message[0].lower() + message[1:]
 
 
 def _known_keys(location: Sequence[str]) -> list[str]:

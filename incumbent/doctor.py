@@ -120,18 +120,9 @@ def _mlflow() -> tuple[bool, str]:
 
 
 def _prefect() -> tuple[bool, str]:
-    from prefect.settings import PREFECT_API_URL
+    from incumbent import prefect_server
 
-    address = PREFECT_API_URL.value()
-    if not address:
+    address = prefect_server.reach()
+    if address is None:
         return True, "no PREFECT_API_URL: each run starts a server of its own"
-    import httpx
-
-    try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
-        return False, (
-            f"the server at {address} does not answer ({error}): start it with "
-            "`prefect server start`, or unset PREFECT_API_URL"
-        )
     return True, f"answers at {address}"

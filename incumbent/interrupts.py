@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
+import os
 import signal
+import sys
 import threading
-import time
+from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
-_STOP_SECONDS = 10
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_AGAIN = 0.2  # seconds after which a swallowed interrupt is sent again
 
 
 def listen() -> None:
@@ -19,6 +24,8 @@ def listen() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+        if not isinstance(sys.unraisablehook, _Insist):
+            sys.unraisablehook = _Insist(sys.unraisablehook)
 
 
 def ignore() -> None:
@@ -39,52 +46,35 @@ def caused(error: BaseException) -> bool:
         one = waiting.pop()
         if one is None or id(one) in seen:
             continue
-        if isinstance(one, KeyboardInterrupt):
+        if isinstance(one, (KeyboardInterrupt, *_by_prefect())):
             return True
         seen.add(id(one))
         waiting += [one.__cause__, one.__context__]
     return False
 
 
-def start_server() -> None:
-    """Start the Prefect server that a flow needs, if it has none, out of reach of Ctrl-C.
+def _by_prefect() -> tuple[type[BaseException], ...]:
+    """What Prefect's handler raises while a flow runs; none if Prefect is not in use."""
+    known = sys.modules.get("prefect.exceptions")
+    return (known.TerminationSignal,) if known else ()
 
-    A terminal sends SIGINT to the server too; it would be gone before the flow's end can be
-    reported to it. Processes inherit the signals that the thread they are started in blocks, so
-    the server is started in a thread that blocks SIGINT. With SIGTERM Prefect stops it when this
-    process exits.
+
+class _Insist:
+    """Sends an interrupt again that Python swallowed, as it was raised while a finalizer ran.
+
+    Keras makes and drops many weak references in each step, so one signal in a few meets one.
     """
-    from prefect.client.orchestration import get_client
-    from prefect.server.api.server import SubprocessASGIServer
 
-    server = SubprocessASGIServer()  # the one that `get_client` starts, if it starts any
-    failures: list[Exception] = []
-    done = threading.Event()  # an interrupted `Thread.join` takes the thread for ended
+    def __init__(self, otherwise: Callable[[UnraisableHookArgs], object]) -> None:
+        self._otherwise = otherwise
 
-    def start() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            get_client(sync_client=True)
-        except Exception as error:  # noqa: BLE001  raised below, in the thread that asked
-            failures.append(error)
-        finally:
-            done.set()
-
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(start,), name="prefect-server", daemon=True
-    )
-    thread.start()
-    try:
-        done.wait()
-    except KeyboardInterrupt:
-        # The thread has to end: the exit of Python aborts one that it finds busy in a library.
-        end = time.monotonic() + _STOP_SECONDS
-        while not done.is_set() and time.monotonic() < end:
-            server.stop()
-            done.wait(timeout=0.2)
-        raise
-    if failures:
-        raise failures[0]
+    def __call__(self, swallowed: UnraisableHookArgs) -> None:
+        error = swallowed.exc_value
+        if error is None or not caused(error):
+            self._otherwise(swallowed)
+            return
+        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+        threading.Timer(_AGAIN, os.kill, (os.getpid(), number)).start()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -11,10 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, sources
+from incumbent import __version__, checklist, sources
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.errors import StageError
+from incumbent.ledger import Kind
 
 
 class Job(BaseModel):
@@ -42,9 +43,12 @@ class Job(BaseModel):
         content does.
 
         Raises:
-            ConfigError: if the weights cannot be had.
+            ConfigError: if the weights cannot be had, or the behaviour tests not be read.
         """
-        settings = __version__ + config.model_dump_json(exclude={"tracking": True, "data": True})
+        settings = __version__ + config.model_dump_json(
+            exclude={"tracking": True, "data": True, "retention": True}
+        )
+        settings += checklist.load(config.evaluation.behaviour).model_dump_json()
         if config.training.model != "nbsvm":
             from incumbent.classifiers import weights
 
@@ -89,7 +93,7 @@ class Outcome(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    decision: Literal["promoted", "kept", "rejected", "skipped"]
+    decision: Kind | Literal["skipped"]
     reason: str
     model_name: str
     version: int | None

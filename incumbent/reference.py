@@ -45,6 +45,7 @@ def _table(
         meaning = " ".join((field.description or "").split())
         default = field.default if field.default != "" else '""'
         shown = "null" if default is None else str(default)
+        shown = f"[{', '.join(default)}]" if isinstance(default, tuple) else shown
         shown = shown.lower() if isinstance(default, bool) else shown
         lines.append(f"| `{name}` | {_type(field)} | `{shown}` | {meaning} |")
     return lines

@@ -13,7 +13,7 @@ from incumbent.assessment import Assessment
 from incumbent.config import EvaluationConfig
 from incumbent.datasets import Dataset
 from incumbent.job import Job
-from incumbent.registry import Registry, Run
+from incumbent.runs import Run, Runs
 from tasks import show
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ def evaluate(
     job: Job,
     run: Run,
 ) -> Assessment:
-    """Score the test rows by the saved predictor, and by the baseline."""
+    """Score the test rows by the model that will be served, and by the baseline."""
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
         result = assessment.assess(
-            trained.folder, dataset, config, job.folder, job.baselines, progress.by
+            trained.served.folder, dataset, config, job.folder, job.baselines, progress.by
         )
-    registry = Registry(run.tracking)
+    runs = Runs(run.tracking)
     wrong = pd.read_parquet(result.top_losses)
-    registry.log_metrics(run, result.metrics())
-    registry.log_files(run, job.folder / "plots", "plots")
-    registry.log_table(run, wrong, "top_losses.json")
+    runs.log_metrics(run, result.metrics())
+    runs.log_files(run, job.folder / "plots", "plots")
+    runs.log_table(run, wrong, "top_losses.json")
     show.table(
         "metrics",
         [_row(name, result) for name in _HEADLINES],

@@ -8,7 +8,8 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import checks, datasets
+from incumbent import datasets
+from incumbent.check import listed
 from incumbent.config import Config
 from incumbent.datasets import Dataset, Split
 from tasks import show
@@ -24,7 +25,8 @@ def ingest(config: Config) -> Dataset:
     Raises:
         DataError: if a source cannot be read as labelled text.
     """
-    dataset = datasets.ingest(config.data, Path(config.tracking.workdir))
+    workdir = Path(config.tracking.workdir)
+    dataset = datasets.ingest(config.data, workdir, config.evaluation.slices)
     rows = [_row(name, split) for name, split in _splits(dataset)]
     show.table("data", rows, "Sizes, labels and lengths of the data as it was read")
     show.table(
@@ -60,7 +62,7 @@ def _labels(counts: dict[str, int]) -> str:
         f"{' '.join(label.split())[:_CHARACTERS] or '(none)'}: {count:,}"
         for label, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
-    return checks.listed(parts, _LABELS)
+    return listed(parts, _LABELS)
 
 
 def _row(name: str, split: Split) -> dict[str, object]:

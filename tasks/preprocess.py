@@ -22,7 +22,10 @@ def preprocess(dataset: Dataset, config: Config) -> Encoded:
         ConfigError: if the weights whose tokenizer is wanted cannot be had.
     """
     workdir = Path(config.tracking.workdir)
-    classifier = classifiers.create(config.training, config.preprocessing, dataset.classes, workdir)
+    classifier = classifiers.create(
+        config.training, config.preprocessing, dataset.classes, workdir,
+        multilabel=dataset.multilabel,
+    )  # fmt: skip
     encoded = encoding.encode(
         dataset, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
     )

@@ -16,8 +16,8 @@ from incumbent.config import Config
 from incumbent.encoding import write_atomically
 from incumbent.expectations import Verdict
 from incumbent.job import Outcome, settings
-from incumbent.promotion import Ruling
-from incumbent.registry import Registry, Run
+from incumbent.ledger import Entry
+from incumbent.runs import Run, Runs
 from tasks import show
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @task(cache_policy=NO_CACHE)
 def report(
     outcome: Outcome,
-    ruling: Ruling,
+    entry: Entry,
     result: Assessment,
     verdict: Verdict,
     trained: TrainedModel,
@@ -41,7 +41,7 @@ def report(
     html = page.render(
         page.Report(
             model_name=outcome.model_name,
-            ruling=ruling,
+            ruling=entry,
             evidence=result.evidence,
             version=str(outcome.version),
             champion_version=str(outcome.champion_version or ""),
@@ -64,7 +64,7 @@ def report(
         )
     )
     write_atomically(path, html)
-    registry = Registry(run.tracking)
-    registry.log_files(run, path)
-    registry.log_metrics(run, {f"seconds_{k}": v for k, v in outcome.timings.items()})
+    runs = Runs(run.tracking)
+    runs.log_files(run, path)
+    runs.log_metrics(run, {f"seconds_{k}": v for k, v in outcome.timings.items()})
     show.say("report: %s", path)

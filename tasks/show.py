@@ -17,6 +17,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import PrefectConsoleHandler
 
 from incumbent.errors import IncumbentError
 
@@ -29,18 +30,13 @@ def say(message: str, *values: object) -> None:
 
 
 def markdown(key: str, text: str, description: str) -> None:
-    """Show markdown on the run's page; `text` must be escaped already (see `escaped`)."""
+    """Show markdown on the run's page; `text` must be escaped already (`incumbent.markdown`)."""
     create_markdown_artifact(text, key=key, description=description)
 
 
 def table(key: str, rows: Sequence[Mapping[Any, Any]], description: str) -> None:
     """Show a table on the run's page."""
     create_table_artifact([dict(row) for row in rows], key=key, description=description)
-
-
-def escaped(text: object) -> str:
-    """Text that may hold anything, made harmless inside markdown."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~&$" else c for c in str(text))
 
 
 class Progress:
@@ -94,6 +90,17 @@ def tidy_logs() -> None:
             logger.addFilter(_plain)
 
 
+def leave_errors_to_the_command() -> None:
+    """Keep our own errors off the console, as the command ends with them; the page has them."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler) and _not_ours not in handler.filters:
+            handler.addFilter(_not_ours)
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    return not hasattr(record, "incumbent")
+
+
 def _plain(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, IncumbentError):
@@ -101,4 +108,5 @@ def _plain(record: logging.LogRecord) -> bool:
             return False
         error.logged = True
         record.msg, record.args, record.exc_info = str(error), (), None
+        record.incumbent = True
     return not record.getMessage().startswith("Finished in state")

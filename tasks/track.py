@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, environment, title
+from incumbent import __version__, earlier, environment
 from incumbent.config import Config
 from incumbent.job import Job, Outcome, settings
-from incumbent.registry import Registry, Run
+from incumbent.runs import Run, Runs
 from tasks import show
 
 
@@ -35,38 +35,18 @@ def about() -> dict[str, str]:
 @task(cache_policy=NO_CACHE)
 def find_earlier(job: Job, config: Config) -> Outcome | None:
     """The outcome `skipped`, if a version of the same dataset and config was decided before."""
-    registry = Registry(config.tracking)
-    earlier = title.earlier(registry, config.model_name, job.digest)
-    if earlier is None:
-        return None
-    version, champion = earlier
-    reason = (
-        f"The same data and config were trained and decided before, as version "
-        f"{version.version} ({version.tags.get('incumbent.decision')}). Change either, or set "
-        "training.seed, for a new challenger."
-    )
-    show.say("skipped: %s", reason)
-    report = job.folder / "report.html"
-    return Outcome(
-        decision="skipped",
-        reason=reason,
-        model_name=config.model_name,
-        version=version.version,
-        champion_version=champion.version if champion else None,
-        metrics=registry.metrics(version.run_id) if version.run_id else {},
-        run_id=version.run_id,
-        flow_run_id=flow_run.get_id(),
-        report=str(report) if report.is_file() else None,
-        timings={},
-    )
+    found = earlier.outcome(job, config, flow_run.get_id())
+    if found is not None:
+        show.say("skipped: %s", found.reason)
+    return found
 
 
 @contextmanager
 def tracked(job: Job, config: Config) -> Iterator[Run]:
     """An MLflow run that ends as the stages in it do, and links to the Prefect run."""
-    registry = Registry(config.tracking)
+    runs = Runs(config.tracking)
     tags = about()
-    run = registry.start_run(
+    run = runs.start_run(
         config.model_name,
         {
             **tags,
@@ -80,18 +60,18 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
         },
         run_name=tags["prefect.flow_run_name"] or "retrain",
     )
-    registry.log_params(run, settings(config))
+    runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
         yield run
     except Exception as error:
-        registry.tag(run, {"incumbent.error": str(error)[:5000]})
-        registry.end_run(run, "FAILED")
+        runs.tag(run, {"incumbent.error": str(error)[:5000]})
+        runs.end_run(run, "FAILED")
         raise
     except BaseException:
-        registry.end_run(run, "KILLED")
+        runs.end_run(run, "KILLED")
         raise
-    registry.end_run(run, "FINISHED")
+    runs.end_run(run, "FINISHED")
 
 
 def _git_commit() -> str:

@@ -13,7 +13,7 @@ from incumbent.classifiers import callbacks
 from incumbent.config import Config
 from incumbent.encoding import Encoded
 from incumbent.job import Job
-from incumbent.registry import Registry, Run
+from incumbent.runs import Run, Runs
 from tasks import show
 
 if TYPE_CHECKING:
@@ -29,24 +29,25 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
     """
     from incumbent.classifiers import training
 
-    registry = Registry(run.tracking)
+    runs = Runs(run.tracking)
     classifier = classifiers.create(
-        config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir)
-    )
+        config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
+        multilabel=encoded.multilabel,
+    )  # fmt: skip
     with show.progress("training", None, "step", f"Training {config.training.model}") as progress:
 
         def on_step(state: callbacks.Progress) -> None:
             progress.to(state.step, state.total, **state.metrics)
-            registry.log_metrics(run, state.metrics, state.step)
+            runs.log_metrics(run, state.metrics, state.step)
 
         trained = training.fit(
-            classifier, encoded, job.folder / "predictor", config.data.text_column, on_step,
-            show.say,
+            classifier, encoded, job.folder / "predictor", config.data.text_column,
+            config.serving, on_step, show.say,
         )  # fmt: skip
-    registry.tag(run, {"incumbent.device": trained.device})
-    registry.log_metrics(run, {"peak_learning_rate": trained.learning_rate})
+    runs.tag(run, {"incumbent.device": trained.device})
+    runs.log_metrics(run, {"peak_learning_rate": trained.learning_rate})
     if trained.plot:
-        registry.log_files(run, trained.plot, "plots")
+        runs.log_files(run, trained.plot, "plots")
     show.say(
         "trained %s on %s rows in %s steps at %.2g; %s held-out rows: loss %.4f, accuracy %.2f%%",
         config.training.model, f"{trained.rows:,}", trained.steps, trained.learning_rate,

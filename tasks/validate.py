@@ -5,25 +5,31 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import expectations
-from incumbent.config import ValidationConfig
+from incumbent import expectations, title
+from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.errors import DataRefused
 from incumbent.expectations import Verdict
 from incumbent.job import Job
-from incumbent.registry import Registry, Run
+from incumbent.markdown import escaped
+from incumbent.registry import Registry
+from incumbent.runs import Run, Runs
 from tasks import show
 
 
 @task(cache_policy=NO_CACHE)
-def validate(dataset: Dataset, config: ValidationConfig, job: Job, run: Run) -> Verdict:
+def validate(dataset: Dataset, config: Config, job: Job, run: Run) -> Verdict:
     """Validate both splits; the verdict's dataset lacks the rows that were dropped.
 
     Raises:
-        DataRefused: if an expectation of severity `error` failed; it says which rows.
+        DataRefused: if the test set is not the frozen one, or an expectation of severity `error`
+            failed; it says which rows.
     """
-    verdict = expectations.validate(dataset, config, job.folder)
-    Registry(run.tracking).log_files(run, verdict.data_docs, "data_docs")
+    title.check_test_set(
+        Registry(run.tracking), config.model_name, dataset.test, config.promotion.new_reign
+    )
+    verdict = expectations.validate(dataset, config.validation, job.folder, config.data.sample)
+    Runs(run.tracking).log_files(run, verdict.data_docs, "data_docs")
     show.markdown("validation", _summary(verdict, run), "What was expected of the data")
     if not verdict.passed:
         raise DataRefused(verdict.refusal())
@@ -47,7 +53,6 @@ def _summary(verdict: Verdict, run: Run) -> str:
     for finding in verdict.findings:
         result = "met" if finding.passed else finding.severity
         lines.append(
-            f"| {finding.split} | {show.escaped(finding.name)} | {result} "
-            f"| {show.escaped(finding.message)} |"
+            f"| {finding.split} | {escaped(finding.name)} | {result} | {escaped(finding.message)} |"
         )
     return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""Whether a retraining was decided before: then there is nothing to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from incumbent import datasets, title
+from incumbent.config import Config
+from incumbent.errors import IncumbentError
+from incumbent.job import Job, Outcome
+from incumbent.ledger import Ledger
+from incumbent.registry import Registry
+from incumbent.runs import Runs
+
+
+def of(config: Config) -> Outcome | None:
+    """What came of the run of this config on its data, as far as that is soon told.
+
+    It is not where data has to be fetched from afar first. What goes wrong is left to the flow,
+    which records it.
+    """
+    workdir = Path(config.tracking.workdir)
+    try:
+        dataset = datasets.read_before(config.data, workdir, config.evaluation.slices)
+        return outcome(Job.of(dataset, config), config) if dataset else None
+    except IncumbentError:
+        return None
+
+
+def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome | None:
+    """The outcome `skipped`, if a version of the same dataset and config was decided before.
+
+    Without a flow run that skips, it names the one that decided.
+    """
+    ledger = Ledger(Registry(config.tracking), config.model_name)
+    entry = ledger.find(job.digest)
+    if entry is None:
+        return None
+    champion, _ = title.adopt(ledger)
+    runs, report = Runs(config.tracking), job.folder / "report.html"
+    decided = runs.tags(entry.run_id).get("prefect.flow_run_id") if entry.run_id else None
+    return Outcome(
+        decision="skipped",
+        reason=(
+            "The same data and config were trained and decided before, as version "
+            f"{entry.version} ({entry.decision}). Change either, or set training.seed, for a new "
+            "challenger."
+        ),
+        model_name=config.model_name,
+        version=entry.version,
+        champion_version=champion.version if champion else None,
+        metrics=runs.metrics(entry.run_id) if entry.run_id else {},
+        run_id=entry.run_id,
+        flow_run_id=flow_run_id or decided,
+        report=str(report) if report.is_file() else None,
+        timings={},
+    )
