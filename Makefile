@@ -4,11 +4,12 @@ PYTHON ?= python3.11
 CONFIG ?= configs/reviews.yaml
 VENV := .venv
 BIN := $(VENV)/bin
+TORCH := .venv-torch
 # An environment set up with GPU=1 stays one.
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain test quick lint types lock docs pictures clean
+.PHONY: help setup retrain bench test quick lint types lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -17,6 +18,9 @@ setup: $(INSTALLED) ## Build .venv from requirements.lock (GPU=1 adds CUDA)
 
 retrain: $(INSTALLED) ## Retrain on the embedded reviews; CONFIG=FILE for another config
 	@$(BIN)/incumbent retrain --config $(CONFIG) $(ARGS)
+
+bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
+	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest
@@ -37,6 +41,9 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --group embedded --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
 	  --constraint requirements.lock --output-file requirements-gpu.lock
+	@$(BIN)/uv pip compile benchmarks/requirements-torch.in --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	  $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements-torch.lock
 
 docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 	@$(BIN)/python -m incumbent.reference
@@ -45,7 +52,7 @@ pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (w
 	@$(BIN)/python -m tests.web.pictures
 
 clean: ## Remove the environment and every cache, but no model
-	rm -rf $(VENV) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(TORCH) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # uv installs the lock in seconds; where it cannot reach the registry that pip is set up for,
 # pip installs the same pins. Both check the same hashes, and neither follows dependencies.
@@ -60,4 +67,13 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	  echo "uv could not install the lock (see $(VENV)/uv.log); pip goes on, in a few minutes ..."; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK); }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# PyTorch, the benchmarks' peer, lives apart. A CPU build is all that is wanted of it, and --no-deps
+# keeps CUDA's packages out where the index has no such build.
+$(TORCH)/.installed: benchmarks/requirements-torch.lock
+	@echo "Setting up $(TORCH) from $< ..."
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
+	@$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torch==2.13.0
 	@touch $@

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from tests.conftest import Place, settings
 
@@ -112,8 +113,14 @@ def _terminate(running: Running) -> None:
     os.kill(running.process.pid, signal.SIGTERM)
 
 
+def _terminate_all(running: Running) -> None:
+    """As `timeout` and systemd do."""
+    os.killpg(running.process.pid, signal.SIGTERM)
+
+
 @pytest.mark.parametrize(
-    ("stop", "seconds"), [(_ctrl_c, 1.5), (_terminate, 1.5), (_ctrl_c, 15), (_terminate, 15)]
+    ("stop", "seconds"),
+    [(_ctrl_c, 1.5), (_terminate, 1.5), (_ctrl_c, 15), (_terminate, 15), (_terminate_all, 5)],
 )
 def test_interrupted_training(
     place: Place, stop: Callable[[Running], None], seconds: float
@@ -133,8 +140,10 @@ def test_interrupted_training(
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("CRASHED",)]
 
 
-@pytest.mark.parametrize("stop", [_ctrl_c, _terminate])
-@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize(
+    ("stop", "seconds"),
+    [(_ctrl_c, 0), (_terminate, 0), (_ctrl_c, 1), (_terminate, 1), (_terminate_all, 1)],
+)
 def test_interrupted_as_the_server_starts(
     place: Place, stop: Callable[[Running], None], seconds: float
 ) -> None:
@@ -144,6 +153,23 @@ def test_interrupted_as_the_server_starts(
         stop(running)
         running.ends_interrupted()
     assert not (place.folder / "mlruns" / "mlflow.db").exists()
+
+
+def test_an_interrupt_that_a_finalizer_swallows_is_sent_again() -> None:
+    code = (
+        "import signal, time\n"
+        "from incumbent import interrupts\n"
+        "class Dropped:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+        "        time.sleep(0)\n"
+        "interrupts.listen()\n"
+        "Dropped()\n"
+        "try: time.sleep(20)\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"]])
@@ -164,7 +190,8 @@ def test_a_reader_that_leaves_is_no_failure(place: Place, arguments: list[str]) 
 
 
 @pytest.mark.parametrize(
-    ("cause", "code"), [(KeyboardInterrupt(), 130), (ValueError(), 4), (None, 4)]
+    ("cause", "code"),
+    [(KeyboardInterrupt(), 130), (TerminationSignal(15), 130), (ValueError(), 4), (None, 4)],
 )
 def test_an_error_while_unwinding_an_interrupt_is_an_interrupt(
     cause: BaseException | None, code: int, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +202,7 @@ def test_an_error_while_unwinding_an_interrupt_is_an_interrupt(
 
 
 def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
-    from incumbent import cli
+    from incumbent import cli, cli_title
 
     def failing(*_: object, **__: object) -> None:
         raise error
@@ -184,5 +211,5 @@ def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.delenv("INCUMBENT_DEBUG", raising=False)
-    monkeypatch.setattr(cli.models, "callback", failing)
+    monkeypatch.setattr(cli_title.models, "callback", failing)
     return cli._run(["models"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,10 @@ def strange_label(train: Path) -> None:
     workbook(train.with_name("test.xlsx"), [(f"Seen: {t}", c) for t, c in GOOD] + [("So", "meh")])
 
 
+def small_sample(train: Path) -> tuple[str, ...]:
+    return ("data.sample=10",)
+
+
 def named_label(train: Path) -> tuple[str, ...]:
     strange_label(train)
     return ("validation.labels=[pos, neg, meh]", "validation.on_rows=warn")
@@ -126,6 +131,7 @@ CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "one class": (one_class, 3, ["only one class"]),
     "label that train lacks": (strange_label, 3, ["meh", "32"]),
     "label named that train lacks": (named_label, 3, ["meh", "32", "train"]),
+    "small sample": (small_sample, 3, ["10 rows, and at least 20", "Raise data.sample"]),
     "number": (number, 3, ["number", "rows 4"]),
     "date": (date, 3, ["date", "rows 4"]),
     "formula": (formula, 3, ["formula", "rows 4"]),
@@ -159,6 +165,8 @@ def test_bad_input(case: str, train: Path, command: Command) -> None:
     for part in said:
         assert part.lower() in err.lower()
     assert "Traceback" not in err
+    # Said once, by the command; Prefect's log of it goes to the page alone.
+    assert err.count(err.split("incumbent: ", 1)[1].splitlines()[0]) == 1
     assert out == ""
     assert Registry().names() == []
 
@@ -186,6 +194,23 @@ def test_no_permission_to_write(train: Path, command: Command) -> None:
     assert "tracking.workdir" in err
     assert "Traceback" not in err
     assert out == ""
+
+
+def test_the_page_has_the_refusal_too(train: Path, command: Command) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    one_class(train)
+    command("retrain", "--set", "data.train=train.xlsx", "--set", "data.test=test.xlsx")
+    client = get_client(sync_client=True)
+    (run,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
+    asked = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+    end, said = time.monotonic() + 30, [""]  # logs are sent by a thread, some seconds at a time
+    while not any("Only one class" in message for message in said):
+        assert time.monotonic() < end, said
+        time.sleep(0.5)
+        said = [log.message for log in client.read_logs(asked)]
 
 
 def test_a_run_that_fails_is_marked_failed_in_mlflow(train: Path, command: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import mlflow
 import pandas as pd
@@ -44,7 +47,11 @@ def test_models_and_history_show_it(first: First) -> None:
     (record,) = place.json("history")
     assert record["decision"] == "promoted"
     assert record["reason"] == outcome["reason"]
-    assert [gate["passed"] for gate in record["gates"]] == [True, True]
+    gates = {gate["name"]: gate for gate in record["gates"]}
+    assert set(gates) == {
+        "round_trip", "min_accuracy", "baseline", "slices", "calibration", "behaviour",
+    }  # fmt: skip
+    assert all(gates[name]["passed"] for name in ("round_trip", "min_accuracy", "baseline"))
     assert "promoted" in place.run("history").stdout
     assert "champion" in place.run("models").stdout
 
@@ -97,7 +104,29 @@ def test_the_most_wrong_reviews_are_a_table(first: First, client: mlflow.MlflowC
     assert losses == sorted(losses, reverse=True)
 
 
-def test_a_consumer_loads_the_champion_and_gets_what_was_evaluated(first: First) -> None:
+@pytest.fixture(scope="module")
+def consumer(
+    first: First, client: mlflow.MlflowClient, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The Python of a new environment with what the champion's version asks for, and no more."""
+    folder = tmp_path_factory.mktemp("consumer")
+    version = client.get_model_version_by_alias("reviews", "champion")
+    logged = client.get_logged_model(version.source.removeprefix("models:/"))
+    place = Path(url2pathname(urlparse(logged.artifact_location).path))
+    requirements = first[0].folder / place / "requirements.txt"
+    python = str(folder / "env" / "bin" / "python")
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", python, "-r", requirements],
+        check=True,
+    )
+    return python
+
+
+def test_a_consumer_loads_the_champion_and_gets_what_was_evaluated(
+    first: First, consumer: str
+) -> None:
     place, outcome = first
     folder = place.folder / Path(outcome["report"]).parent
     evaluated = pd.read_parquet(folder / "probabilities.parquet").head(20)
@@ -114,10 +143,13 @@ def test_a_consumer_loads_the_champion_and_gets_what_was_evaluated(first: First)
         "assert model.predict(frame['Reviews']).equals(answers)\n"
         "assert model.predict(frame['Reviews'].tolist()).equals(answers)\n"
         "assert model.predict(frame.rename(columns={'Reviews': 'text'})).equals(answers)\n"
-        "answers.to_parquet('answers.parquet')"
+        "answers.to_parquet('answers.parquet')\n"
+        "from importlib.metadata import packages_distributions as installed\n"
+        "heavy = {'tensorflow', 'ktrain', 'prefect', 'great_expectations', 'incumbent'}\n"
+        "assert not heavy & set(installed()), heavy & set(installed())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place.folder, check=False, capture_output=True, text=True,
+        [consumer, "-c", code], cwd=place.folder, check=False, capture_output=True, text=True,
         env={**place.environment, "MLFLOW_TRACKING_URI": place.store},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -187,6 +219,8 @@ def test_the_same_again_is_skipped(first: First) -> None:
     assert again["decision"] == "skipped"
     assert again["version"] == again["champion_version"] == 1
     assert again["run_id"] == outcome["run_id"]
+    assert again["flow_run_id"] == outcome["flow_run_id"]
+    assert not (place.run("retrain", *settings(*SMALL)).stderr)  # no server, no flow
     assert "version 1" in again["reason"]
     assert len(place.json("models")) == 1
 
@@ -195,11 +229,13 @@ def test_refused_data_leaves_the_champion_alone(first: First) -> None:
     place, _ = first
     frame = pd.DataFrame({"text": ["same words"] * 40, "label": ["pos"] * 40})
     frame.to_csv(place.folder / "one.csv", index=False)
-    done = place.run("retrain", "--json", *settings("data.train=one.csv", "data.test=one.csv"))
-    assert done.returncode == 3
-    assert "only one class" in done.stderr.lower()
-    assert "Traceback" not in done.stderr
-    assert not done.stdout
+    files = settings("data.train=one.csv", "data.test=one.csv")
+    for name, said in (("other", "only one class"), ("reviews", "is not the frozen one")):
+        done = place.run("retrain", "--json", *files, "--set", f"model_name={name}")
+        assert done.returncode == 3
+        assert said in done.stderr.lower()
+        assert "Traceback" not in done.stderr
+        assert not done.stdout
     (version,) = place.json("models")
     assert "champion" in version["aliases"]
 
@@ -217,5 +253,40 @@ def test_another_seed_is_judged_against_the_champion(
     champion = client.get_model_version_by_alias("reviews", "champion")
     assert int(champion.version) == outcome["champion_version"] == record["champion"]
     assert (outcome["decision"] == "promoted") == (outcome["champion_version"] == 2)
-    assert 0 <= record["gates"][0]["value"] <= 1
+    gates = {gate["name"]: gate for gate in record["gates"]}
+    assert set(gates) >= {"superiority", "ratchet", "negative_flips", "latency", "size"}
+    assert gates["superiority"]["passed"] == (outcome["decision"] == "promoted")
     assert len(list((place.folder / ".incumbent" / "encoded").iterdir())) == 1
+    # Every gate's verdict is on the Prefect page, in the report and in `explain`.
+    with contextlib.closing(sqlite3.connect(place.folder / "prefect" / "prefect.db")) as database:
+        (page,) = database.execute(
+            "select data from artifact where key = 'decision' and flow_run_id = ?",
+            [outcome["flow_run_id"]],
+        ).fetchone()
+    report = (place.folder / outcome["report"]).read_text(encoding="utf-8")
+    explained = place.run("explain", "2").stdout
+    for gate in record["gates"]:
+        assert gate["name"].replace("_", "\\\\_") in page
+        assert gate["name"].replace("_", " ") in report
+        assert f"{gate['verdict']:8} {gate['name']}" in explained
+    assert "the same decision, gate by gate" in explained
+    run = client.get_run(outcome["run_id"])
+    assert run.data.metrics["p_value"] == pytest.approx(record["comparison"]["p_value"])
+    assert {file.path for file in client.list_artifacts(outcome["run_id"])} >= {
+        "decision", "fingerprints", "round_trip.parquet", "negative_flips.json",
+    }  # fmt: skip
+
+
+def test_the_title_goes_back_by_command(first: First, client: mlflow.MlflowClient) -> None:
+    """By then there are two versions, and the alias is put on the second by hand."""
+    place, _ = first
+    client.set_registered_model_alias("reviews", "champion", "2")
+    entry = place.json("rollback", "--to", "1", "--reason", "wrong answers")
+    assert (entry["decision"], entry["champion"]) == ("rolled back", 1)
+    assert int(client.get_model_version_by_alias("reviews", "champion").version) == 1
+    decisions = [record["decision"] for record in place.json("history")]
+    assert decisions[-1] == "rolled back"
+    assert place.run("rollback", "--to", "9", "--reason", "x").returncode == 2
+    plot = place.folder / "history.png"
+    place.run("history", "--plot", str(plot))
+    assert plot.read_bytes().startswith(b"\x89PNG")

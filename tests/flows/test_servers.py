@@ -41,6 +41,17 @@ def test_a_dead_mlflow_server_is_said_at_once(place: Place) -> None:
     assert time.monotonic() - start < 60
 
 
+def test_a_dead_prefect_server_is_said_at_once(place: Place) -> None:
+    address = f"http://127.0.0.1:{browser.free_port()}/api"
+    start = time.monotonic()
+    done = place.run("retrain", PREFECT_API_URL=address)
+    assert done.returncode == 4
+    assert f"incumbent: No Prefect server answers at {address}" in done.stderr
+    assert "`prefect server start`, or correct or unset PREFECT_API_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - start < 60
+
+
 def test_data_from_any_address_goes_the_whole_way(place: Place) -> None:
     place.run("data", "reviews", "here")
     sources = [f"data.{name}=local://{place.folder}/here/{name}.xlsx" for name in ("train", "test")]
