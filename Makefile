@@ -20,7 +20,7 @@ retrain: $(INSTALLED) ## Retrain on the embedded reviews; CONFIG=FILE for anothe
 	@$(BIN)/incumbent retrain --config $(CONFIG) $(ARGS)
 
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
-	@$(BIN)/python benchmarks/speed.py $(ARGS)
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest

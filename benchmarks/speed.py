@@ -1,6 +1,6 @@
 """Every speed benchmark: incumbent and its peer by turns, a table, and benchmarks/latest.json.
 
-python benchmarks/speed.py [--only NAME...] [--json] [--quick] [--rounds N] [--docs] [--imdb DIR]
+python -m benchmarks.speed [--only NAME...] [--json] [--quick] [--rounds N] [--docs] [--imdb DIR]
 """
 
 from __future__ import annotations
