@@ -55,7 +55,9 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
             with clock("repeat"):
                 seed_accuracies = repeat(encoded, verdict.dataset, result, config, job, run)
         with clock("register"):
-            version = register(trained, result, verdict.dataset, config, job, run, about())
+            version = register(
+                trained, result, verdict.dataset, config, job, run, about(), seed_accuracies
+            )
         with clock("promote"):
             entry, champion = promote(
                 version, result, verdict.dataset, config, run, about(), seed_accuracies

@@ -3,7 +3,9 @@
 - `fingerprints/train.parquet`: by which test rows are found among its training rows;
 - `round_trip.parquet`: test texts, and what the model answered to them when it was measured
   (columns `probability_<class>` and `text`), so that a registered model can be verified anywhere;
-- `decision/`: the case of the decision that was made about it (see `case`).
+- `challenge/`: what a decision about it needs (see `pending`);
+- `decision/`: the case of the decision that was made about it (see `case`), or `decision-<version>`
+  where another run made it.
 """
 
 from __future__ import annotations
@@ -62,25 +64,26 @@ def kept_in(workdir: Path, run_id: str) -> Path:
     return workdir / "decisions" / run_id
 
 
-def replay(runs: Runs, run_id: str, folder: Path) -> Evidence:
+def replay(runs: Runs, run_id: str, place: Path, folder: str = DECISION) -> Evidence:
     """The case of an earlier decision, from the run that holds it.
 
     Args:
         runs: Where the run is.
         run_id: The run.
-        folder: Where its files are copied to, if they aren't there yet.
+        place: Where its files are copied to, if they aren't there yet.
+        folder: Which of its artifacts the case is.
 
     Raises:
         RegistryError: if it is gone or damaged.
     """
-    if not (folder / DECISION / "case.json").is_file():  # which `case.save` writes last
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-            runs.download(run_id, DECISION, Path(place))
-            folder.mkdir(exist_ok=True)
-            shutil.rmtree(folder / DECISION, ignore_errors=True)
-            (Path(place) / DECISION).rename(folder / DECISION)  # wholly there, or not at all
-    return case.load(folder / DECISION)
+    if not (place / folder / "case.json").is_file():  # which `case.save` writes last
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            runs.download(run_id, folder, Path(scratch))
+            place.mkdir(exist_ok=True)
+            shutil.rmtree(place / folder, ignore_errors=True)
+            (Path(scratch) / folder).rename(place / folder)  # wholly there, or not at all
+    return case.load(place / folder)
 
 
 def differs(version: Version, served: pd.DataFrame, measured: pd.DataFrame) -> str:

@@ -28,17 +28,18 @@ def of(config: Config) -> Outcome | None:
 
 
 def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome | None:
-    """The outcome `skipped`, if a version of the same dataset and config was decided before.
+    """The outcome `skipped`, if a run of the same dataset and config decided and ended well.
 
-    Without a flow run that skips, it names the one that decided.
+    One that was killed after the decision goes through the stages again: each finds its work done,
+    and what was not written yet, as the report, is. Without a flow run that skips, the outcome
+    names the one that decided.
     """
-    ledger = Ledger(Registry(config.tracking), config.model_name)
+    ledger, runs = Ledger(Registry(config.tracking), config.model_name), Runs(config.tracking)
     entry = ledger.find(job.digest)
-    if entry is None:
+    if entry is None or not runs.finished(config.model_name, job.digest):
         return None
     champion, _ = title.adopt(ledger)
-    runs, report = Runs(config.tracking), job.folder / "report.html"
-    decided = runs.tags(entry.run_id).get("prefect.flow_run_id") if entry.run_id else None
+    report = job.folder / "report.html"
     return Outcome(
         decision="skipped",
         reason=(
@@ -51,7 +52,7 @@ def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome
         champion_version=champion.version if champion else None,
         metrics=runs.metrics(entry.run_id) if entry.run_id else {},
         run_id=entry.run_id,
-        flow_run_id=flow_run_id or decided,
+        flow_run_id=flow_run_id or entry.flow_run_id or None,
         report=str(report) if report.is_file() else None,
         timings={},
     )

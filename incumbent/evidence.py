@@ -225,8 +225,10 @@ def _correlations(
             continue
         rho = 0.0
         with contextlib.suppress(RegistryError):
-            folder = artifacts.kept_in(workdir, entry.evidence_run_id)
-            theirs = _improvement(artifacts.replay(runs, entry.evidence_run_id, folder))
+            place = artifacts.kept_in(workdir, entry.evidence_run_id)
+            theirs = _improvement(
+                artifacts.replay(runs, entry.evidence_run_id, place, entry.evidence_folder)
+            )
             both = len(ours.index.intersection(theirs.index))
             rho = float(ours.corr(theirs)) * both / sqrt(len(ours) * len(theirs))
         look = spending.Look(

@@ -46,8 +46,10 @@ def explain(registry: Registry, name: str, version: int) -> Explanation:
     if judged is None or judged.evidence_run_id is None:
         return Explanation(entries=tuple(entries), recomputed=None, differences=())
     with tempfile.TemporaryDirectory() as place:  # never a copy that lies about here
-        found = artifacts.replay(Runs(registry.tracking), judged.evidence_run_id, Path(place))
-        digest = case.digest(Path(place) / artifacts.DECISION)
+        found = artifacts.replay(
+            Runs(registry.tracking), judged.evidence_run_id, Path(place), judged.evidence_folder
+        )
+        digest = case.digest(Path(place) / judged.evidence_folder)
     ruling = promotion.decide(found)
     differences = _differences(judged, ruling)
     if digest != judged.evidence_digest:

@@ -40,9 +40,9 @@ class Entry(BaseModel, frozen=True):
     """One decision. Entries are read for years: what is added later needs a default.
 
     `version` is whom it is about, `previous_champion` and `champion` who held the title before
-    and after. `after` is the number of the entry before it. `evidence_run_id` is the MLflow run
-    whose folder `decision` replays it, and `evidence_digest` that of the folder's files.
-    `test_digest` is that of the frozen test set.
+    and after. `after` is the number of the entry before it. `run_id` is the MLflow run that trained
+    the version; `evidence_run_id` the one whose `evidence_folder` replays the decision, and
+    `evidence_digest` that of the folder's files. `test_digest` is that of the frozen test set.
     """
 
     number: int = 0
@@ -62,6 +62,7 @@ class Entry(BaseModel, frozen=True):
     run_digest: str = ""
     run_id: str | None = None
     evidence_run_id: str | None = None
+    evidence_folder: str = "decision"
     evidence_digest: str = ""
     flow_run_id: str = ""
     accuracy: dict[str, float] = {}
@@ -108,7 +109,7 @@ class Ledger:
         text = f"Version {entry.version} {entry.decision}: {markdown.escaped(entry.reason)}"
         number = self.registry.append(
             f"{self.name}{LEDGER}", {_ENTRY: entry.model_dump_json(exclude={"number"})},
-            entry.evidence_run_id or entry.run_id, text[:_DESCRIPTION],
+            entry.evidence_run_id or entry.run_id, entry.evidence_folder, text[:_DESCRIPTION],
         )  # fmt: skip
         valid = any(found.number == number for found in self.entries())
         return entry.model_copy(update={"number": number}) if valid else None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from incumbent import artifacts, datasets
+from incumbent import artifacts, datasets, pending
 from incumbent.assessment import Assessment
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.job import Job
 from incumbent.registry import Registry, Version
-from incumbent.runs import Run, Runs, zipped
+from incumbent.runs import RUN_DIGEST, Run, Runs, zipped
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
@@ -28,6 +28,7 @@ def register(
     job: Job,
     run: Run,
     about: Mapping[str, str],
+    seed_accuracies: tuple[float, ...] = (),
 ) -> Version:
     """Log the dataset, the ktrain predictor and the pyfunc; register `@challenger`.
 
@@ -41,6 +42,7 @@ def register(
         job: The run's identity.
         run: The MLflow run.
         about: More tags of the version.
+        seed_accuracies: See `evidence.Challenge`.
     """
     runs = Runs(run.tracking)
     for name, split in (("training", dataset.train), ("testing", dataset.test)):
@@ -51,6 +53,7 @@ def register(
     runs.log_files(run, trained.folder, "predictor")
     with artifacts.to_log(dataset, result, Path(config.tracking.workdir)) as folder:
         runs.log_files(run, folder)
+    pending.keep(runs, run, result, dataset, config, seed_accuracies)
     with zipped(trained.folder) as archive:
         runs.log_files(run, archive)
     example, output = _example(result, dataset, config)
@@ -64,7 +67,7 @@ def register(
     return Registry(run.tracking).register(
         run, config.model_name, trained.served.folder, example, output,
         tags={
-            "incumbent.run_digest": job.digest,
+            RUN_DIGEST: job.digest,
             "incumbent.config_digest": job.config_digest,
             "incumbent.dataset_digest": dataset.digest,
             "incumbent.train_digest": dataset.train.digest,

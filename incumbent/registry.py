@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.predictor import ONNX
-from incumbent.runs import Run
+from incumbent.runs import RUN_DIGEST, Run
 from incumbent.store import Store
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 LEDGER = ".ledger"
 """How the names of registered models end that are logs of decisions: see `ledger`."""
-_PREFIX = "incumbent."
 # What a consumer needs; versions are those of this installation.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas")
 _ONNX_REQUIREMENTS = ("onnxruntime", "tokenizers")
@@ -76,7 +75,7 @@ class Registry(Store):
             tags: Tags of the version.
             description: What people read on the version's page.
         """
-        known = self.find(model_name, tags[f"{_PREFIX}run_digest"])
+        known = self.find(model_name, tags[RUN_DIGEST])
         if known is not None:
             self.set_alias(known, CHALLENGER)
             return known
@@ -109,7 +108,7 @@ class Registry(Store):
                 description=description, model_id=logged.model_id,
             )  # fmt: skip
         version = self.version(model_name, int(made.version))
-        first = self.find(model_name, tags[f"{_PREFIX}run_digest"])
+        first = self.find(model_name, tags[RUN_DIGEST])
         if first is not None and first.version != version.version:
             self.delete(version)  # the same run, twice at once: the quicker one's stands
             version = first
@@ -120,7 +119,7 @@ class Registry(Store):
         """The version that a run of this digest registered, if any; the first, if several."""
         with self.errors("search the registry"):
             found = self.client.search_model_versions(
-                f"name = '{model_name}' and tags.`{_PREFIX}run_digest` = '{run_digest}'"
+                f"name = '{model_name}' and tags.`{RUN_DIGEST}` = '{run_digest}'"
             )
         numbers = [int(version.version) for version in found]
         return self.version(model_name, min(numbers)) if numbers else None
@@ -163,7 +162,8 @@ class Registry(Store):
     def set_alias(self, version: Version, alias: str) -> None:
         """Give a version an alias, taking it from whichever had it."""
         with self.errors(f"set @{alias}"):
-            self.client.set_registered_model_alias(version.name, alias, str(version.version))
+            number = str(version.version)
+            self.put(self.client.set_registered_model_alias, version.name, alias, number)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
@@ -173,7 +173,7 @@ class Registry(Store):
         """Set tags of a version that is known by its number."""
         with self.errors(f"tag version {number} of {model_name}"):
             for key, value in tags.items():
-                self.client.set_model_version_tag(model_name, str(number), key, value)
+                self.put(self.client.set_model_version_tag, model_name, str(number), key, value)
 
     def tag_model(self, model_name: str, tags: Mapping[str, str]) -> None:
         """Set tags of a registered model, as far as they are not as wanted."""
@@ -181,9 +181,11 @@ class Registry(Store):
             known = self.client.get_registered_model(model_name).tags
             for key, value in tags.items():
                 if known.get(key) != value:
-                    self.client.set_registered_model_tag(model_name, key, value)
+                    self.put(self.client.set_registered_model_tag, model_name, key, value)
 
-    def append(self, log: str, tags: Mapping[str, str], run_id: str | None, text: str) -> int:
+    def append(
+        self, log: str, tags: Mapping[str, str], run_id: str | None, folder: str, text: str
+    ) -> int:
         """Write the next entry of a log: a version of a model that has no files.
 
         MLflow gives each the next number, whoever else writes at the same time.
@@ -191,7 +193,8 @@ class Registry(Store):
         Args:
             log: The registered model that is the log; made if need be.
             tags: The entry.
-            run_id: The run that the entry leads to.
+            run_id: The run that the entry leads to, and which of its artifacts:
+            folder: the evidence.
             text: What people read on the entry's page.
         """
         about = "Decisions about a model, append-only; `incumbent history` shows them."
@@ -200,7 +203,7 @@ class Registry(Store):
                 self._create(log, about)
             made = self.client.create_model_version(
                 log,
-                f"runs:/{run_id}/decision" if run_id else "incumbent:/ledger",
+                f"runs:/{run_id}/{folder}" if run_id else "incumbent:/ledger",
                 run_id,
                 tags=dict(tags),
                 description=text,

@@ -18,6 +18,8 @@ from incumbent.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+RUN_DIGEST = "incumbent.run_digest"
+"""Tag of a run and of the version that it made: the digest of its job."""
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit
 _MOST_EXPERIMENTS = 50_000  # MLflow's limit
 _DIGEST_LENGTH = 36  # characters, MLflow's limit
@@ -53,6 +55,13 @@ class Runs(Store):
             )
             url = self._url(experiment, run.info.run_id)
             return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
+
+    def finished(self, model_name: str, run_digest: str) -> bool:
+        """Whether a run of this digest went through all stages."""
+        with self.errors("search the runs"):
+            experiment = self._experiment(self.tracking.experiment or model_name)
+            query = f"tags.`{RUN_DIGEST}` = '{run_digest}' and attributes.status = 'FINISHED'"
+            return bool(self.client.search_runs([experiment], query, max_results=1))
 
     def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
         """Log settings, cut to the length that MLflow takes."""
@@ -113,7 +122,7 @@ class Runs(Store):
         """Set tags of a run that is known by its id."""
         with self.errors("tag the run"):
             for key, value in tags.items():
-                self.client.set_tag(run_id, key, value)
+                self.put(self.client.set_tag, run_id, key, value)
 
     def tagged(self, key: str, value: str) -> dict[str, dict[str, str]]:
         """The tags of all runs that have one tag, by their ids."""

@@ -50,6 +50,20 @@ class Store:
             raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
 
     @staticmethod
+    def put(write: Callable[..., object], *arguments: object) -> None:
+        """Make a write that sets a value, and once more if it fails.
+
+        MLflow looks whether the row is there and then inserts or updates it. Of two that set the
+        same tag at the same time one fails; the second time it finds the row.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            write(*arguments)
+        except MlflowException:
+            write(*arguments)
+
+    @staticmethod
     def pages(search: Callable[..., Any], query: str | None = None) -> Iterator[Any]:
         """All that a search finds; MLflow gives it by pages."""
         token = None

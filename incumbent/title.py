@@ -14,7 +14,7 @@ from incumbent.errors import DataRefused
 from incumbent.evidence import Challenge
 from incumbent.ledger import Entry, Ledger, entry_of, reign_of
 from incumbent.registry import Registry, Version
-from incumbent.runs import Run, Runs
+from incumbent.runs import RUN_DIGEST, Run, Runs
 
 
 def check_test_set(registry: Registry, name: str, test: Split, new_reign: bool) -> None:
@@ -39,7 +39,11 @@ def _same_test_set(reign: Reign | None, name: str, test: Split, new_reign: bool)
 
 
 def contest(
-    registry: Registry, challenge: Challenge, run: Run, about: Mapping[str, str]
+    registry: Registry,
+    challenge: Challenge,
+    run: Run,
+    about: Mapping[str, str],
+    folder: str = artifacts.DECISION,
 ) -> tuple[Entry, Version | None]:
     """Decide whether the challenger takes the title, record it, and move the alias if so.
 
@@ -51,6 +55,7 @@ def contest(
         challenge: The challenger, its evaluation, and the rules.
         run: The MLflow run that keeps the evidence.
         about: What else to record (the Prefect run).
+        folder: Under which of the run's artifacts the evidence is kept.
 
     Returns:
         The entry in the ledger, and the champion after it.
@@ -61,7 +66,7 @@ def contest(
     """
     name, test = challenge.version.name, challenge.dataset.test
     ledger = Ledger(registry, name)
-    run_digest = challenge.version.tags["incumbent.run_digest"]
+    run_digest = challenge.version.tags[RUN_DIGEST]
     runs = Runs(registry.tracking)
     while True:
         champion, entries = adopt(ledger)
@@ -79,7 +84,7 @@ def contest(
         ]  # fmt: skip
         found = evidence.gather(registry, challenge, champion, reign, contests)
         ruling = promotion.decide(found)
-        evidence_digest = _keep(runs, run, found, challenge.workdir)
+        evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None
         accuracy = challenge.assessment.evidence.accuracy
         entry = ledger.append(
@@ -94,8 +99,9 @@ def contest(
                 test_digest=test.digest,
                 train_digest=challenge.dataset.train.digest,
                 run_digest=run_digest,
-                run_id=run.run_id,
+                run_id=challenge.version.run_id,
                 evidence_run_id=run.run_id,
+                evidence_folder=folder,
                 evidence_digest=evidence_digest,
                 flow_run_id=about.get("prefect.flow_run_id", ""),
                 accuracy=accuracy.model_dump(),
@@ -107,12 +113,12 @@ def contest(
             return entry, ledger.settle()[0]
 
 
-def _keep(runs: Runs, run: Run, found: case.Evidence, workdir: Path) -> str:
+def _keep(runs: Runs, run: Run, found: case.Evidence, workdir: Path, folder: str) -> str:
     """Store the case with its MLflow run; gives its digest."""
-    folder = artifacts.kept_in(workdir, run.run_id) / artifacts.DECISION
-    case.save(found, folder)
-    runs.log_files(run, folder, artifacts.DECISION)
-    return case.digest(folder)
+    place = artifacts.kept_in(workdir, run.run_id) / folder
+    case.save(found, place)
+    runs.log_files(run, place, folder)
+    return case.digest(place)
 
 
 def adopt(ledger: Ledger) -> tuple[Version | None, list[Entry]]:

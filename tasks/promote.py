@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import artifacts, case, datasets, gates, retention, title
+from incumbent import artifacts, datasets, gates, pending, retention, title
 from incumbent.assessment import Assessment
 from incumbent.config import Config
 from incumbent.datasets import Dataset
@@ -21,6 +21,8 @@ from tasks import show
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FLIPS = "negative_flips.json"
 
 
 @task(cache_policy=NO_CACHE)
@@ -39,13 +41,16 @@ def promote(
         RegistryError: if the champion does not answer.
     """
     registry, runs = Registry(run.tracking), Runs(run.tracking)
+    for left in pending.decide(registry, version, dataset, config, run, about, show.say):
+        show.say("version %s, left by a run that ended: %s: %s", left.version, left.decision,
+                 left.reason)  # fmt: skip
     challenge = Challenge(version, result, dataset, config, seed_accuracies)
     entry, champion = title.contest(registry, challenge, run, about)
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
-    if entry.contest and entry.evidence_run_id == run.run_id:
+    if entry.contest:
         runs.log_metrics(run, _metrics(entry))
-        flips = _negative_flips(challenge, run)
-        runs.log_table(run, flips, "negative_flips.json")
+        if not runs.has_file(run.run_id, _FLIPS):  # MLflow would append to the table
+            runs.log_table(run, _negative_flips(runs, entry, challenge), _FLIPS)
     show.markdown("decision", page(entry, version.name, champion, run), "Who holds the title, why")
     show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
     try:
@@ -93,8 +98,10 @@ def _metrics(entry: Entry) -> dict[str, float]:
     }
 
 
-def _negative_flips(challenge: Challenge, run: Run) -> pd.DataFrame:
+def _negative_flips(runs: Runs, entry: Entry, challenge: Challenge) -> pd.DataFrame:
     """The rows that the champion had right and the challenger breaks."""
-    found = case.load(artifacts.kept_in(challenge.workdir, run.run_id) / artifacts.DECISION)
+    run_id = str(entry.evidence_run_id)
+    place = artifacts.kept_in(challenge.workdir, run_id)
+    found = artifacts.replay(runs, run_id, place, entry.evidence_folder)
     test = datasets.load(challenge.dataset.test)[found.unseen]
     return test[gates.broken(found)][["row", "text", "label"]]

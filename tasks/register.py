@@ -29,8 +29,11 @@ def register(
     job: Job,
     run: Run,
     about: dict[str, str],
+    seed_accuracies: tuple[float, ...] = (),
 ) -> Version:
     """Log the dataset, the ktrain predictor and the pyfunc; register `@challenger`."""
-    version = registration.register(trained, result, dataset, config, job, run, about)
+    version = registration.register(
+        trained, result, dataset, config, job, run, about, seed_accuracies
+    )
     show.say("registered version %s of %s", version.version, version.name)
     return version

@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_UI_URL
 from incumbent import __version__, earlier, environment
 from incumbent.config import Config
 from incumbent.job import Job, Outcome, settings
-from incumbent.runs import Run, Runs
+from incumbent.runs import RUN_DIGEST, Run, Runs
 from tasks import show
 
 
@@ -50,7 +50,7 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
         config.model_name,
         {
             **tags,
-            "incumbent.run_digest": job.digest,
+            RUN_DIGEST: job.digest,
             "incumbent.config_digest": job.config_digest,
             "mlflow.user": environment.user(),
             "mlflow.source.name": "incumbent retrain",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from incumbent import registration, title
@@ -29,6 +29,15 @@ class Trained:
     job: Job
     model: TrainedModel
     result: Assessment
+
+
+def manual(trained: Trained) -> Trained:
+    """The same model, in a run whose promotion waits for approval."""
+    config = trained.config.model_copy(
+        update={"promotion": trained.config.promotion.model_copy(update={"mode": "manual"})}
+    )
+    job = trained.job.model_copy(update={"digest": trained.job.digest[::-1]})
+    return replace(trained, config=config, job=job)
 
 
 @dataclass

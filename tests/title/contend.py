@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import mlflow.models.utils
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 
-from incumbent import evidence, promotion, registration, title
+from incumbent import evidence, pending, promotion, registration, scoring, succession, title
 from incumbent.evidence import Challenge
 from incumbent.ledger import Ledger
 from incumbent.registry import CHAMPION, Registry
@@ -31,6 +32,9 @@ from incumbent.runs import Runs
 NAME = "reviews"
 # MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
 mlflow.models.utils._validate_serving_input = lambda **_: None
+# Whether a version answers as it did is another test's matter; here its answers are cached.
+_score = scoring.score
+scoring.score = lambda *given, **named: _score(*given, **{**named, "fresh": False})
 _PATIENCE = 120  # seconds that contenders wait for one another
 _WRITES = ("create_", "set_", "log_", "update_", "finalize_", "delete_", "record_")
 
@@ -121,6 +125,41 @@ def both(trained: Any) -> int:
     return contest(trained)
 
 
+def follow(left: Any, trained: Any) -> int:
+    """Register a model after one that was left undecided, and decide about that one."""
+    registry = Registry()
+    run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
+    version = registration.register(
+        trained.model, trained.result, trained.dataset, trained.config, trained.job, run, {}
+    )
+    dataset, config = trained.dataset, trained.config
+    entries = list(pending.decide(registry, version, dataset, config, run, {}, _fail))
+    assert {entry.run_digest for entry in entries} <= {left.job.digest}
+    return len(entries)
+
+
+def _fail(message: str, *values: object) -> None:
+    raise AssertionError(message % values)
+
+
+def approve(trained: Any) -> int | None:
+    """Approve a version that waits, if it does still."""
+    registry = Registry()
+    version = _challenge(registry, trained).version.version
+    if title.adopt(Ledger(registry, NAME))[1][-1].decision == "waiting":
+        succession.approve(registry, NAME, version, "seen")
+    return champion()
+
+
+def roll_back(_: Any) -> int | None:
+    """Give the first version the title back, if it has not got it."""
+    registry = Registry()
+    holder, _ = title.adopt(Ledger(registry, NAME))
+    if holder is None or holder.version != 1:
+        succession.rollback(registry, NAME, 1, "wrong answers")
+    return champion()
+
+
 def warm(trained: Any) -> int:
     """Have a registered model answer, so that nobody waits for it later."""
     registry = Registry()
@@ -178,6 +217,7 @@ def state(trained: Any) -> dict[str, Any]:
     ]
     return {
         "decisions": [entry.decision for entry in mine],
+        "last": [entry.decision for entry in entries if entry.version == entries[-1].version],
         "versions": len(versions),
         "ledger": entries[-1].champion,
         "tagged": versions[0].tags.get("incumbent.decision") if versions else None,
@@ -233,13 +273,18 @@ def main(kind: str, template: str, folder: str, contenders: str) -> None:
     """Print what was found, as JSON."""
     trained = pickle.loads(Path(contenders).read_bytes())  # noqa: S301  our own test wrote it
     store, place = Path(template), Path(folder)
+    phases: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        "register": (register, register),
+        "contest": (contest, both),
+        "approve": (approve, approve),
+        "roll-back": (roll_back, roll_back),
+        "follow": (partial(follow, trained[0]), partial(follow, trained[0])),
+    }
     found: Any
     if kind == "at-once":
         found = at_once(store, place, trained)
-    elif kind == "register":
-        found = at_each_write(store, place, trained[0], register, register)
     else:
-        found = at_each_write(store, place, trained[0], contest, both)
+        found = at_each_write(store, place, trained[-1], *phases[kind])
     sys.stdout.write(json.dumps(found) + "\n")
 
 

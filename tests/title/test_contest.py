@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -19,7 +18,7 @@ from incumbent.errors import ConfigError, DataRefused
 from incumbent.ledger import reign_of
 from incumbent.registry import CHAMPION
 from incumbent.runs import Runs
-from tests.title.arena import NAME, Arena, Train, Trained
+from tests.title.arena import NAME, Arena, Train, Trained, manual
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +26,6 @@ pytestmark = pytest.mark.slow
 def replayed(run_id: str | None, folder: Path) -> Evidence:
     assert run_id is not None
     return artifacts.replay(Runs(), run_id, folder)
-
-
-def manual(trained: Trained) -> Trained:
-    """The same model, in a run whose promotion waits for approval."""
-    config = trained.config.model_copy(
-        update={"promotion": trained.config.promotion.model_copy(update={"mode": "manual"})}
-    )
-    job = trained.job.model_copy(update={"digest": trained.job.digest[::-1]})
-    return replace(trained, config=config, job=job)
 
 
 def test_the_first_model_takes_the_title_and_pins_the_test_set(one: Arena, weak: Trained) -> None:

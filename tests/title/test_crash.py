@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.title.arena import Stores, Trained
+from tests.title.arena import Arena, Stores, Trained, manual
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +55,44 @@ def test_killed_at_any_write_of_a_promotion(stores: Stores, good: Trained, tmp_p
         assert point["champion"] == point["ledger"] == 2, point
         assert point["tagged"] == "promoted", point
     assert {point["left"] for point in found} == {1, 2}  # killed before the move, and after it
+
+
+def test_killed_at_any_write_of_a_rollback(stores: Stores, good: Trained, tmp_path: Path) -> None:
+    found = contend("roll-back", stores.two, tmp_path, good)
+    assert len(found) > 4, "few writes were found to be killed at"
+    for point in found:
+        assert point["left"] in (1, 2), point
+        assert point["followed"], point
+        assert point["champion"] == point["ledger"] == 1, point
+        assert point["last"] == ["promoted", "rolled back"], point  # once
+    assert {point["left"] for point in found} == {1, 2}
+
+
+def test_killed_at_any_write_of_an_approval(one: Arena, good: Trained, tmp_path: Path) -> None:
+    waiting = manual(good)
+    assert one.enter(waiting).decision == "waiting"
+    found = contend("approve", Path(one.store.removeprefix("sqlite:///")), tmp_path, waiting)
+    assert len(found) > 4, "few writes were found to be killed at"
+    for point in found:
+        assert point["left"] in (1, 2), point
+        assert point["followed"], point
+        assert point["champion"] == point["ledger"] == 2, point
+        assert point["last"] == ["waiting", "approved"], point
+    assert {point["left"] for point in found} == {1, 2}
+
+
+def test_killed_as_it_decides_about_a_version_that_a_killed_run_left(
+    stores: Stores, good: Trained, twin: Trained, tmp_path: Path
+) -> None:
+    found = contend("follow", stores.challenged, tmp_path, good, twin)
+    assert len(found) > 15, "few writes were found to be killed at"
+    for point in found:
+        assert point["left"] in (1, 2), point
+        assert point["followed"], point
+        assert point["versions"] == 1, point
+        assert point["champion"] == point["ledger"] == 2, point
+        assert point["last"] == ["promoted"], point  # the version that was left, once
+    assert {point["left"] for point in found} == {1, 2}
 
 
 def test_challengers_at_the_same_moment_are_decided_one_after_the_other(
