@@ -49,6 +49,11 @@ class Arena:
     about: dict[str, str] = field(default_factory=lambda: {"prefect.flow_run_url": ""})
 
     @property
+    def file(self) -> Path:
+        """The database of the store."""
+        return Path(self.store.removeprefix("sqlite:///"))
+
+    @property
     def registry(self) -> Registry:
         return Registry()
 

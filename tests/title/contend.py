@@ -126,12 +126,10 @@ def both(trained: Any) -> int:
 
 
 def follow(left: Any, trained: Any) -> int:
-    """Register a model after one that was left undecided, and decide about that one."""
+    """Decide about a model that was left, before the one that was registered after it."""
     registry = Registry()
     run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
-    version = registration.register(
-        trained.model, trained.result, trained.dataset, trained.config, trained.job, run, {}
-    )
+    version = _challenge(registry, trained).version
     dataset, config = trained.dataset, trained.config
     entries = list(pending.decide(registry, version, dataset, config, run, {}, _fail))
     assert {entry.run_digest for entry in entries} <= {left.job.digest}
@@ -225,6 +223,13 @@ def state(trained: Any) -> dict[str, Any]:
     }
 
 
+def aftermath(again: Callable[..., Any], trained: Any) -> dict[str, Any]:
+    """What a killed phase left, whether any command repairs it, and what the same again makes."""
+    left, followed = champion(), adopted()
+    again(trained)
+    return {"left": left, "followed": followed, **state(trained)}
+
+
 def at_each_write(
     template: Path, folder: Path, trained: Any, phase: Callable[..., Any], again: Callable[..., Any]
 ) -> list[dict[str, Any]]:
@@ -239,10 +244,7 @@ def at_each_write(
             forked(phase, trained, kill_at=len(found))
         except Killed:
             killed = True
-        left = forked(champion)
-        followed = forked(adopted)
-        forked(again, trained)
-        found.append({"left": left, "followed": followed, **forked(state, trained)})
+        found.append(forked(aftermath, again, trained))
         store.unlink()
         if not killed:
             return found

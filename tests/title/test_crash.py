@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.title.arena import Arena, Stores, Trained, manual
+from tests.title.conftest import Open
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ def test_killed_at_any_write_of_a_rollback(stores: Stores, good: Trained, tmp_pa
 def test_killed_at_any_write_of_an_approval(one: Arena, good: Trained, tmp_path: Path) -> None:
     waiting = manual(good)
     assert one.enter(waiting).decision == "waiting"
-    found = contend("approve", Path(one.store.removeprefix("sqlite:///")), tmp_path, waiting)
+    found = contend("approve", one.file, tmp_path, waiting)
     assert len(found) > 4, "few writes were found to be killed at"
     for point in found:
         assert point["left"] in (1, 2), point
@@ -82,10 +83,12 @@ def test_killed_at_any_write_of_an_approval(one: Arena, good: Trained, tmp_path:
 
 
 def test_killed_as_it_decides_about_a_version_that_a_killed_run_left(
-    stores: Stores, good: Trained, twin: Trained, tmp_path: Path
+    opened: Open, stores: Stores, good: Trained, twin: Trained, tmp_path: Path
 ) -> None:
-    found = contend("follow", stores.challenged, tmp_path, good, twin)
-    assert len(found) > 15, "few writes were found to be killed at"
+    arena = opened(stores.challenged)
+    arena.register(twin)
+    found = contend("follow", arena.file, tmp_path, good, twin)
+    assert len(found) > 5, "few writes were found to be killed at"
     for point in found:
         assert point["left"] in (1, 2), point
         assert point["followed"], point
