@@ -143,10 +143,22 @@ def _flow(settings: Config) -> Outcome:
     from incumbent import prefect_server
     from tasks import show
 
-    prefect_server.start()
+    prefect_server.start(meanwhile=_load_libraries)
     show.leave_errors_to_the_command()
     outcome: Outcome = flow(settings)
     return outcome
+
+
+def _load_libraries() -> None:
+    """Import what takes longest, and every run needs."""
+    from incumbent import environment
+    from incumbent.classifiers import libraries
+
+    environment.prepare()
+    environment.quiet()
+    import great_expectations  # noqa: F401
+
+    libraries.load()
 
 
 @cli.command()

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.server.api.server import SubprocessASGIServer
     from uvicorn import Server
 
@@ -56,11 +58,14 @@ def reach() -> str | None:
     return address
 
 
-def start() -> None:
+def start(meanwhile: Callable[[], None]) -> None:
     """Start the server that a flow needs, if PREFECT_API_URL names none.
 
     Processes inherit the signals that the thread they are started in blocks, so the server is
     started in a thread that blocks those which end it.
+
+    Args:
+        meanwhile: Work for the seconds that a server takes to start.
 
     Raises:
         StageError: if PREFECT_API_URL names one that does not answer.
@@ -87,6 +92,7 @@ def start() -> None:
     )
     thread.start()
     try:
+        meanwhile()
         done.wait()
     except KeyboardInterrupt:
         # The thread has to end: the exit of Python aborts one that it finds busy in a library.
