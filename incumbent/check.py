@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
     from incumbent.config import Severity
 
 Side = Literal["train", "test"]
+_LABELS, _CHARACTERS = 20, 40  # a wrong label column may hold one long label a row
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,16 @@ def count(number: int, noun: str) -> str:
 
 def quoted(labels: Sequence[str]) -> str:
     """Labels in quotes, cut short, as many as `listed` shows."""
-    return listed([repr(label[:40]) for label in labels]) or "none"
+    return listed([repr(label[:_CHARACTERS]) for label in labels]) or "none"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """The most frequent labels, cut short, and how many rows each has."""
+    parts = [
+        f"{' '.join(label.split())[:_CHARACTERS] or '(none)'}: {count:,}"
+        for label, count in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    return listed(parts, _LABELS)
 
 
 def listed(parts: Sequence[str], most: int = 10) -> str:

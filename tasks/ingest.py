@@ -9,13 +9,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent import datasets
-from incumbent.check import listed
+from incumbent.check import counted
 from incumbent.config import Config
 from incumbent.datasets import Dataset, Split
 from tasks import show
 
 _PREVIEW = 5  # rows of each split
-_LABELS, _CHARACTERS = 20, 40  # a wrong label column may hold one long label a row
 
 
 @task(cache_policy=NO_CACHE)
@@ -46,7 +45,7 @@ def ingest(config: Config) -> Dataset:
     show.say(
         "read %s training and %s test rows, labels %s, dataset %s",
         f"{dataset.train.rows:,}", f"{dataset.test.rows:,}",
-        _labels(dataset.train.labels),
+        counted(dataset.train.labels),
         dataset.digest[:12],
     )  # fmt: skip
     return dataset
@@ -56,22 +55,13 @@ def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
     return ("train", dataset.train), ("test", dataset.test)
 
 
-def _labels(counts: dict[str, int]) -> str:
-    """The most frequent labels, and how many rows each has."""
-    parts = [
-        f"{' '.join(label.split())[:_CHARACTERS] or '(none)'}: {count:,}"
-        for label, count in sorted(counts.items(), key=lambda item: -item[1])
-    ]
-    return listed(parts, _LABELS)
-
-
 def _row(name: str, split: Split) -> dict[str, object]:
     words = np.array([len(str(text).split()) for text in datasets.load(split)["text"]] or [0])
     median, p90, p99 = (int(np.percentile(words, share)) for share in (50, 90, 99))
     return {
         "split": name,
         "rows": split.rows,
-        "labels": _labels(split.labels),
+        "labels": counted(split.labels),
         "words, median": median,
         "words, 90 %": p90,
         "words, 99 %": p99,

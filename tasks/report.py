@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from incumbent import report as page
 from incumbent.assessment import Assessment
+from incumbent.check import counted
 from incumbent.config import Config
 from incumbent.encoding import write_atomically
 from incumbent.expectations import Verdict
@@ -49,7 +50,12 @@ def report(
             confidence=config.evaluation.confidence,
             baseline_accuracy=result.baseline.accuracy.value,
             data={
-                name: {"rows": s.rows, "labels": s.labels, "digest": s.digest, "source": s.source}
+                name: {
+                    "rows": s.rows,
+                    "labels": counted(s.labels),
+                    "digest": s.digest,
+                    "source": s.source,
+                }
                 for name, s in splits.items()
             },
             findings=[
