@@ -403,10 +403,10 @@ def test_a_formula_where_a_label_belongs(tmp_path):
 
 
 def test_many_labels_are_shown_in_part():
-    from tasks.ingest import _labels
+    from incumbent.check import counted
 
-    assert _labels({"": 1, "neg": 2, "pos": 3_000}) == "pos: 3,000, neg: 2, (none): 1"
-    shown = _labels({f"label {n}\n" + "x" * 99: n for n in range(1, 25_001)})
+    assert counted({"": 1, "neg": 2, "pos": 3_000}) == "pos: 3,000, neg: 2, (none): 1"
+    shown = counted({f"label {n}\n" + "x" * 99: n for n in range(1, 25_001)})
     assert shown.startswith("label 25000 xxx")
     assert shown.endswith(" and 24,980 more")
     assert len(shown) < 1200
