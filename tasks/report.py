@@ -57,7 +57,7 @@ def report(
                     "source": s.source,
                 }
                 for name, s in splits.items()
-            },  # fmt: skip
+            },
             findings=[
                 ("met" if f.passed else f.severity, f"{f.split}: {f.message}")
                 for f in verdict.findings

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from incumbent import explain, pending
-from incumbent.registry import Version
+from incumbent.registry import Registry, Version
 from incumbent.runs import Run
 from tests.title.arena import NAME, Arena, Stores, Trained
 from tests.title.conftest import Open
@@ -65,3 +67,20 @@ def test_without_its_test_rows_it_is_left_as_it_is(
     assert "version 2, whose run ended before the decision, cannot be decided about" in said
     assert "are not here" in said
     assert [entry.version for entry in challenged.ledger.entries()] == [1]
+
+
+def test_two_may_tag_the_same_version_at_the_same_time(one: Arena) -> None:
+    """MLflow looks for a tag and then inserts it: of two that do so at once, one fails."""
+    version = one.registry.version(NAME, 1)
+    together = threading.Barrier(4)
+
+    def tag(_: int) -> None:
+        registry = Registry()
+        for number in range(20):
+            together.wait(timeout=60)
+            registry.tag(version, {f"tried.{number}": "yes"})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(tag, range(4)))
+    found = one.registry.version(NAME, 1).tags
+    assert sum(key.startswith("tried.") for key in found) == 20
