@@ -12,10 +12,12 @@ import html
 import io
 import posixpath
 import re
+import string
+import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
@@ -39,11 +41,22 @@ _WORKBOOK = "xl/workbook.xml"
 _CELL = re.compile(
     rb"""r=["']([A-Z]{1,3})([0-9]{1,7})["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
 )
+# The same as programs write them, the reference first: several times as quick to find.
+_PLAIN_CELL = re.compile(rb"""<c(?: r="([A-Z]{1,3}[0-9]{1,7})"|[\s/>])""")
+_PLAIN_FORMULA = re.compile(
+    rb"""<c r="([A-Z]{1,3})([0-9]{1,7})"[^<>]*>\s*<f(?:[\s/][^<>]*)?>([^<]*)"""
+)
+_FORMULA = re.compile(rb"<f[\s/>]")
+_PREFIXED = re.compile(rb"<\w+:")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
 
+_LETTERS, _DIGITS = string.ascii_uppercase.encode(), string.digits.encode()
+
 _Marks = dict[tuple[int, int], str]  # (row, column), both from 0
+# Numbers of rows, letters of columns, and formulas: letters, number and what the cell holds.
+_Cells = tuple[set[bytes], set[bytes], list[tuple[bytes, bytes, bytes]]]
 
 
 def read(data: bytes, source: str, sheet: str | int) -> Table:
@@ -65,13 +78,13 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
         names = CalamineWorkbook.from_filelike(io.BytesIO(data)).sheet_names
         position = _find_sheet(names, source, sheet)
         where = f"{source}, sheet {names[position]!r}"
+        member, xml = "", b""
         if archive:
             member, xml = _sheet(archive, position, where)
             marks = _inspect(xml, where)
-            data = _only(archive, member, xml)
-        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
+        with _opened(data, archive, member, xml) as workbook:
             cells = workbook.get_sheet_by_index(position)
-            rows: list[list[object]] = [[*row] for row in cells.to_python()]
+            rows: list[list[Any]] = cells.to_python()
             top, left = cells.start or (0, 0)
     if rows:  # calamine ends with the last row that has a value, and a formula may have none
         last = max((row for row, _ in marks), default=0)
@@ -186,36 +199,67 @@ def _sheet(archive: zipfile.ZipFile, position: int, where: str) -> tuple[str, by
         ) from None
 
 
-def _only(archive: zipfile.ZipFile, member: str, xml: bytes) -> bytes:
-    """The workbook with one sheet, not compressed: what was inspected is what calamine reads."""
-    lean = io.BytesIO()
-    with zipfile.ZipFile(lean, "w") as target:
-        for name in archive.namelist():
-            if name == member:
-                target.writestr(name, xml)
-            elif not name.startswith(("xl/worksheets/", "xl/media/")):
-                target.writestr(name, archive.read(name))
-    return lean.getvalue()
+@contextmanager
+def _opened(
+    data: bytes, archive: zipfile.ZipFile | None, member: str, xml: bytes
+) -> Iterator[CalamineWorkbook]:
+    """An .xls as it is; of an .xlsx one sheet: what was inspected is what calamine reads.
+
+    From a file, and not compressed, as calamine is quickest with that.
+    """
+    if archive is None:
+        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
+            yield workbook
+        return
+    with tempfile.NamedTemporaryFile(suffix=".xlsx") as lean:
+        with zipfile.ZipFile(lean, "w") as target:
+            for name in archive.namelist():
+                if name == member:
+                    target.writestr(name, xml)
+                elif not name.startswith(("xl/worksheets/", "xl/media/")):
+                    target.writestr(name, archive.read(name))
+        lean.flush()
+        with CalamineWorkbook.from_path(lean.name) as workbook:
+            yield workbook
 
 
 def _inspect(xml: bytes, where: str) -> _Marks:
     """Where a sheet holds formulas and errors; refuses one whose used area is too wide."""
-    cells = _CELL.findall(xml)
-    rows = max((int(row) for row in {row for _, row, *_ in cells}), default=0)
-    columns = (
-        max((_column(letters) for letters in {letters for letters, *_ in cells}), default=-1) + 1
-    )
+    numbers, letters, formulas = _plain(xml) or _any(xml)
+    rows = max(map(int, numbers), default=0)
+    columns = max(map(_column, letters), default=-1) + 1
     if rows * columns > _MAX_CELLS:
         raise DataError(
             f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
             "are read. Delete the stray cells far from the data, or save the sheet as .csv."
         )
     errors = _ERROR.findall(xml) if b't="e"' in xml or b"t='e'" in xml else []
-    return {(int(row) - 1, _column(letters)): CellError() for letters, row in errors} | {
-        (int(row) - 1, _column(letters)): _formula(html.unescape(body.decode()))
-        for letters, row, formula, body in cells
-        if formula
+    return {(int(row) - 1, _column(name)): CellError() for name, row in errors} | {
+        (int(row) - 1, _column(name)): _formula(html.unescape(body.decode()))
+        for name, row, body in formulas
     }
+
+
+def _any(xml: bytes) -> _Cells:
+    cells = _CELL.findall(xml)
+    return (
+        {row for _, row, *_ in cells},
+        {letters for letters, *_ in cells},
+        [(letters, row, body) for letters, row, formula, body in cells if formula],
+    )
+
+
+def _plain(xml: bytes) -> _Cells | None:
+    """The same as `_any`, if all cells are as programs write them; None if not."""
+    references = _PLAIN_CELL.findall(xml)
+    formulas = _PLAIN_FORMULA.findall(xml) if b"<f" in xml else []
+    if b"" in references or _PREFIXED.search(xml) or len(formulas) < len(_FORMULA.findall(xml)):
+        return None
+    return (
+        {reference.lstrip(_LETTERS) for reference in references},
+        {reference.rstrip(_DIGITS) for reference in references},
+        formulas,
+    )
 
 
 def _formula(body: str) -> str:
