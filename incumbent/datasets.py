@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +28,12 @@ from incumbent.labels import CONTROL
 from incumbent.sampling import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _CONTROL_BYTES = (
     bytes(range(9)) + b"\x0b\x0c\x7f\xed" + bytes(range(14, 32))
 )  # in UTF-8; 0xED leads
+_PART = 20_000  # rows of `parts`
 _LOOK = 10_000  # texts that are searched for control characters at once
 
 
@@ -153,13 +155,31 @@ def load(split: Split) -> pd.DataFrame:
     Raises:
         DataError: if the file is gone or damaged.
     """
-    try:
+    with _readable(split):
         return pd.read_parquet(split.path)
+
+
+@contextmanager
+def _readable(split: Split) -> Iterator[None]:
+    """Says of a split's file that cannot be read what to do about it."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise DataError(
             f"The canonical data {split.path} cannot be read ({error}). Delete its folder and run "
             f"again: it is made anew from {split.source}."
         ) from None
+
+
+def parts(split: Split) -> Iterator[tuple[list[str], pd.Series[str]]]:
+    """The texts and labels of a split, some rows at a time, so that memory is bounded.
+
+    Raises:
+        DataError: if the file is gone or damaged.
+    """
+    with _readable(split), pq.ParquetFile(split.path) as file:
+        for part in file.iter_batches(_PART, columns=["text", "label"]):
+            yield part.column("text").to_pylist(), part.column("label").to_pandas()
 
 
 def save(

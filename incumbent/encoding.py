@@ -210,6 +210,11 @@ def recipe(**settings: object) -> str:
     return json.dumps(settings, sort_keys=True, default=str)
 
 
+def _schema(multilabel: bool) -> pa.Schema:
+    label = pa.list_(pa.bool_()) if multilabel else pa.int64()
+    return pa.schema({"text": pa.string(), "label": label, "ids": pa.list_(pa.int32())})
+
+
 def _encode_split(
     split: datasets.Split,
     dataset: datasets.Dataset,
@@ -217,22 +222,23 @@ def _encode_split(
     limit: int,
     path: Path,
 ) -> EncodedSplit:
-    frame = datasets.load(split)
-    texts, ids, lengths = tokenize(frame["text"].tolist())
-    truth = truth_of(frame["label"], dataset.classes, multilabel=dataset.multilabel)
-    table = pa.table(
-        {
-            "text": texts,
-            "label": pa.array(truth if truth.ndim == 1 else list(truth)),
-            "ids": pa.array(list(ids), type=pa.list_(pa.int32())),
-        }
-    )
+    counts: list[NDArray[np.int64]] = []
+    rows = 0
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    pq.write_table(table, partial)
+    with pq.ParquetWriter(partial, _schema(dataset.multilabel)) as writer:
+        for texts, labels in datasets.parts(split):
+            shortened, ids, lengths = tokenize(texts)
+            truth = truth_of(labels, dataset.classes, multilabel=dataset.multilabel)
+            label = truth if truth.ndim == 1 else list(truth)
+            columns = {"text": shortened, "label": label, "ids": list(ids)}
+            writer.write_table(pa.table(columns, schema=writer.schema))
+            counts.append(lengths)
+            rows += len(shortened)
     partial.replace(path)
+    lengths = np.concatenate(counts)
     return EncodedSplit(
         path=path,
-        rows=len(texts),
+        rows=rows,
         lengths=TokenLengths(
             mean=round(float(lengths.mean()), 1),
             median=int(np.percentile(lengths, 50)),
