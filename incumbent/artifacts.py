@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -82,7 +83,8 @@ def replay(runs: Runs, run_id: str, place: Path, folder: str = DECISION) -> Evid
             runs.download(run_id, folder, Path(scratch))
             place.mkdir(exist_ok=True)
             shutil.rmtree(place / folder, ignore_errors=True)
-            (Path(scratch) / folder).rename(place / folder)  # wholly there, or not at all
+            with contextlib.suppress(OSError):  # another process was quicker
+                (Path(scratch) / folder).rename(place / folder)  # wholly there, or not at all
     return case.load(place / folder)
 
 

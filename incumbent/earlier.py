@@ -34,9 +34,14 @@ def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome
     and what was not written yet, as the report, is. Without a flow run that skips, the outcome
     names the one that decided.
     """
-    ledger, runs = Ledger(Registry(config.tracking), config.model_name), Runs(config.tracking)
+    registry, runs = Registry(config.tracking), Runs(config.tracking)
+    ledger = Ledger(registry, config.model_name)
     entry = ledger.find(job.digest)
-    if entry is None or not runs.finished(config.model_name, job.digest):
+    if entry is None:
+        return None
+    if not runs.finished(config.model_name, job.digest) and registry.find(
+        config.model_name, job.digest
+    ):  # of a version that is gone, nothing is left to finish
         return None
     champion, _ = title.adopt(ledger)
     report = job.folder / "report.html"

@@ -62,6 +62,8 @@ def gather(
     champion: Version | None,
     reign: Reign,
     contests: Sequence[Entry],
+    *,
+    fresh: bool = False,
 ) -> Evidence:
     """Put the case of a challenger together.
 
@@ -74,16 +76,19 @@ def gather(
         champion: The holder of the title.
         reign: The reign as it was before.
         contests: The earlier contests against this champion in this reign.
+        fresh: Ask the challenger again, whatever it answered earlier.
 
     Raises:
         RegistryError: if the champion does not answer.
+        StageError: if a model was killed while it answered.
     """
     config, workdir = challenge.config, challenge.workdir
     runs = Runs(config.tracking)
     asked = _Questions.of(challenge)
-    ours, fault = asked.of_challenger(registry, challenge)
+    ours, fault = asked.of_challenger(registry, challenge, fresh=fresh)
     theirs = asked.of_champion(registry, champion, workdir) if champion else None
-    training = {"challenger": artifacts.fingerprints(challenge.dataset.train, workdir)}
+    known = artifacts.registered_fingerprints(runs, challenge.version, workdir)
+    training = {"challenger": known or artifacts.fingerprints(challenge.dataset.train, workdir)}
     if champion and (known := artifacts.registered_fingerprints(runs, champion, workdir)):
         training["champion"] = known
     classes = _classes(asked.measured, theirs)
@@ -141,15 +146,25 @@ class _Questions:
         )  # fmt: skip
         return cls(test, measured, cases, behaviour.questions(cases), rules.confidence)
 
-    def of_challenger(self, registry: Registry, challenge: Challenge) -> tuple[Answers | None, str]:
+    def of_challenger(
+        self, registry: Registry, challenge: Challenge, *, fresh: bool
+    ) -> tuple[Answers | None, str]:
         """The registered challenger's answers, and in what they differ from what was measured."""
         texts = [*self.test["text"], *self.texts]
-        try:
-            answers = scoring.score(
-                registry, challenge.version, texts, challenge.workdir, timed=len(self.texts)
-            )
-        except RegistryError as error:
-            return None, str(error)
+        for last in (False, True):  # once more, as a store may falter, and a rejection is final
+            try:
+                answers = scoring.score(
+                    registry,
+                    challenge.version,
+                    texts,
+                    challenge.workdir,
+                    fresh=fresh,
+                    timed=len(self.texts),
+                )
+                break
+            except RegistryError as error:
+                if last:
+                    return None, str(error)
         measured = self.measured.add_prefix("probability_")
         served = answers.frame.head(len(measured))
         return answers, artifacts.differs(challenge.version, served, measured)

@@ -50,6 +50,12 @@ def comparison(evidence: Evidence) -> list[Gate]:
     return list(_looked_at(evidence, _COMPARISON))
 
 
+def vacancy(evidence: Evidence) -> list[Gate]:
+    """Gates that hold in a reign whose champion was taken away by hand."""
+    known = evidence.case.reign.best_accuracy is not None
+    return list(_looked_at(evidence, {"ratchet": _COMPARISON["ratchet"]})) if known else []
+
+
 _SHOWN = 5  # slices that a message names
 
 _Look = Callable[[Evidence, PromotionConfig], tuple[bool, float, float, str] | None]
@@ -158,7 +164,9 @@ def _behaviour(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float,
 
 
 def _ratchet(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
-    best = max(evidence.case.reign.best_accuracy or 0.0, accuracy_of(evidence, "champion"))
+    best = evidence.case.reign.best_accuracy or 0.0
+    if evidence.has_champion:
+        best = max(best, accuracy_of(evidence, "champion"))
     accuracy, floor = accuracy_of(evidence, "challenger"), best - rules.ratchet_margin
     passed = round(accuracy - floor, paired.DECIMALS) >= 0
     return passed, accuracy, floor, (

@@ -45,7 +45,7 @@ def keep(
     seed_accuracies: tuple[float, ...],
 ) -> None:  # fmt: skip
     """Store with its run what a decision about a challenger needs, before it is registered."""
-    kept = _Kept(
+    found = _Kept(
         assessment=assessment,
         dataset=dataset,
         config=config.model_copy(update={"data": DataConfig()}),
@@ -53,7 +53,7 @@ def keep(
     )
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_atomically(folder / _FILE, kept.model_dump_json(indent=1))
+        write_atomically(folder / _FILE, found.model_dump_json(indent=1))
         (folder / assessment.probabilities.name).write_bytes(assessment.probabilities.read_bytes())
         runs.log_files(run, folder, FOLDER)
 
@@ -82,9 +82,10 @@ def decide(
     """
     for version in _undecided(registry, before):
         try:
-            challenge = _challenge(version, dataset, config)
+            left = _kept(version, dataset, config)
+            _same_test_set(registry, left, dataset)
             folder = f"{artifacts.DECISION}-{version.version}"
-            yield title.contest(registry, challenge, run, about, folder)[0]
+            yield title.contest(registry, left, run, about, folder)[0]
         except IncumbentError as error:
             say(
                 "version %s, whose run ended before the decision, cannot be decided about: %s",
@@ -92,9 +93,26 @@ def decide(
             )  # fmt: skip
 
 
+def challenge(
+    version: Version, assessment: Assessment, dataset: Dataset, config: Config,
+    seed_accuracies: tuple[float, ...],
+) -> Challenge:  # fmt: skip
+    """The challenge of a run's version.
+
+    If the version is of an earlier try, and what this one trained and measured is another model, as
+    on another machine, it is that of the earlier one.
+
+    Raises:
+        RegistryError: if the earlier try's cannot be had.
+    """
+    if version.predictor_digest == assessment.predictor_digest:
+        return Challenge(version, assessment, dataset, config, seed_accuracies)
+    return _kept(version, dataset, config)
+
+
 def _undecided(registry: Registry, before: Version) -> list[Version]:
     """The versions that incumbent registered earlier and never decided about, oldest first."""
-    entries = Ledger(registry, before.name).entries()
+    _, entries = title.adopt(Ledger(registry, before.name))
     known = {entry.version for entry in entries}
     digests = {entry.run_digest for entry in entries}
     return [
@@ -105,8 +123,13 @@ def _undecided(registry: Registry, before: Version) -> list[Version]:
     ]  # fmt: skip
 
 
-def _challenge(version: Version, dataset: Dataset, config: Config) -> Challenge:
+def _kept(version: Version, dataset: Dataset, config: Config) -> Challenge:
     """The challenge of a version as its own run would have made it.
+
+    Args:
+        version: A registered challenger.
+        dataset: A dataset that may have the same test rows.
+        config: Of the present run, for where things are kept.
 
     Raises:
         RegistryError: if its run did not keep it, or its test rows are not here.
@@ -115,27 +138,44 @@ def _challenge(version: Version, dataset: Dataset, config: Config) -> Challenge:
     if not version.run_id or not runs.has_file(version.run_id, f"{FOLDER}/{_FILE}"):
         raise RegistryError("its run kept no evaluation")
     place = runs.download(version.run_id, FOLDER, workdir / "downloads" / version.run_id)
-    kept = _Kept.model_validate_json((place / _FILE).read_text(encoding="utf-8"))
+    try:
+        found = _Kept.model_validate_json((place / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # damaged, or of a release with other settings
+        raise RegistryError(f"what its run kept cannot be read ({error})") from None
     return Challenge(
         version,
-        kept.assessment.model_copy(update={"folder": place}),
-        _here(kept, dataset, config, workdir),
-        kept.config.model_copy(update={"tracking": config.tracking}),
-        kept.seed_accuracies,
+        found.assessment.model_copy(update={"folder": place}),
+        _here(found, dataset, config, workdir),
+        found.config.model_copy(update={"tracking": config.tracking}),
+        found.seed_accuracies,
     )
 
 
-def _here(kept: _Kept, dataset: Dataset, config: Config, workdir: Path) -> Dataset:
+def _same_test_set(registry: Registry, challenge: Challenge, dataset: Dataset) -> None:
+    """See that a version was measured on the frozen test set: it shall begin no reign, so late.
+
+    Raises:
+        RegistryError: if not.
+    """
+    reign = Ledger(registry, challenge.version.name).reign()
+    frozen = reign.test_digest if reign else dataset.test.digest
+    if challenge.dataset.test.digest != frozen:
+        raise RegistryError("it was measured on another test set than the frozen one")
+
+
+def _here(found: _Kept, dataset: Dataset, config: Config, workdir: Path) -> Dataset:
     """The dataset of a challenge, with its test rows where this machine has them."""
-    own = workdir / "datasets" / kept.dataset.digest / "test.parquet"
-    same_slices = kept.config.evaluation.slices == config.evaluation.slices
-    if own.is_file():
-        test = kept.dataset.test.model_copy(update={"path": own})
-    elif dataset.test.digest == kept.dataset.test.digest and same_slices:
+    folder = workdir / "datasets" / found.dataset.digest
+    train, test = (
+        split.model_copy(update={"path": folder / f"{name}.parquet"})
+        for name, split in (("train", found.dataset.train), ("test", found.dataset.test))
+    )
+    same_slices = found.config.evaluation.slices == config.evaluation.slices
+    if not test.path.is_file():
+        if dataset.test.digest != test.digest or not same_slices:
+            raise RegistryError(
+                f"its test rows (digest {test.digest[:12]}) are not here; retrain with its own "
+                "data and config where it was trained"
+            )
         test = dataset.test
-    else:
-        raise RegistryError(
-            f"its test rows (digest {kept.dataset.test.digest[:12]}) are not here; retrain with "
-            "its own data and config where it was trained"
-        )
-    return kept.dataset.model_copy(update={"test": test})
+    return found.dataset.model_copy(update={"train": train, "test": test})

@@ -93,7 +93,10 @@ def decide(evidence: Evidence) -> Ruling:
     """
     fitness = gates.fitness(evidence)
     if not evidence.has_champion:
-        return _rule(fitness, [], rule="first champion", mode=evidence.case.promotion.mode)
+        return _rule(
+            fitness, gates.vacancy(evidence), rule="first champion",
+            mode=evidence.case.promotion.mode,
+        )  # fmt: skip
     rules, case = evidence.case.promotion, evidence.case
     assert case.champion is not None  # noqa: S101  has_champion says so
     if evidence.compared < MIN_COMPARED:

@@ -124,6 +124,11 @@ class Registry(Store):
         numbers = [int(version.version) for version in found]
         return self.version(model_name, min(numbers)) if numbers else None
 
+    def registered(self, source: str) -> bool:
+        """Whether any version is of this logged model."""
+        with self.errors("search the registry"):
+            return bool(self.client.search_model_versions(f"source_path = '{source}'"))
+
     def version(self, model_name: str, number: int) -> Version:
         """One version, with its aliases.
 

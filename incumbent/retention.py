@@ -8,7 +8,7 @@ from incumbent.registry import Registry
 from incumbent.runs import Runs
 
 RETIRED = "incumbent.retired"
-"""Tag of a run whose model is deleted: `going`, then `gone`."""
+"""Tag of a run whose model is deleted: `going`, then `gone`; or `kept` after all."""
 _MODEL = "incumbent.retired_model"
 _FILES = ("predictor", "predictor.zip")
 
@@ -38,6 +38,9 @@ def retire(registry: Registry, runs: Runs, name: str, config: RetentionConfig) -
         registry.delete(version)
         gone.append(version.version)
     for run_id, tags in runs.tagged(RETIRED, "going").items():
+        if registry.registered(tags[_MODEL]):  # a crash came before its deletion, and then a wish
+            runs.tag_id(run_id, {RETIRED: "kept"})
+            continue
         runs.delete_model(tags[_MODEL].removeprefix("models:/"))
         for path in _FILES:
             runs.delete_files(run_id, path)

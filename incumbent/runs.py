@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUN_DIGEST = "incumbent.run_digest"
 """Tag of a run and of the version that it made: the digest of its job."""
+# Tag of a run that went through all stages; MLflow's own status says so while one is registered.
+_FINISHED = "incumbent.finished"
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit
 _MOST_EXPERIMENTS = 50_000  # MLflow's limit
 _DIGEST_LENGTH = 36  # characters, MLflow's limit
@@ -60,7 +62,7 @@ class Runs(Store):
         """Whether a run of this digest went through all stages."""
         with self.errors("search the runs"):
             experiment = self._experiment(self.tracking.experiment or model_name)
-            query = f"tags.`{RUN_DIGEST}` = '{run_digest}' and attributes.status = 'FINISHED'"
+            query = f"tags.`{RUN_DIGEST}` = '{run_digest}' and tags.`{_FINISHED}` = 'true'"
             return bool(self.client.search_runs([experiment], query, max_results=1))
 
     def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
@@ -167,6 +169,8 @@ class Runs(Store):
 
     def end_run(self, run: Run, status: str) -> None:
         """End a run as `FINISHED`, `FAILED` or `KILLED`."""
+        if status == "FINISHED":
+            self.tag(run, {_FINISHED: "true"})
         with self.errors("end the run"):
             self.client.set_terminated(run.run_id, status)
 
@@ -193,6 +197,8 @@ class Runs(Store):
             return dict(self.client.get_run(run_id).data.tags)
 
     def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             if found.lifecycle_stage == "deleted":
@@ -207,7 +213,13 @@ class Runs(Store):
             location = (store.parent / "artifacts").resolve().as_uri()
         # Without a kind, MLflow's page takes the experiment for one about language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self.client.create_experiment(name, location or None, tags=kind))
+        try:
+            return str(self.client.create_experiment(name, location or None, tags=kind))
+        except MlflowException:  # another run was quicker
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
     def _url(self, experiment: str, run_id: str) -> str:
         base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from incumbent.classifiers.weights import folder_digest
-from incumbent.errors import RegistryError
+from incumbent.errors import RegistryError, StageError
 from incumbent.registry import Registry, Version
 
 # Texts whose prediction is timed, at most, and how often.
@@ -61,6 +61,7 @@ def score(
     Raises:
         RegistryError: if the version cannot be loaded, is not what was registered, or does not
             answer.
+        StageError: if the process is killed.
     """
     digest = hashlib.sha256(f"{version.source} {version.predictor_digest}".encode())
     for text in texts:
@@ -81,6 +82,11 @@ def score(
                 ],
                 check=False, capture_output=True, text=True,
             )  # fmt: skip
+            if done.returncode < 0:
+                raise StageError(
+                    f"Version {version.version} of {version.name} was killed by signal "
+                    f"{-done.returncode} while it answered: was there too little memory? Run again."
+                )
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
                 raise RegistryError(

@@ -67,10 +67,13 @@ def contest(
     name, test = challenge.version.name, challenge.dataset.test
     ledger = Ledger(registry, name)
     run_digest = challenge.version.tags[RUN_DIGEST]
-    runs = Runs(registry.tracking)
+    runs, fresh = Runs(registry.tracking), True
     while True:
         champion, entries = adopt(ledger)
         made = next((entry for entry in entries if entry.run_digest == run_digest), None)
+        if made is None and champion and champion.version == challenge.version.version:
+            # Someone gave it the title by hand: it has nobody to beat.
+            made = next(e for e in reversed(entries) if e.version == champion.version)
         if made is not None:
             return made, champion
         before = reign_of(entries)
@@ -82,7 +85,8 @@ def contest(
             if champion and entry.test_digest == test.digest
             and entry.contest and entry.previous_champion == champion.version
         ]  # fmt: skip
-        found = evidence.gather(registry, challenge, champion, reign, contests)
+        found = evidence.gather(registry, challenge, champion, reign, contests, fresh=fresh)
+        fresh = False  # if this is to be decided again, the answers are minutes old
         ruling = promotion.decide(found)
         evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None

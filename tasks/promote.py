@@ -44,7 +44,7 @@ def promote(
     for left in pending.decide(registry, version, dataset, config, run, about, show.say):
         show.say("version %s, left by a run that ended: %s: %s", left.version, left.decision,
                  left.reason)  # fmt: skip
-    challenge = Challenge(version, result, dataset, config, seed_accuracies)
+    challenge = pending.challenge(version, result, dataset, config, seed_accuracies)
     entry, champion = title.contest(registry, challenge, run, about)
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
     if entry.contest:

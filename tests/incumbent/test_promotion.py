@@ -68,6 +68,15 @@ def test_a_first_champion_passes_every_gate() -> None:
     )
 
 
+@pytest.mark.parametrize(("best", "decision"), [(0.805, "promoted"), (0.85, "kept")])
+def test_in_a_vacancy_the_reigns_best_still_counts(best: float, decision: str) -> None:
+    """Whoever took the champion away by hand did not lower what the next one must reach."""
+    reign = Reign(number=1, test_digest="frozen", best_accuracy=best)
+    ruling = decide(alone(80, baseline_accuracy=0.75, reign=reign))
+    assert ruling.decision == decision
+    assert failed(ruling) == ([] if decision == "promoted" else ["ratchet"])
+
+
 @pytest.mark.parametrize(
     ("right", "baseline", "names"),
     [

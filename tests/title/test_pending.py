@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 
-from incumbent import explain, pending
-from incumbent.registry import Registry, Version
-from incumbent.runs import Run
-from tests.title.arena import NAME, Arena, Stores, Trained
+from incumbent import explain, pending, title
+from incumbent.registry import CHAMPION, Registry, Version
+from incumbent.runs import Run, Runs
+from tests.title.arena import NAME, Arena, Stores, Train, Trained
 from tests.title.conftest import Open
 
 pytestmark = pytest.mark.slow
@@ -84,3 +87,48 @@ def test_two_may_tag_the_same_version_at_the_same_time(one: Arena) -> None:
         list(pool.map(tag, range(4)))
     found = one.registry.version(NAME, 1).tags
     assert sum(key.startswith("tried.") for key in found) == 20
+
+
+def test_what_cannot_be_read_is_left_and_said(challenged: Arena, twin: Trained) -> None:
+    left = challenged.registry.version(NAME, 2)
+    address = Runs().client.get_run(str(left.run_id)).info.artifact_uri
+    file = Path(url2pathname(urlparse(address).path)) / "challenge" / "challenge.json"
+    whole = file.read_bytes()
+    version, run = challenged.register(twin)
+    try:
+        file.write_bytes(whole[:100])
+        (said,) = decide(challenged, version, run, twin)
+    finally:
+        file.write_bytes(whole)
+    assert "what its run kept cannot be read" in said
+
+
+def test_so_late_it_begins_no_reign(one: Arena, train: Train, twin: Trained) -> None:
+    other = train(data={"sample": 1000}, promotion={"new_reign": True})
+    one.register(other)
+    version, run = one.register(twin)
+    (said,) = decide(one, version, run, twin)
+    assert "another test set than the frozen one" in said
+    assert [entry.version for entry in one.ledger.entries()] == [1]
+
+
+def test_who_was_given_the_title_by_hand_is_not_tried(challenged: Arena, twin: Trained) -> None:
+    challenged.registry.set_alias(challenged.registry.version(NAME, 2), CHAMPION)
+    version, run = challenged.register(twin)
+    assert decide(challenged, version, run, twin) == []
+    assert [entry.decision for entry in challenged.ledger.entries()] == [
+        "promoted", "moved by hand",
+    ]  # fmt: skip
+
+
+def test_the_same_run_trained_again_elsewhere_is_judged_as_it_was_registered(
+    challenged: Arena, good: Trained, weak: Trained
+) -> None:
+    """Its files are gone, and what it trains now is another model than the registered one."""
+    again = replace(weak, config=good.config, job=good.job)
+    version, run = challenged.register(again)
+    assert version.version == 2
+    challenge = pending.challenge(version, again.result, again.dataset, again.config, ())
+    entry, _ = title.contest(challenged.registry, challenge, run, {})
+    assert (entry.version, entry.decision) == (2, "promoted")
+    assert entry.accuracy["value"] == good.result.evidence.accuracy.value

@@ -82,3 +82,13 @@ def test_what_waits_for_approval_stays(one: Arena, good: Trained, twin: Trained)
     one.register(again(twin, "9"))
     assert retention.retire(one.registry, Runs(), NAME, KEEP_ONE) == []
     assert [v.version for v in one.registry.versions(NAME)] == [3, 2, 1]
+
+
+def test_files_of_a_version_that_is_wanted_again_stay(one: Arena, twin: Trained) -> None:
+    """A crash came after its mark and before its deletion; then it was given an alias."""
+    runs, (wanted, run) = Runs(), one.register(again(twin, "9"))
+    runs.tag(run, {retention.RETIRED: "going", "incumbent.retired_model": wanted.source})
+    assert retention.retire(one.registry, runs, NAME, KEEP_ONE) == []
+    assert runs.has_file(run.run_id, "predictor.zip")
+    assert runs.client.get_logged_model(wanted.source.removeprefix("models:/")) is not None
+    assert runs.tagged(retention.RETIRED, "going") == {}
