@@ -337,7 +337,7 @@ class RetentionConfig(Section):
 
     keep: Annotated[int, Field(ge=1)] | None = None
     """Keep the newest versions, so many of them; null keeps all. Champions, past and present,
-    versions with an alias and those that wait for approval are kept always."""
+    versions with an alias and those that can still be approved are kept always."""
 
 
 class TrackingConfig(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incumbent.config import RetentionConfig
-from incumbent.ledger import Ledger
+from incumbent.ledger import Entry, Ledger
 from incumbent.registry import Registry
 from incumbent.runs import Runs
 
@@ -16,9 +16,10 @@ _FILES = ("predictor", "predictor.zip")
 def retire(registry: Registry, runs: Runs, name: str, config: RetentionConfig) -> list[int]:
     """Delete versions beyond the newest `keep`, and the files of their models.
 
-    Champions past and present, versions with an alias and those that wait for approval stay.
-    The runs stay too, with their metrics, reports and the evidence of each decision. A run is
-    marked before its version is deleted, so that files left by a crash go the next time.
+    Champions past and present, versions with an alias and those that can still be approved stay,
+    and those that no later run had the chance to decide about. The runs stay too, with their
+    metrics, reports and the evidence of each decision. A run is marked before its version is
+    deleted, so that files left by a crash go the next time.
 
     Returns:
         The numbers of the versions that were deleted.
@@ -27,11 +28,13 @@ def retire(registry: Registry, runs: Runs, name: str, config: RetentionConfig) -
         return []
     entries = Ledger(registry, name).entries()
     held = {entry.champion for entry in entries}
-    last = {entry.version: entry.decision for entry in entries}
+    last = {entry.version: entry for entry in entries}
+    newest = max(last, default=0)
     gone = []
     for version in registry.versions(name)[config.keep :]:
-        decision = last.get(version.version)
-        if version.aliases or version.version in held or decision in (None, "waiting"):
+        entry = last.get(version.version)
+        wanted = _may_be_approved(entry, entries[-1]) if entry else version.version > newest
+        if version.aliases or version.version in held or wanted:
             continue
         if version.run_id:
             runs.tag_id(version.run_id, {RETIRED: "going", _MODEL: version.source})
@@ -46,3 +49,12 @@ def retire(registry: Registry, runs: Runs, name: str, config: RetentionConfig) -
             runs.delete_files(run_id, path)
         runs.tag_id(run_id, {RETIRED: "gone"})
     return gone
+
+
+def _may_be_approved(entry: Entry, now: Entry) -> bool:
+    """Whether a version waits to succeed who is champion now, on the test set of now."""
+    return (
+        entry.decision == "waiting"
+        and entry.previous_champion == now.champion
+        and entry.test_digest == now.test_digest
+    )

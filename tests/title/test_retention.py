@@ -84,6 +84,17 @@ def test_what_waits_for_approval_stays(one: Arena, good: Trained, twin: Trained)
     assert [v.version for v in one.registry.versions(NAME)] == [3, 2, 1]
 
 
+def test_what_can_no_longer_be_approved_or_decided_goes(
+    one: Arena, good: Trained, twin: Trained
+) -> None:
+    one.register(again(twin, "a"))  # and its run was killed
+    rules = good.config.promotion.model_copy(update={"mode": "manual"})
+    config = good.config.model_copy(update={"promotion": rules})
+    assert one.enter(replace(again(twin, "b"), config=config)).decision == "waiting"
+    assert one.enter(good).champion == 4  # whom version 3 has not been compared with
+    assert retention.retire(one.registry, Runs(), NAME, KEEP_ONE) == [3, 2]
+
+
 def test_files_of_a_version_that_is_wanted_again_stay(one: Arena, twin: Trained) -> None:
     """A crash came after its mark and before its deletion; then it was given an alias."""
     runs, (wanted, run) = Runs(), one.register(again(twin, "9"))
