@@ -24,7 +24,7 @@ _PART = 50_000
 
 def grow(options: Options) -> Iterator[Row]:
     """Ingest, validate and encode at growing sizes, each in a process of its own."""
-    sizes = (1_000, 4_000) if options.quick else (10_000, 100_000, 1_000_000)
+    sizes = (2_000, 8_000) if options.quick else (10_000, 100_000, 1_000_000)
     took, peaks = [], []
     for rows in sizes:
         settings = {"train": str(_source(options, rows)), "test": str(_source(options, _TEST_ROWS))}
@@ -56,7 +56,9 @@ def _source(options: Options, rows: int) -> Path:
     writer = None
     for first in range(0, rows, _PART):
         part = reviews.frame(options, min(_PART, rows - first), seed=first + rows)
-        part["Reviews"] += [f" {rows}-{first + place}" for place in range(len(part))]
+        part["Reviews"] = [
+            f"{text} {rows}-{first + place}" for place, text in enumerate(part["Reviews"])
+        ]
         table = pa.Table.from_pandas(part, preserve_index=False)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
