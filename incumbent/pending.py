@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import artifacts, title
@@ -140,11 +141,13 @@ def _kept(version: Version, dataset: Dataset, config: Config) -> Challenge:
     place = runs.download(version.run_id, FOLDER, workdir / "downloads" / version.run_id)
     try:
         found = _Kept.model_validate_json((place / _FILE).read_text(encoding="utf-8"))
+        assessment = found.assessment.model_copy(update={"folder": place})
+        pd.read_parquet(assessment.probabilities)
     except (OSError, ValueError) as error:  # damaged, or of a release with other settings
         raise RegistryError(f"what its run kept cannot be read ({error})") from None
     return Challenge(
         version,
-        found.assessment.model_copy(update={"folder": place}),
+        assessment,
         _here(found, dataset, config, workdir),
         found.config.model_copy(update={"tracking": config.tracking}),
         found.seed_accuracies,

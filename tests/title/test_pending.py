@@ -89,10 +89,11 @@ def test_two_may_tag_the_same_version_at_the_same_time(one: Arena) -> None:
     assert sum(key.startswith("tried.") for key in found) == 20
 
 
-def test_what_cannot_be_read_is_left_and_said(challenged: Arena, twin: Trained) -> None:
+@pytest.mark.parametrize("name", ["challenge.json", "probabilities.parquet"])
+def test_what_cannot_be_read_is_left_and_said(challenged: Arena, twin: Trained, name: str) -> None:
     left = challenged.registry.version(NAME, 2)
     address = Runs().client.get_run(str(left.run_id)).info.artifact_uri
-    file = Path(url2pathname(urlparse(address).path)) / "challenge" / "challenge.json"
+    file = Path(url2pathname(urlparse(address).path)) / "challenge" / name
     whole = file.read_bytes()
     version, run = challenged.register(twin)
     try:
