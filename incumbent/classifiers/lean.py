@@ -5,22 +5,30 @@ Weights, names and results stay those of transformers' model, so it is saved as 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 from transformers import TFBertForSequenceClassification
 from transformers.activations_tf import ACT2FN
 
-from incumbent.classifiers import kernels
+from incumbent.classifiers import dropout, kernels
+from incumbent.classifiers.attention import attend
 
 
 def lean(model: Any) -> None:
     """Take the short ways that hold for a Hugging Face classifier, in place."""
-    if isinstance(model, TFBertForSequenceClassification):
+    bert = isinstance(model, TFBertForSequenceClassification)
+    if bert:
         _first_token_only(model.bert.encoder.layer[-1])
-    # On a GPU, TensorFlow's own kernel is quick at what is slow here.
-    if not tf.config.list_logical_devices("GPU"):
-        _swap_gelu(model)
+    # On a GPU, TensorFlow's own kernels are quick at what is slow here.
+    if tf.config.list_logical_devices("GPU"):
+        return
+    if bert:
+        for layer in model.bert.encoder.layer:
+            _attend_by_blocks(layer.attention.self_attention)
+    _swap_gelu(model)
+    _swap_dropout(model)
 
 
 def _first_token_only(layer: Any) -> None:
@@ -43,6 +51,46 @@ def _first_token_only(layer: Any) -> None:
         return (layer.bert_output(hidden_states=wider, input_tensor=attended, training=training),)
 
     layer.call = call
+
+
+def _attend_by_blocks(layer: Any) -> None:
+    """Let a self-attention train by `attention.attend`; it answers as before."""
+    whole = layer.call
+
+    def call(
+        hidden_states: Any, attention_mask: Any, head_mask: Any, encoder_hidden_states: Any,
+        encoder_attention_mask: Any, past_key_value: Any, output_attentions: bool,
+        training: bool = False,
+    ) -> Any:  # fmt: skip
+        if not training:
+            return whole(
+                hidden_states, attention_mask, head_mask, encoder_hidden_states,
+                encoder_attention_mask, past_key_value, output_attentions, training,
+            )  # fmt: skip
+        crossed = encoder_hidden_states is not None
+        read_from = encoder_hidden_states if crossed else hidden_states
+        batch = tf.shape(hidden_states)[0]
+        queries, keys, values = (
+            layer.transpose_for_scores(part(inputs=states), batch)
+            for part, states in (
+                (layer.query, hidden_states), (layer.key, read_from), (layer.value, read_from),
+            )
+        )  # fmt: skip
+        mask = encoder_attention_mask if crossed else attention_mask
+        read = attend(queries, keys, values, mask, layer.dropout.rate)
+        return (tf.reshape(tf.transpose(read, [0, 2, 1, 3]), tf.shape(hidden_states)),)
+
+    layer.call = call
+
+
+def _swap_dropout(model: Any) -> None:
+    for layer in model.submodules:
+        if type(layer) is tf.keras.layers.Dropout and layer.rate:
+            layer.call = partial(_drop, layer.rate)
+
+
+def _drop(rate: float, inputs: Any, training: bool = False) -> Any:
+    return dropout.drop(inputs, rate) if training else inputs
 
 
 def _swap_gelu(model: Any) -> None:

@@ -41,12 +41,14 @@ def plain_and_lean(tiny_bert: Path) -> tuple[Any, Any]:
     return models[0], models[1]
 
 
-def loss_and_gradients(model: Any, loss: Any, inputs: Any, targets: Any) -> tuple[float, Any]:
-    """Without dropout, which differs from call to call; sparse gradients as (weights,) arrays."""
+def loss_and_gradients(
+    model: Any, loss: Any, inputs: Any, targets: Any, training: bool = False
+) -> tuple[float, Any]:
+    """Dropout, if any, differs from call to call; sparse gradients as (weights,) arrays."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        value = loss(targets, model(inputs, training=False).logits)
+        value = loss(targets, model(inputs, training=training).logits)
     gradients = tape.gradient(value, model.trainable_variables)
     return float(value), [np.array(tf.convert_to_tensor(g)) for g in gradients]
 
@@ -159,3 +161,85 @@ def test_word_embeddings_get_sparse_gradients(plain_and_lean: tuple[Any, Any]) -
         value = tf.reduce_sum(model({"input_ids": tf.constant([[101, 2000, 102]])}).logits)
     gradient = tape.gradient(value, model.bert.embeddings.weight)
     assert isinstance(gradient, tf.IndexedSlices)
+
+
+def test_in_training_too_it_has_the_loss_and_gradients_of_transformers_own(tiny_bert: Path) -> None:
+    libraries.load()
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+    from incumbent.classifiers.lean import lean
+
+    tokens = tf.constant(np.random.default_rng(0).integers(1000, 20000, (3, 20)), tf.int32)
+    mask = tf.constant([[1] * 20, [1] * 9 + [0] * 11, [1] * 2 + [0] * 18])
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    loss = tf.keras.losses.CategoricalCrossentropy(from_logits=True)
+    found = []
+    for change in (lambda _: None, lean):
+        tf.keras.utils.set_random_seed(3)
+        model = TFBertForSequenceClassification.from_pretrained(
+            str(tiny_bert), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        )
+        change(model)
+        found.append(
+            loss_and_gradients(model, loss, inputs, tf.one_hot([0, 1, 1], 2), training=True)
+        )
+    same(*found)
+
+
+@pytest.mark.parametrize("block", [1, 200, 1 << 18])
+def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers import attention, dropout
+
+    monkeypatch.setattr(attention, "_BLOCK", block)
+    random = np.random.default_rng(0)
+    # The last layer has fewer queries than keys.
+    queries, keys, values, upstream = (
+        tf.constant(random.normal(size=(3, 4, n, 8)), tf.float32) for n in (5, 7, 7, 5)
+    )
+    mask = tf.constant(np.where(random.random((3, 1, 1, 7)) < 0.3, -1e9, 0), tf.float32)
+    chances = tf.constant(random.integers(0, 256, (3, 4, 5, 7)), tf.uint8)
+    monkeypatch.setattr(dropout, "draw", lambda *_: chances)
+
+    def formula(q: Any, k: Any, v: Any) -> Any:
+        weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / np.sqrt(8) + mask)
+        kept = tf.cast(chances >= 64, tf.float32) / 0.75
+        return tf.matmul(weights * kept, v)
+
+    results = []
+    for function in (lambda *given: attention.attend(*given, mask, 0.25), formula):
+        with tf.GradientTape() as tape:
+            tape.watch([queries, keys, values])
+            read = function(queries, keys, values)
+        gradients = tape.gradient(read, [queries, keys, values], output_gradients=upstream)
+        results.append([read, *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        assert np.allclose(ours, theirs, atol=1e-5)
+
+
+def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradients() -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers.dropout import drop
+
+    tf.keras.utils.set_random_seed(5)
+    inputs = tf.ones((500, 401))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        first = drop(inputs, 0.1)
+    gradient = tape.gradient(first, inputs)
+    second = drop(inputs, 0.1)
+    share = 26 / 256
+    assert float(tf.reduce_mean(tf.cast(first == 0, tf.float32))) == pytest.approx(share, abs=0.003)
+    assert float(tf.reduce_max(first)) == pytest.approx(1 / (1 - share))
+    assert np.array_equal(first, gradient)
+    together = float(tf.reduce_mean(tf.cast((first == 0) & (second == 0), tf.float32)))
+    assert together == pytest.approx(share**2, abs=0.003)  # each call draws anew
+    tf.keras.utils.set_random_seed(5)
+    assert np.array_equal(first, drop(inputs, 0.1))

@@ -1,0 +1,99 @@
+"""Attention in training, a few heads at a time: what lies between two products stays in cache.
+
+The attention probabilities of 16 rows of 256 tokens are 50 MB a layer. TensorFlow writes and reads
+them a dozen times over, for scale, mask, softmax and dropout, forwards and backwards, which takes
+longer than the products. Here a block of heads goes the whole way before the next does, and nothing
+of that size is kept: the gradient works the probabilities out again, as in FlashAttention (Dao et
+al. 2022, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from incumbent.classifiers import dropout
+
+_BLOCK = 1 << 18
+"""Most probabilities in a block of several heads: 1 MiB of float32."""
+
+
+def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float) -> Any:
+    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1), with dropout.
+
+    Args:
+        queries: (batch, heads, n_queries, size).
+        keys: (batch, heads, n_keys, size).
+        values: (batch, heads, n_keys, size).
+        mask: What is added to the scores, (batch, 1, 1, n_keys): 0, and far less at padding.
+        rate: Share of the probabilities that is dropped.
+
+    Returns:
+        What each query read, (batch, heads, n_queries, size).
+    """
+    scale = 1 / math.sqrt(queries.shape[-1])
+    weigh = partial(_weigh, scale=scale, rate=rate)
+    shape = tf.concat([tf.shape(queries)[:3], tf.shape(keys)[2:3]], 0)
+    chances = dropout.draw(shape, dropout.seed())
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def attention(queries: Any, keys: Any, values: Any) -> Any:
+        masks = tf.repeat(mask, tf.shape(queries)[1], axis=1)  # (batch, heads, 1, n_keys)
+
+        def forwards(c: Any, m: Any, q: Any, k: Any, v: Any) -> Any:
+            _, kept = weigh(tf.matmul(q, k, transpose_b=True), m, c)
+            return (tf.matmul(kept, v),)
+
+        def backwards(c: Any, m: Any, q: Any, k: Any, v: Any, upstream: Any) -> Any:
+            probabilities, kept = weigh(tf.matmul(q, k, transpose_b=True), m, c)
+            of_kept = tf.matmul(upstream, v, transpose_b=True)
+            of_scores = _of_scores(probabilities, of_kept, c, scale, rate)
+            return (
+                tf.matmul(of_scores, k),
+                tf.matmul(of_scores, q, transpose_a=True),
+                tf.matmul(kept, upstream, transpose_a=True),
+            )
+
+        given = chances, masks, queries, keys, values
+        size = _block_size(shape)
+        (read,) = _by_blocks(forwards, size, *given)
+        return read, lambda upstream: _by_blocks(backwards, size, *given, upstream)
+
+    return attention(queries, keys, values)
+
+
+def _by_blocks(work: Any, size: Any, *given: Any) -> Any:
+    """Let `work` go over `size` heads at a time of what is given, all (batch, heads, ...)."""
+    rows = tf.shape(given[0])[:2]
+    blocks = [tf.reshape(x, tf.concat([[-1, size], tf.shape(x)[2:]], 0)) for x in given]
+    kinds = (given[-1].dtype,) * (1 if len(given) == 5 else 3)
+    done = tf.map_fn(
+        lambda block: work(*block), blocks, fn_output_signature=kinds, parallel_iterations=2
+    )
+    return tuple(tf.reshape(x, tf.concat([rows, tf.shape(x)[2:]], 0)) for x in done)
+
+
+def _block_size(shape: Any) -> Any:
+    """How many heads a block has: as many as fit, all blocks alike, as XLA compiles each size."""
+    batch, heads, n_queries, n_keys = tf.unstack(shape)
+    sizes = tf.range(1, batch * heads + 1)
+    fitting = (batch * heads % sizes == 0) & (sizes * n_queries * n_keys <= _BLOCK)
+    return tf.maximum(1, tf.reduce_max(tf.where(fitting, sizes, 1)))
+
+
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+def _weigh(scores: Any, mask: Any, chances: Any, scale: float, rate: float) -> Any:
+    """The probabilities in float32, and what dropout leaves of them in the scores' own type."""
+    probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) * scale + tf.cast(mask, tf.float32))
+    return probabilities, tf.cast(dropout.keep(probabilities, chances, rate), scores.dtype)
+
+
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+def _of_scores(probabilities: Any, of_kept: Any, chances: Any, scale: float, rate: float) -> Any:
+    """The gradient of the scores from that of the probabilities that were kept."""
+    upstream = dropout.keep(tf.cast(of_kept, tf.float32), chances, rate)
+    mean = tf.reduce_sum(probabilities * upstream, axis=-1, keepdims=True)
+    return tf.cast(scale * probabilities * (upstream - mean), of_kept.dtype)

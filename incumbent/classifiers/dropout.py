@@ -1,0 +1,45 @@
+"""Dropout (Srivastava et al. 2014) for a byte of chance a number, where Keras draws a float.
+
+A rate is rounded to 256ths, and what is kept is scaled by the rate as it then is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+_CHANCES = 256
+
+
+def drop(inputs: Any, rate: float) -> Any:
+    """Set a share `rate` of the numbers to 0, and scale the others so that the mean stays."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def dropout(inputs: Any) -> Any:
+        chances = draw(tf.shape(inputs), seed())
+        return _kept(inputs, chances, rate), lambda upstream: _kept(upstream, chances, rate)
+
+    return dropout(inputs)
+
+
+def seed() -> Any:
+    """A seed, (2,), from TensorFlow's global generator: another one each step."""
+    return tf.random.uniform([2], minval=tf.int32.min, maxval=tf.int32.max, dtype=tf.int32)
+
+
+def draw(shape: Any, seed: Any) -> Any:
+    """Random bytes, uint8: always the same for the same shape and seed."""
+    size = tf.reduce_prod(shape)
+    words = tf.random.stateless_uniform([(size + 3) // 4], seed, None, None, tf.int32)
+    return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+
+
+def keep(inputs: Any, chances: Any, rate: float) -> Any:
+    """Drop the numbers whose chance is among the lowest; `inputs` and `chances` have one shape."""
+    lowest = round(rate * _CHANCES)
+    scale = _CHANCES / (_CHANCES - lowest)
+    return tf.where(chances >= tf.constant(lowest, tf.uint8), inputs * scale, 0)
+
+
+_kept = tf.function(keep, jit_compile=True)
