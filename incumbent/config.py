@@ -202,6 +202,9 @@ class TrainingConfig(Section):
     """Peak learning rate of the schedule; `auto` asks ktrain's finder. NBSVM wants about 0.01."""
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer of a Hugging Face model learns so many times as fast as the one above it, its
+    embeddings slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate for all."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
