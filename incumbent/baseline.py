@@ -9,11 +9,15 @@ to three words long and the linear model is a logistic regression, which yields 
 from __future__ import annotations
 
 import contextlib
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from incumbent.errors import StageError
+from incumbent.predictor import NBSVM as ARRAYS
+from incumbent.predictor import WORD, WORDS, Linear
 from incumbent.truth import truth_of
 
 if TYPE_CHECKING:
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.floating[Any]]
 
-TOKEN = r"\w+(?:['’]\w+)*"  # noqa: S105 (a pattern)
-"""A word, negations like "isn't" whole, so that a bigram is not spent on "isn t"."""
 N_WORDS = (1, 3)
 """Lengths of the n-grams, in words."""
 MIN_TEXTS = 2
@@ -106,6 +108,36 @@ class NBSVM:
         own /= own.sum(axis=1, keepdims=True)
         return own
 
+    def save(self, folder: Path) -> None:
+        """Write it as `incumbent.predictor.Nbsvm` reads it.
+
+        Raises:
+            StageError: if it knows more words than there are numbers for them.
+        """
+        columns = self._vectorizer.vocabulary_
+        # An n-gram stands in no more texts than its words do: all of them are known.
+        words = sorted(gram for gram in columns if " " not in gram)
+        if len(words) >= 2**Linear.BITS:
+            raise StageError(
+                f"NBSVM learned {len(words):,} words; fewer than {2**Linear.BITS:,} can be "
+                "served. Train on fewer rows, or set training.model to transformer."
+            )
+        numbers = {word: number for number, word in enumerate(words, 1)}
+        keys = np.zeros(len(columns), np.int64)
+        for gram, column in columns.items():
+            key = 0
+            for word in gram.split(" "):
+                key = (key << Linear.BITS) | numbers[word]
+            keys[column] = key
+        order = np.argsort(keys)
+        np.savez(
+            folder / ARRAYS,
+            keys=keys[order],
+            weights=self._weights[order].astype(np.float32),
+            bias=self._biases.astype(np.float32),
+        )
+        (folder / WORDS).write_text(json.dumps(numbers), encoding="utf-8")
+
     @property
     def _one_model(self) -> bool:
         return len(self.classes_) == 2 and not self._sets
@@ -117,7 +149,7 @@ def _count(texts: Sequence[str]) -> tuple[Any, Any]:
 
     for min_df in (MIN_TEXTS, 1):
         vectorizer = CountVectorizer(
-            ngram_range=N_WORDS, binary=True, token_pattern=TOKEN, min_df=min_df, dtype=np.float32
+            ngram_range=N_WORDS, binary=True, token_pattern=WORD, min_df=min_df, dtype=np.float32
         )
         # scikit-learn's way of saying that no n-gram is left.
         with contextlib.suppress(ValueError):

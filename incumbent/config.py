@@ -190,9 +190,10 @@ class PreprocessingConfig(Section):
 class TrainingConfig(Section):
     """The model and how it is trained."""
 
-    model: Literal["transformer", "distilbert", "bert", "nbsvm"] = "transformer"
+    model: Literal["transformer", "distilbert", "bert", "nbsvm", "blend"] = "transformer"
     """`transformer` and `distilbert` are Hugging Face models, `bert` is ktrain's keras_bert
-    route, `nbsvm` a linear model on word n-grams."""
+    route, `nbsvm` a linear model on word n-grams. `blend` averages `transformer` and the NBSVM of
+    the baseline, with a weight fitted on held-out rows."""
     weights: str = "bundled"
     """Pretrained weights: `bundled` (MiniLM, shipped with the installation), a folder or a hub
     name. For `bert`: `bundled`, or a folder with a Google BERT checkpoint."""
@@ -202,6 +203,9 @@ class TrainingConfig(Section):
     """Peak learning rate of the schedule; `auto` asks ktrain's finder. NBSVM wants about 0.01."""
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer of a Hugging Face model learns so many times as fast as the one above it, its
+    embeddings slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate for all."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -209,15 +213,15 @@ class TrainingConfig(Section):
     early_stopping: Annotated[int, Field(ge=1)] = 2
     """`triangular` only: stop after so many epochs without a lower validation loss."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """Share of *train* that is held out, stratified, to watch training."""
+    """Share of *train* that is held out, stratified, to watch training, and to weigh a `blend`."""
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are: smaller steps, quicker training."""
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    """Numbers that `transformer` and `distilbert` compute with; weights stay float32. `auto`: half
-    precision on GPUs that are quick at it (with loss scaling for float16), else float32."""
+    """Numbers that Hugging Face models compute with; weights stay float32. `auto`: half precision
+    on GPUs that are quick at it (with loss scaling for float16), else float32."""
     devices: Literal["auto", "one"] = "auto"
-    """`auto` shares each batch of `transformer` and `distilbert` among all GPUs of the machine;
-    `one` uses the first."""
+    """`auto` shares each batch of Hugging Face models among all GPUs of the machine; `one` uses the
+    first."""
     seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
 

@@ -22,10 +22,13 @@ SETTINGS = "incumbent.json"
 TOKENIZER = "tokenizer.json"
 ONNX = "model.onnx"
 LINEAR = "linear.npz"
+NBSVM = "nbsvm.npz"
 WORDS = "words.json"
 # As in `incumbent.labels`, which is not at hand in a registry: halves of surrogate pairs, too.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 128  # rows between two reports of progress
+WORD = r"\w+(?:['’]\w+)*"
+"""A word to NBSVM, negations like "isn't" whole, so that a bigram is not spent on "isn t"."""
 
 Words = list[tuple[int, int, int]]
 """For each token of a text: start and end (characters), and the index of its word."""
@@ -52,7 +55,9 @@ class Predictor:
         self._text_column: str = settings["text_column"]
         self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
         self._model: Model
-        if (folder / ONNX).is_file():
+        if (folder / NBSVM).is_file():
+            self._model, self._shorten = Blend(folder, settings), list
+        elif (folder / ONNX).is_file():
             self._model = Transformer(folder, settings["max_length"])
         else:
             self._model = Linear(folder)
@@ -233,6 +238,76 @@ class Linear:
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         known: NDArray[np.float32] = self._grams[at[self._keys[at] == keys]]
         return known
+
+
+class Nbsvm:
+    """A linear model on the set of a text's words, pairs and triples: each counts once.
+
+    Words are numbered from 1, and keyed as in `Linear`. `nbsvm.npz` holds `keys` (n_grams,) in
+    ascending order, `weights` (n_grams, n) and `bias` (n,), n being the number of classes or
+    labels; of two classes only the second has weights.
+    """
+
+    def __init__(self, folder: Path, multilabel: bool) -> None:
+        self._multilabel = multilabel
+        self._numbers: dict[str, int] = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+        with np.load(folder / NBSVM, allow_pickle=False) as arrays:
+            self._keys, self._weights = arrays["keys"], arrays["weights"]
+            self._bias = arrays["bias"]
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits (n, n_classes)."""
+        odds = np.stack([self._odds(text) for text in texts])
+        if self._multilabel:
+            return odds
+        if odds.shape[1] == 1:
+            return np.hstack([np.zeros_like(odds), odds])
+        # Of each class against the rest: what they give it, which softmax then normalizes.
+        certainty: NDArray[np.float32] = -np.logaddexp(0, -odds)
+        return certainty
+
+    def _odds(self, text: str) -> NDArray[np.float32]:
+        words = re.findall(WORD, text.lower())
+        # An unknown word is 0. It makes no n-gram look known but one that stands beside it anyway,
+        # as 0 before a key leaves the key as it is; and the text's set holds each key once.
+        numbers = np.array([self._numbers.get(word, 0) for word in words], dtype=np.int64)
+        keys = np.unique(np.concatenate([numbers, *Linear.keys(numbers)]))
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known = at[self._keys[at] == keys]
+        odds: NDArray[np.float32] = self._bias + self._weights[known].sum(axis=0)
+        return odds
+
+
+class Blend:
+    """A transformer and an NBSVM, averaged in log-odds by `blend_weight`, the transformer's share.
+
+    The transformer reads the part of a text that it shall read, NBSVM the whole.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
+        self._transformer = Transformer(folder, settings["max_length"])
+        self._nbsvm = Nbsvm(folder, settings["multilabel"])
+        self._weight: float = settings["blend_weight"]
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits (n, n_classes)."""
+        return pooled(*self.parts(texts), self._weight)
+
+    def parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The logits of the transformer and of NBSVM, both (n, n_classes)."""
+        return self._transformer(self._shorten(texts)), self._nbsvm(texts)
+
+
+def pooled(
+    one: NDArray[np.float32], other: NDArray[np.float32], weight: float
+) -> NDArray[np.float32]:
+    """Logits (n, k) of two models averaged, `weight` (0 to 1) being that of the first.
+
+    Softmax then gives the normalized weighted geometric mean of their probabilities, the
+    logarithmic opinion pool (Heskes 1998): a constant in a row of logits cancels.
+    """
+    return weight * one + (1 - weight) * other
 
 
 def _cores() -> int:

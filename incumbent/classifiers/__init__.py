@@ -44,6 +44,10 @@ def create(
         from incumbent.classifiers.bert import BertClassifier
 
         return BertClassifier(training, preprocessing, classes, workdir, multilabel)
+    if training.model == "blend":
+        from incumbent.classifiers.blend import BlendClassifier
+
+        return BlendClassifier(training, preprocessing, classes, workdir, multilabel)
     from incumbent.classifiers.transformer import TransformerClassifier
 
     return TransformerClassifier(training, preprocessing, classes, workdir, multilabel)

@@ -102,6 +102,26 @@ class Classifier(ABC):
     def complete(self, folder: Path) -> None:  # noqa: B027  most have nothing to add
         """Put right what ktrain leaves in a saved predictor's folder."""
 
+    def supplement(
+        self,
+        served: Path,  # noqa: ARG002
+        saved: Path,  # noqa: ARG002
+        train: Rows,  # noqa: ARG002
+        validation: Rows,  # noqa: ARG002
+    ) -> dict[str, float]:
+        """Fit what is served besides the model that ktrain trains, if anything is.
+
+        Args:
+            served: The folder of the exported model.
+            saved: The folder of ktrain's predictor.
+            train: The rows to fit it on.
+            validation: Those that were held out of train.
+
+        Returns:
+            What there is to tell of it, as metrics of the run.
+        """
+        return {}
+
     @property
     def loss(self) -> str:
         """The Keras loss of probabilities: of one class a row, or of labels one by one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from incumbent.config import TrainingConfig
 
-_SHARED = ("transformer", "distilbert")
+_SHARED = ("transformer", "distilbert", "blend")
 """Models that heed `training.precision` and `training.devices`."""
 # NVIDIA's compute capabilities from which tensor cores take each type (TensorFlow's guide to mixed
 # precision; NVIDIA's A100 white paper for bfloat16). A CPU with avx512_bf16 does half as many

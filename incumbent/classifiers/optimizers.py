@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import tensorflow as tf
+
+_LAYER = re.compile(r"/layer_\._(\d+)/")  # in the name of a Hugging Face model's variable
 
 
 class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
@@ -14,14 +17,26 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
     each step; MiniLM has 11.7 M word-embedding weights, of which a batch reads some thousand rows.
     Here the rows that the batch did not read keep their moments and their weights, as in
     TensorFlow Addons' `LazyAdam`. Dense gradients are treated as by Keras.
+
+    With a `layer_decay` below 1 each of the model's `layers` learns that much slower than the one
+    above it; see `layer_factor`.
     """
+
+    def __init__(
+        self, learning_rate: float = 0.001, *, layer_decay: float = 1.0, layers: int = 0
+    ) -> None:
+        super().__init__(learning_rate)
+        self._layer_decay, self._layers = layer_decay, layers
+
+    def _resource_apply_dense(self, grad: Any, var: Any, apply_state: Any = None) -> Any:
+        """Update all of a variable by its gradient, of the same shape."""
+        return super()._resource_apply_dense(grad, var, self._settings(var, apply_state))
 
     def _resource_apply_sparse(
         self, grad: Any, var: Any, indices: Any, apply_state: Any = None
     ) -> Any:
         """Update the rows `indices` (k,), each named once, by their gradients (k, width)."""
-        key = (var.device, var.dtype.base_dtype)
-        settings = (apply_state or {}).get(key) or self._fallback_apply_state(*key)
+        (settings,) = self._settings(var, apply_state).values()
         first, second = self.get_slot(var, "m"), self.get_slot(var, "v")
         mean = settings["beta_1_t"] * tf.gather(first, indices)
         mean += settings["one_minus_beta_1_t"] * grad
@@ -33,3 +48,31 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
             self._resource_scatter_update(second, indices, square),
             self._resource_scatter_add(var, indices, -step),
         )
+
+    def _settings(self, var: Any, apply_state: Any) -> dict[Any, Any]:
+        """The settings of this step, by device and type: the rates are those of the layer."""
+        key = (var.device, var.dtype.base_dtype)
+        settings = (apply_state or {}).get(key) or self._fallback_apply_state(*key)
+        factor = layer_factor(var.name, self._layer_decay, self._layers)
+        if factor == 1:
+            return {key: settings}
+        return {key: {**settings, **{name: factor * settings[name] for name in ("lr_t", "lr")}}}
+
+
+def layer_factor(name: str, decay: float, layers: int) -> float:
+    """What the learning rate of a variable, by its name, is multiplied by.
+
+    `decay` for the last of the layers, its square for the one below, and so on down to the
+    embeddings; 1 for what is above them (Sun et al. 2019, section 5.3.3; counted as ELECTRA's code
+    does).
+    """
+    layer = _LAYER.search(name)
+    if layer:
+        return float(decay ** (layers - int(layer[1])))
+    return float(decay ** (layers + 1)) if "embeddings" in name else 1.0
+
+
+def count_layers(model: Any) -> int:
+    """How many layers the variables of a model say they are of; 0 if they do not say."""
+    found = [_LAYER.search(variable.name) for variable in model.variables]
+    return max((int(layer[1]) + 1 for layer in found if layer), default=0)

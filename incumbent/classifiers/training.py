@@ -22,7 +22,8 @@ class TrainedModel(BaseModel):
     """A trained classifier: the saved ktrain predictor, what is served, how it came about.
 
     `steps` are those taken; `learning_rate` is the peak rate used; `metrics` are those of the
-    epoch whose weights were kept; `plot` is the learning-rate finder's curve, if it ran.
+    epoch whose weights were kept, and what was fitted besides; `plot` is the learning-rate
+    finder's curve, if it ran.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,10 +69,10 @@ def fit(
     manifest = folder.with_name("trained.json")
     finished = folder.is_dir() and served_folder(folder).is_dir()
     if manifest.is_file() and finished:
-        found = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
-        plot = manifest.with_name(found.plot.name) if found.plot else None
-        served = found.served.model_copy(update={"folder": served_folder(folder)})
-        return found.model_copy(update={"folder": folder, "plot": plot, "served": served})
+        known = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
+        plot = manifest.with_name(known.plot.name) if known.plot else None
+        served = known.served.model_copy(update={"folder": served_folder(folder)})
+        return known.model_copy(update={"folder": folder, "plot": plot, "served": served})
     folder.parent.mkdir(parents=True, exist_ok=True)
     device = devices.prepare()
     say(device)
@@ -85,10 +86,15 @@ def fit(
         served_folder(folder), text_column, serving,
     )  # fmt: skip
     say(str(served))
+    found = classifier.supplement(served.folder, folder, train, validation)
+    if found:
+        say(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items()))
+        last = classifier.training.epochs
+        on_step(Progress(fitted.steps, fitted.steps, last, found))
     trained = TrainedModel(
         folder=folder, served=served, device=device, rows=len(train.labels), plot=fitted.plot,
         validation_rows=len(validation.labels), steps=fitted.steps,
-        learning_rate=fitted.learning_rate, metrics=fitted.metrics,
+        learning_rate=fitted.learning_rate, metrics=fitted.metrics | found,
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     return trained

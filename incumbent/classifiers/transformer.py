@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class TransformerClassifier(Classifier):
 
         from incumbent.classifiers.lean import lean
         from incumbent.classifiers.losses import cross_entropy
-        from incumbent.classifiers.optimizers import LazyAdam
+        from incumbent.classifiers.optimizers import LazyAdam, count_layers
 
         preprocessor = text.Transformer(
             str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
@@ -89,6 +90,12 @@ class TransformerClassifier(Classifier):
         if self.training.freeze_embeddings:
             getattr(model, model.base_model_prefix).embeddings.trainable = False
         lean(model)
+        decay, layers = self.training.layer_decay, count_layers(model)
+        if decay < 1 and not layers:
+            raise ConfigError(
+                f"training.layer_decay is {decay:g}, and the layers of a "
+                f"{model.config.model_type!r} model cannot be told apart; set it to 1."
+            )
         pad_id = preprocessor.get_tokenizer().pad_token_id
         return Built(
             model=model,
@@ -97,7 +104,7 @@ class TransformerClassifier(Classifier):
             validation=self._dataset(validation, pad_id),
             loss=cross_entropy(self.multilabel),
             accuracy=self.accuracy(threshold=0),  # of logits
-            optimizer=LazyAdam,
+            optimizer=partial(LazyAdam, layer_decay=decay, layers=layers),
         )
 
     def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:  # noqa: ARG002

@@ -1,10 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from incumbent import reviews
 from incumbent.baseline import NBSVM
 from incumbent.errors import StageError
+from incumbent.predictor import Linear, Nbsvm, sigmoid, softmax
 
 PRAISE = ["a great film", "truly great, and moving", "i loved it", "loved every great minute"]
 BLAME = ["a dull film", "truly dull, and long", "i hated it", "hated every dull minute"]
@@ -90,3 +93,42 @@ def test_labels_of_which_a_row_may_have_any():
 def test_a_label_that_all_rows_have_or_none_has_is_refused(labels, said):
     with pytest.raises(StageError, match=f"{said} of the 4 training rows have the label 'b'"):
         NBSVM().fit(PRAISE, labels, 0, ("a", "b"))
+
+
+KINDS = {
+    "two classes": (PRAISE + BLAME, ["pos"] * 4 + ["neg"] * 4, ()),
+    "many classes": (PRAISE + BLAME + SPORT, np.repeat(["pos", "neg", "other"], 4).tolist(), ()),
+    "labels": (PRAISE + BLAME + SPORT, ["a|b"] * 4 + ["none"] * 4 + ["b"] * 4, ("a", "b")),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def saved(request, tmp_path_factory):
+    """A model, and what is served of it: texts in, probabilities out."""
+    texts, labels, names = KINDS[request.param]
+    folder = tmp_path_factory.mktemp("nbsvm")
+    model = NBSVM().fit(texts * 2, labels * 2, 0, names)  # so that every n-gram is known
+    model.save(folder)
+    served = Nbsvm(folder, multilabel=bool(names))
+    return model, lambda texts: (sigmoid if names else softmax)(served(texts))
+
+
+# Known words and an unknown one, in any order: beside it there are n-grams that are none.
+@given(st.lists(st.sampled_from(["a", "Great", "film", "dull,", "the match", "zebra"])))
+def test_what_is_served_answers_as_what_was_trained(saved, words):
+    model, served = saved
+    text = " ".join(words)
+    assert np.allclose(served([text]), model.predict_proba([text]), atol=1e-6)
+
+
+def test_it_reads_whatever_is_written_as_it_was_trained(saved):
+    model, served = saved
+    texts = ["", "  ", "...", "isn't it GREAT?", "a’b great", "great\u2028film", "ÉTÉ a great film"]
+    assert np.allclose(served(texts), model.predict_proba(texts), atol=1e-6)
+
+
+def test_more_words_than_there_are_numbers_for_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(Linear, "BITS", 3)
+    with pytest.raises(StageError, match=r"learned \d+ words; fewer than 8 can be served"):
+        binary().save(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,87 @@
+"""Learning rates by layer: each variable moves as far as its depth lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from incumbent import datasets, encoding
+from incumbent.classifiers import libraries
+from incumbent.classifiers.base import Rows
+from tests.classifiers.conftest import LAYERS
+
+pytestmark = pytest.mark.slow
+
+DECAY = 0.5
+
+
+@pytest.fixture(scope="module")
+def network(tiny_bert: Path) -> Any:
+    """The small BERT, and a gradient for each of its variables; that of the words is sparse."""
+    libraries.load()
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+    model = TFBertForSequenceClassification.from_pretrained(str(tiny_bert))
+    gradients = []
+    for index, variable in enumerate(model.trainable_variables):
+        if "word_embeddings" in variable.name:
+            values = tf.random.stateless_normal([2, variable.shape[1]], [0, index])
+            gradients.append(tf.IndexedSlices(values, [2143, 2307], variable.shape))
+        else:
+            gradients.append(tf.random.stateless_normal(variable.shape, [0, index]))
+    assert sum(isinstance(gradient, tf.IndexedSlices) for gradient in gradients) == 1
+    return model, gradients
+
+
+def moved(network: Any, rate: float, **settings: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """How far two steps move each variable, by its name; they are put back after."""
+    from incumbent.classifiers.optimizers import LazyAdam
+
+    model, gradients = network
+    variables = model.trainable_variables
+    before = [variable.numpy() for variable in variables]
+    optimizer = LazyAdam(**settings)
+    optimizer.lr = rate  # as ktrain's schedules set it
+    for _ in range(2):
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    far = {v.name: v.numpy() - old for v, old in zip(variables, before, strict=True)}
+    for variable, old in zip(variables, before, strict=True):
+        variable.assign(old)
+    return far
+
+
+def depth(name: str) -> int:
+    """How many layers down from the head."""
+    if "embeddings" in name:
+        return LAYERS + 1
+    return next((LAYERS - i for i in range(LAYERS) if f"layer_._{i}/" in name), 0)
+
+
+def test_each_variable_moves_as_its_depth_says(network: Any) -> None:
+    plain = moved(network, 1e-2)
+    decayed = moved(network, 1e-2, layer_decay=DECAY, layers=LAYERS)
+    assert {depth(name) for name in plain} == {0, 1, 2, 3}
+    for name, far in plain.items():
+        assert np.abs(far).max() > 1e-3
+        assert np.allclose(decayed[name], far * DECAY ** depth(name), atol=1e-6), name
+
+
+def test_a_schedule_still_sets_the_rate(network: Any) -> None:
+    slow = moved(network, 1e-3, layer_decay=DECAY, layers=LAYERS)
+    quick = moved(network, 1e-2, layer_decay=DECAY, layers=LAYERS)
+    for name, far in quick.items():
+        assert np.allclose(10 * slow[name], far, atol=1e-5), name
+
+
+def test_the_config_reaches_the_optimizer(
+    prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset], tiny_bert: Path
+) -> None:
+    run = prepare(reviews(60), weights=str(tiny_bert), layer_decay=0.9)
+    rows = Rows(*encoding.load(run.encoded.train))
+    optimizer = run.classifier.build(rows, rows).optimizer()
+    assert (optimizer._layer_decay, optimizer._layers) == (0.9, LAYERS)
