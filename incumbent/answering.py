@@ -9,6 +9,7 @@ started it, however that ended.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import sys
@@ -107,8 +108,10 @@ def _main() -> None:
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     environment.prepare()
     environment.quiet()
-    _load_libraries()
+    with environment.importing():
+        _load_libraries()
     answer(Request.model_validate_json(requests.get()))
+    gc.freeze()  # the end of Python would look through all objects, while a flow waits for it
 
 
 if __name__ == "__main__":
