@@ -55,7 +55,8 @@ clean: ## Remove the environment and every cache, but no model
 	rm -rf $(VENV) $(TORCH) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # uv installs the lock in seconds; where it cannot reach the registry that pip is set up for,
-# pip installs the same pins. Both check the same hashes, and neither follows dependencies.
+# pip installs the same pins. Both check the same hashes, and neither follows dependencies. Both
+# compile: Python would do it at each start where it is told to write no bytecode, as in containers.
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 $(INSTALLED): $(LOCK) pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name another with PYTHON=..." >&2; exit 2; }
@@ -63,7 +64,7 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(LOCK) 2>$(VENV)/uv.log || { \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r $(LOCK) 2>$(VENV)/uv.log || { \
 	  echo "uv could not install the lock (see $(VENV)/uv.log); pip goes on, in a few minutes ..."; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK); }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

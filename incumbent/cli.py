@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import sys
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     code = _run(arguments)
     if code == _INTERRUPTED:
         interrupts.ignore()
+    gc.freeze()  # the end of Python would look through a million objects, for seconds
     sys.exit(code)
 
 
@@ -115,12 +117,12 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
       incumbent retrain --config configs/imdb.yaml --set data.sample=500
       incumbent retrain --set training.seed=2 --json
     """
-    from incumbent import config
+    from incumbent import config, environment
 
     settings = config.load(path, overrides)
     with console.standard_output_for_results():
-        from incumbent import earlier
-
+        with environment.importing():
+            from incumbent import earlier
         outcome = earlier.of(settings) or _flow(settings)
     if as_json:
         console.print_json(outcome.model_dump(mode="json"))
@@ -139,10 +141,12 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
 
 def _flow(settings: Config) -> Outcome:
     """Run the flow, under a server of its own if there is none."""
-    from flows.retrain import retrain as flow
-    from incumbent import prefect_server
-    from tasks import show
+    from incumbent import environment
 
+    with environment.importing():
+        from flows.retrain import retrain as flow
+        from incumbent import prefect_server
+        from tasks import show
     prefect_server.start(meanwhile=_load_libraries)
     show.leave_errors_to_the_command()
     outcome: Outcome = flow(settings)
@@ -156,9 +160,10 @@ def _load_libraries() -> None:
 
     environment.prepare()
     environment.quiet()
-    import great_expectations  # noqa: F401
+    with environment.importing():
+        import great_expectations  # noqa: F401
 
-    libraries.load()
+        libraries.load()
 
 
 @cli.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import getpass
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 
 _SETTINGS = {
     # ktrain runs on Keras 2 only, and TensorFlow picks the Keras at its first import.
@@ -36,6 +39,23 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import heavy libraries without looking for garbage, which takes a quarter of the time.
+
+    What was imported stays, so that later collections need not look at it either.
+    """
+    if not gc.isenabled():  # within another such context
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def quiet() -> None:

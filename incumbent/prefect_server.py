@@ -9,6 +9,7 @@ whoever started it, however that ended.
 from __future__ import annotations
 
 import contextvars
+import gc
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from incumbent import environment
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
@@ -141,7 +143,10 @@ def _serve(port: int) -> None:
         uvicorn.Config(app, factory=True, port=port, log_level="error", lifespan="on")
     )
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
+    with environment.importing():
+        import prefect.server.api.server  # noqa: F401
     server.run()
+    gc.freeze()  # the end of Python would look through all objects, while a command waits for it
 
 
 def _end_with_input(server: Server) -> None:

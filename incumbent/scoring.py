@@ -1,28 +1,25 @@
-"""Score texts with a registered model, in a process of its own.
-
-MLflow puts a model's code on `sys.path` and leaves modules that are imported already as they
-are: two versions in one process would share the first one's code. So each is loaded alone.
-"""
+"""Score texts with a registered model, in a clean process: see `answering`."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from incumbent.classifiers.weights import folder_digest
+from incumbent import answering
 from incumbent.errors import RegistryError, StageError
 from incumbent.registry import Registry, Version
 
-# Texts whose prediction is timed, at most, and how often.
-_TIMED, _REPEATS = 128, 3
+_TIMED = 128  # texts whose prediction is timed, at most
 
 
 class Answers(NamedTuple):
@@ -73,22 +70,19 @@ def score(
         question = answer.with_suffix(f".texts.{os.getpid()}")
         partial = answer.with_suffix(f".partial.{os.getpid()}")
         pd.DataFrame({"text": texts}).to_parquet(question)
-        expected = version.predictor_digest
+        request = answering.Request(
+            tracking_uri=registry.uri, model_uri=version.uri, texts=question, answers=partial,
+            predictor_digest=version.predictor_digest, timed=min(timed, _TIMED),
+        )  # fmt: skip
         try:
-            done = subprocess.run(  # noqa: S603  our own interpreter and module
-                [
-                    sys.executable, "-m", __name__, registry.uri, version.uri, question, partial,
-                    expected, str(min(timed, _TIMED)),
-                ],
-                check=False, capture_output=True, text=True,
-            )  # fmt: skip
-            if done.returncode < 0:
+            code, errors = _ask(request)
+            if code < 0:
                 raise StageError(
                     f"Version {version.version} of {version.name} was killed by signal "
-                    f"{-done.returncode} while it answered: was there too little memory? Run again."
+                    f"{-code} while it answered: was there too little memory? Run again."
                 )
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            if code:
+                lines = errors.strip().splitlines() or [f"exit code {code}"]
                 raise RegistryError(
                     f"Version {version.version} of {version.name} does not answer: {lines[-1]}"
                 )
@@ -97,6 +91,94 @@ def score(
             question.unlink(missing_ok=True)
     frame = pd.read_parquet(answer)
     return Answers(frame, frame.attrs["seconds_per_row"], frame.attrs["megabytes"])
+
+
+class _Process:
+    """A clean process, which makes its imports and then waits for the one thing it is asked."""
+
+    def __init__(self) -> None:
+        theirs, ours = os.pipe()
+        self._requests = os.fdopen(ours, "w", encoding="utf-8")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+                [sys.executable, "-m", answering.__name__],
+                stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._errors,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def ask(self, request: answering.Request) -> tuple[int, str]:
+        """The exit code of answering, and what was written to standard error."""
+        with contextlib.suppress(BrokenPipeError):  # it is gone, and its exit code says why
+            self._requests.write(request.model_dump_json() + "\n")
+            self._requests.flush()
+        code = self._process.wait()
+        self._errors.seek(0)
+        return code, self._errors.read()
+
+    def end(self) -> None:
+        """See that it is gone, whatever it was doing."""
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+
+
+class _Ahead:
+    """The process for the next question, if one was started already."""
+
+    def __init__(self) -> None:
+        self._waiting: _Process | None = None
+
+    def start(self) -> None:
+        self._waiting = self._waiting or _Process()
+
+    def take(self) -> _Process:
+        """The one that waits, unless it was killed meanwhile; else a new one."""
+        process, self._waiting = self._waiting, None
+        if process and process.ended():
+            process.end()
+            process = None
+        return process or _Process()
+
+    def end(self) -> None:
+        if self._waiting:
+            self._waiting.end()
+
+
+_ahead: ContextVar[_Ahead | None] = ContextVar("ahead", default=None)
+
+
+@contextlib.contextmanager
+def ahead() -> Iterator[None]:
+    """Within this context, `expect` may start a process ahead; if none asks it, it ends here."""
+    processes = _Ahead()
+    token = _ahead.set(processes)
+    try:
+        yield
+    finally:
+        _ahead.reset(token)
+        processes.end()
+
+
+def expect() -> None:
+    """Start the process for the next `score` within `ahead`: its imports take seconds."""
+    if processes := _ahead.get():
+        processes.start()
+
+
+def _ask(request: answering.Request) -> tuple[int, str]:
+    processes = _ahead.get()
+    process = processes.take() if processes else _Process()
+    try:
+        return process.ask(request)
+    finally:
+        process.end()
 
 
 def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
@@ -120,43 +202,3 @@ def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
         {"label": label, "probabilities": probabilities}
         for label, probabilities in zip(labels, answers.to_dict("records"), strict=True)
     ]
-
-
-def _latency(model: Any, texts: pd.DataFrame) -> float | None:
-    """Seconds a row, if there are any: the best of a few, as other work can only add to it."""
-    if texts.empty:
-        return None
-    seconds = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        model.predict(texts)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / len(texts)
-
-
-def _main(
-    tracking_uri: str, model_uri: str, question: str, answer: str, expected: str, timed: str
-) -> None:
-    from incumbent import environment
-
-    environment.prepare()
-    environment.quiet()
-    import mlflow
-
-    mlflow.set_tracking_uri(tracking_uri)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=place))
-        predictor = folder / "artifacts" / "predictor"
-        if expected and folder_digest(predictor) != expected:  # before anything is loaded
-            sys.exit("its files are not those that were registered")
-        model = mlflow.pyfunc.load_model(str(folder))
-        texts = pd.read_parquet(question)
-        frame = model.predict(texts)
-        frame.attrs["seconds_per_row"] = _latency(model, texts.tail(int(timed)))
-        size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
-        frame.attrs["megabytes"] = size / 1e6
-        frame.to_parquet(answer)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

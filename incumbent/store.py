@@ -28,9 +28,9 @@ class Store:
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
         if self.uri.startswith("http"):
             _reach(self.uri)
-        with self.errors("open the store"):
+        with environment.importing():
             import mlflow
-
+        with self.errors("open the store"):
             environment.prepare()  # importing MLflow turns its loggers on
             mlflow.set_tracking_uri(self.uri)
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri

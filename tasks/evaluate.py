@@ -8,7 +8,7 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import assessment
+from incumbent import assessment, scoring
 from incumbent.assessment import Assessment
 from incumbent.config import EvaluationConfig
 from incumbent.datasets import Dataset
@@ -31,6 +31,7 @@ def evaluate(
     run: Run,
 ) -> Assessment:
     """Score the test rows by the model that will be served, and by the baseline."""
+    scoring.expect()  # of the registered model, once this is done
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
         result = assessment.assess(
             trained.served.folder, dataset, config, job.folder, job.baselines, progress.by

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, earlier, environment
+from incumbent import __version__, earlier, environment, scoring
 from incumbent.config import Config
 from incumbent.job import Job, Outcome, settings
 from incumbent.runs import RUN_DIGEST, Run, Runs
@@ -63,7 +63,8 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
-        yield run
+        with scoring.ahead():
+            yield run
     except Exception as error:
         runs.tag(run, {"incumbent.error": str(error)[:5000]})
         runs.end_run(run, "FAILED")

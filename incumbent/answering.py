@@ -1,0 +1,118 @@
+"""Answer what a registered model is asked: a process of its own, which may be started ahead.
+
+MLflow puts a model's code on `sys.path` and leaves modules that are imported already as they
+are: two versions in one process would share the first one's code. So each is loaded alone, in a
+process that has seen no other. Its imports take seconds, so it makes them before it reads its
+one request, a line of JSON, from standard input. It ends when that input does, and so with whoever
+started it, however that ended.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent import environment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPEATS = 3  # how often a prediction is timed
+
+
+class Request(BaseModel):
+    """Which model to ask, what, and where to put its answers.
+
+    `texts` is a Parquet file with the column `text`; `answers` will be one with the columns `label`
+    and `probability_<class>`. `predictor_digest` is that of the registered files, if known; the
+    last `timed` texts measure its speed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tracking_uri: str
+    model_uri: str
+    texts: Path
+    answers: Path
+    predictor_digest: str
+    timed: int
+
+
+def answer(request: Request) -> None:
+    """Load the model as consumers do, and write its answers, speed and size."""
+    import mlflow
+    import pandas as pd
+
+    from incumbent.classifiers.weights import folder_digest
+
+    mlflow.set_tracking_uri(request.tracking_uri)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(mlflow.artifacts.download_artifacts(request.model_uri, dst_path=place))
+        predictor = folder / "artifacts" / "predictor"
+        known = request.predictor_digest
+        if known and folder_digest(predictor) != known:  # before anything is loaded
+            sys.exit("its files are not those that were registered")
+        model = mlflow.pyfunc.load_model(str(folder))
+        texts = pd.read_parquet(request.texts)
+        frame = model.predict(texts)
+        frame.attrs["seconds_per_row"] = _latency(model, texts.tail(request.timed))
+        size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
+        frame.attrs["megabytes"] = size / 1e6
+        frame.to_parquet(request.answers)
+
+
+def _latency(model: Any, texts: pd.DataFrame) -> float | None:
+    """Seconds a row, if there are any: the best of a few, as other work can only add to it."""
+    if texts.empty:
+        return None
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        model.predict(texts)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / len(texts)
+
+
+def _load_libraries() -> None:
+    """Import what any request may need: MLflow with a local store, and what a model runs on."""
+    import mlflow.pyfunc
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import tokenizers  # noqa: F401
+
+
+def _listen(requests: queue.SimpleQueue[str]) -> None:
+    """Pass on the line that is the request, and end the process with its input."""
+    read = b""
+    while part := os.read(0, 65536):
+        read += part
+        if read.endswith(b"\n"):
+            requests.put(read.decode())
+            read = b""
+    os._exit(1)
+
+
+def _main() -> None:
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    environment.prepare()
+    environment.quiet()
+    with environment.importing():
+        _load_libraries()
+    answer(Request.model_validate_json(requests.get()))
+    gc.freeze()  # the end of Python would look through all objects, while a flow waits for it
+
+
+if __name__ == "__main__":
+    _main()
