@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
+from incumbent.archives import read_member
 from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
@@ -48,6 +49,7 @@ _PLAIN_FORMULA = re.compile(
 )
 _FORMULA = re.compile(rb"<f[\s/>]")
 _PREFIXED = re.compile(rb"<\w+:")
+_ERROR_TYPE = re.compile(rb"""=["']e["']""")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
@@ -80,7 +82,7 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
         where = f"{source}, sheet {names[position]!r}"
         member, xml = "", b""
         if archive:
-            member, xml = _sheet(archive, position, where)
+            member, xml = _sheet(archive, data, position, where)
             marks = _inspect(xml, where)
         with _opened(data, archive, member, xml) as workbook:
             cells = workbook.get_sheet_by_index(position)
@@ -187,11 +189,11 @@ def _names(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _sheet(archive: zipfile.ZipFile, position: int, where: str) -> tuple[str, bytes]:
+def _sheet(archive: zipfile.ZipFile, data: bytes, position: int, where: str) -> tuple[str, bytes]:
     """A sheet's name in the archive, and its XML."""
     try:
         member = _member(archive, position)
-        return member, archive.read(member)
+        return member, read_member(archive, data, member)
     except (KeyError, IndexError, StopIteration, RuntimeError):
         raise DataError(
             f"{where} cannot be found in the workbook: it is damaged, or no worksheet. Open it in "
@@ -233,7 +235,7 @@ def _inspect(xml: bytes, where: str) -> _Marks:
             f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
             "are read. Delete the stray cells far from the data, or save the sheet as .csv."
         )
-    errors = _ERROR.findall(xml) if b't="e"' in xml or b"t='e'" in xml else []
+    errors = _ERROR.findall(xml) if _ERROR_TYPE.search(xml) else []
     return {(int(row) - 1, _column(name)): CellError() for name, row in errors} | {
         (int(row) - 1, _column(name)): _formula(html.unescape(body.decode()))
         for name, row, body in formulas
@@ -252,9 +254,13 @@ def _any(xml: bytes) -> _Cells:
 def _plain(xml: bytes) -> _Cells | None:
     """The same as `_any`, if all cells are as programs write them; None if not."""
     references = _PLAIN_CELL.findall(xml)
-    formulas = _PLAIN_FORMULA.findall(xml) if b"<f" in xml else []
-    if b"" in references or _PREFIXED.search(xml) or len(formulas) < len(_FORMULA.findall(xml)):
+    if b"" in references or _PREFIXED.search(xml):
         return None
+    formulas: list[tuple[bytes, bytes, bytes]] = []
+    if b"<f" in xml:
+        formulas = _PLAIN_FORMULA.findall(xml)
+        if len(formulas) < len(_FORMULA.findall(xml)):
+            return None
     return (
         {reference.lstrip(_LETTERS) for reference in references},
         {reference.rstrip(_DIGITS) for reference in references},
