@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CONTROL_BYTES = (
     bytes(range(9)) + b"\x0b\x0c\x7f\xed" + bytes(range(14, 32))
 )  # in UTF-8; 0xED leads
-_PART = 20_000  # rows of `parts`
+_PART = 2_000  # rows of `parts`: of long texts, tokenizing takes 70 KB each
 _LOOK = 10_000  # texts that are searched for control characters at once
 
 
