@@ -30,8 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     interrupts.listen()
     code = _run(arguments)
-    if code == _INTERRUPTED:
-        interrupts.ignore()
     gc.freeze()  # the end of Python would look through a million objects, for seconds
     sys.exit(code)
 
@@ -57,6 +55,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _failed(error: BaseException) -> int:
     """Say why the command failed; gives the exit code."""
     if interrupts.caused(error):
+        interrupts.ignore()
         said, code = "interrupted", _INTERRUPTED
     elif isinstance(error, IncumbentError):
         said, code = str(error), error.exit_code

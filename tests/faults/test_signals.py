@@ -37,7 +37,8 @@ class Running:
         )  # fmt: skip
         self.lines: list[str] = []
         self._new: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -65,6 +66,7 @@ class Running:
         except subprocess.TimeoutExpired:
             pytest.fail(f"still running 30 s after the signal:\n{self.errors}")
         left = _wait_until_none(self.left)
+        self._reader.join(timeout=5)
         assert code == 130, self.errors
         assert self.lines.count("incumbent: interrupted\n") == 1, self.errors
         assert "Traceback" not in self.errors
@@ -202,7 +204,7 @@ def test_an_error_while_unwinding_an_interrupt_is_an_interrupt(
 
 
 def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
-    from incumbent import cli, cli_title
+    from incumbent import cli, cli_title, interrupts
 
     def failing(*_: object, **__: object) -> None:
         raise error
@@ -212,4 +214,5 @@ def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.delenv("INCUMBENT_DEBUG", raising=False)
     monkeypatch.setattr(cli_title.models, "callback", failing)
+    monkeypatch.setattr(interrupts, "ignore", lambda: None)
     return cli._run(["models"])
