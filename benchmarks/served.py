@@ -28,7 +28,7 @@ def ktrain_folder(options: Options) -> Path:
         TrainingConfig(batch_size=16), PreprocessingConfig(max_length=MAX_LENGTH), ("neg", "pos"),
         options.scratch,
     )  # fmt: skip
-    dataset = datasets.save(data, data.head(16), ("train", "test"), options.scratch)
+    dataset = datasets.save([data], [data.head(16)], ("train", "test"), options.scratch)
     encoded = encoding.encode(
         dataset, classifier.tokenize, classifier.recipe, MAX_LENGTH, options.scratch
     )

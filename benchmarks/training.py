@@ -109,7 +109,7 @@ def _incumbent(settings: Answer) -> Contender:
         TrainingConfig(batch_size=settings["batch_size"]),
         PreprocessingConfig(max_length=settings["max_length"]), ("0", "1"), scratch,
     )  # fmt: skip
-    dataset = datasets.save(data, data.head(8), ("train", "test"), scratch)
+    dataset = datasets.save([data], [data.head(8)], ("train", "test"), scratch)
     encoded = encoding.encode(
         dataset, classifier.tokenize, classifier.recipe, settings["max_length"], scratch
     )

@@ -1,13 +1,14 @@
 """What labelled text must satisfy, in plain words: one `Check` for each rule that is not off.
 
-`annotate` works out, for every row, what the checks look at; the checks themselves are data, which
-`incumbent.expectations` hands to Great Expectations. No check looks at the text itself, so that
-no hostile text reaches a page that would not escape it.
+`outline` and `annotate` work out, for every row, what the checks look at; the checks themselves are
+data, which `incumbent.expectations` hands to Great Expectations. No check looks at the text itself:
+no hostile text reaches a page that would not escape it, and the texts need not fit into memory.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,47 +18,71 @@ from incumbent.check import Check, Side, count, remedy
 from incumbent.datasets import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from incumbent.config import ValidationConfig
 
 
+def outline(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """A canonical split, given in parts, without its texts: what `annotate` needs of each row.
+
+    Instead of the text, `text` holds a hash of it: equal where texts are the same, which they are
+    when they are after `fold`; None where nothing is left of the text. It has 128 bits (BLAKE2b,
+    RFC 7693), so that no two texts that differ will share one, not even if someone tries.
+    `characters` counts those of the text, and `wordless` says that it is all digits, punctuation
+    and space.
+    """
+    return pd.concat([_outline(part) for part in parts], ignore_index=True)
+
+
+def _outline(part: pd.DataFrame) -> pd.DataFrame:
+    folded = part["text"].map(fold)
+    keys = [blake2b(text.encode(), digest_size=16).digest() if text else None for text in folded]
+    return pd.DataFrame(
+        {
+            "text": pd.Series(keys, index=part.index, dtype=object),
+            **{name: part[name] for name in ("label", "row", "found", "formula", "control")},
+            "characters": part["text"].str.len(),
+            "wordless": _wordless(part["text"]),
+        }
+    )
+
+
 def annotate(
-    frame: pd.DataFrame,
+    split: pd.DataFrame,
     other: pd.DataFrame,
     known: Sequence[str],
     *,
     typed: bool,
     sets: bool = False,
 ) -> pd.DataFrame:
-    """A canonical split with what the checks look at; `other` is the other split.
+    """The outline of a split with what the checks look at; `other` is that of the other split.
 
     Adds `length` (characters; null where there is no text), `known_label`, `class_rows` (rows of
     the row's class; null where the label is not known), `repeated` (not the first of its kind),
     `conflict` (one text, two labels)
-    and `leaked_from` (the first row of `other` with the same text, or 0). Texts count as the same
-    when they are after `fold`. In a source without cell types, not `typed`, `found` says
-    "no words" of texts that are all digits and punctuation.
+    and `leaked_from` (the first row of `other` with the same text, or 0). In a source without cell
+    types, not `typed`, `found` says "no words" of texts that are all digits and punctuation.
 
     Where labels are `sets` of the known ones, `class_rows` is the fewest rows that agree with the
     row about any one label (that have it too, or lack it too), and `undivided` counts the labels
     that all rows have or none has; it is the same in each row.
     """
-    folded = frame["text"].map(fold)
-    filled = folded != ""
-    label = frame["label"].mask(frame["label"] == "")
-    elsewhere = pd.Series(other["row"].to_numpy(), index=other["text"].map(fold))
-    elsewhere = elsewhere[~elsewhere.index.duplicated()]
-    found = frame["found"]
+    key = split["text"]
+    filled = key.notna()
+    label = split["label"].mask(split["label"] == "")
+    elsewhere = pd.Series(other["row"].to_numpy(), index=other["text"])
+    elsewhere = elsewhere[elsewhere.index.notna() & ~elsewhere.index.duplicated()]
+    found = split["found"]
     if not typed:
-        found = found.mask((found == "text") & _wordless(frame["text"]), "no words")
-    return frame.assign(
+        found = found.mask((found == "text") & split["wordless"], "no words")
+    return split.assign(
         found=found,
-        length=frame["text"].str.len().where(frame["found"] == "text").astype(float),
-        **label_checks.columns_of(frame["label"], known, sets=sets),
-        repeated=folded.duplicated() & filled,
-        conflict=(label.groupby(folded).transform("nunique") > 1) & filled,
-        leaked_from=folded.map(elsewhere).where(filled).fillna(0).astype(int),
+        length=split["characters"].where(split["found"] == "text").astype(float),
+        **label_checks.columns_of(split["label"], known, sets=sets),
+        repeated=key.duplicated() & filled,
+        conflict=(label.groupby(key).transform("nunique") > 1) & filled,
+        leaked_from=key.map(elsewhere).fillna(0).astype(int),
     )
 
 

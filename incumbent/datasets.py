@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
@@ -28,12 +30,17 @@ from incumbent.labels import CONTROL
 from incumbent.sampling import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 _CONTROL_BYTES = (
     bytes(range(9)) + b"\x0b\x0c\x7f\xed" + bytes(range(14, 32))
 )  # in UTF-8; 0xED leads
+# Columns that hold no strings.
+_TYPES = {"row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_()}
 _PART = 2_000  # rows of `parts`: of long texts, tokenizing takes 70 KB each
+_ROW_GROUP = 10_000  # rows that Parquet keeps together
 _LOOK = 10_000  # texts that are searched for control characters at once
 
 
@@ -98,14 +105,11 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     columns = [name for name in slices if name not in ("length", "class")]
     needed = [name for name in slices if name not in COMPUTED_SLICES]
     train, test = (
-        sample(
-            canonical(sources.read(source, config, columns, must)), config.sample, config.seed,
-            sets=bool(config.label_names),
-        )
+        map(canonical, sources.parts(source, config, columns, must))
         for source, must in ((config.train, ()), (config.test, needed))
-    )  # fmt: skip
+    )
     names = sources.public(config.train), sources.public(config.test)
-    dataset = save(train, test, names, workdir / "datasets", config.label_names)
+    dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
     if known:
         known.parent.mkdir(exist_ok=True)
         draft = known.with_name(f"{known.name}.{os.getpid()}")
@@ -149,14 +153,14 @@ def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path |
     return workdir / "readings" / f"{state.hexdigest()[:32]}.json"
 
 
-def load(split: Split) -> pd.DataFrame:
-    """Read a split back; its columns are in the module's docstring.
+def load(split: Split, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a split back, or some of its columns, which are in the module's docstring.
 
     Raises:
         DataError: if the file is gone or damaged.
     """
     with _readable(split):
-        return pd.read_parquet(split.path)
+        return pd.read_parquet(split.path, columns=None if columns is None else list(columns))
 
 
 @contextmanager
@@ -171,71 +175,143 @@ def _readable(split: Split) -> Iterator[None]:
         ) from None
 
 
-def parts(split: Split) -> Iterator[tuple[list[str], pd.Series[str]]]:
-    """The texts and labels of a split, some rows at a time, so that memory is bounded.
+def parts(split: Split, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """A split, or some of its columns, some rows at a time, so that memory is bounded.
 
     Raises:
         DataError: if the file is gone or damaged.
     """
-    with _readable(split), pq.ParquetFile(split.path) as file:
-        for part in file.iter_batches(_PART, columns=["text", "label"]):
-            yield part.column("text").to_pylist(), part.column("label").to_pandas()
+    with _readable(split):
+        yield from _parts(split.path, columns)
+
+
+def keep(split: Split, kept: NDArray[np.bool_]) -> Iterator[pd.DataFrame]:
+    """The rows of a split that `kept` (n,) is true of, some at a time."""
+    return _kept(parts(split), kept)
 
 
 def save(
-    train: pd.DataFrame,
-    test: pd.DataFrame,
+    train: Iterable[pd.DataFrame],
+    test: Iterable[pd.DataFrame],
     names: tuple[str, str],
     folder: Path,
     label_names: tuple[str, ...] = (),
+    sample: Callable[[pd.Series[str]], NDArray[np.bool_]] | None = None,
 ) -> Dataset:
-    """Write both splits to `folder`/<digest>; `names` are their sources.
-
-    Where rows have sets of labels, `label_names` are those, sorted.
+    """Write both splits to `folder`/<digest>, atomically.
 
     Slices have a part in this digest, so that runs with and without them, or with corrected ones,
     never share a file; they have none in a split's, by which a frozen test set is known.
 
+    Args:
+        train: The rows of train, in parts.
+        test: Those of test.
+        names: Their sources.
+        folder: Where datasets are kept.
+        label_names: The labels, sorted, where rows have sets of them.
+        sample: Says by the labels (n,) of a split which of its rows (n,) to keep; all without it.
+
     Raises:
         DataError: if the folder cannot be written to.
     """
-    own = digest(train, label_names), digest(test, label_names)
-    parts = *own, *filter(None, map(_slices_digest, (train, test)))
-    name = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-    return Dataset(
-        train=write(train, names[0], folder / name, "train", label_names),
-        test=write(test, names[1], folder / name, "test", label_names),
-        digest=name,
-        label_names=label_names,
-    )
+    sides = ("train", train, names[0]), ("test", test, names[1])
+    splits: dict[str, Split] = {}
+    with _writable(folder, names), TemporaryDirectory(dir=folder, prefix=".draft.") as scratch:
+        for side, rows, source in sides:
+            path = Path(scratch, f"{side}.parquet")
+            _write(rows, path)
+            if sample:
+                path = _sampled(path, sample)
+            splits[side] = _described(path, source, label_names)
+        digests = [split.digest for split in splits.values()]
+        digests += filter(None, (_slices_digest(split.path) for split in splits.values()))
+        name = hashlib.sha256(" ".join(digests).encode()).hexdigest()
+        (folder / name).mkdir(exist_ok=True)
+        for side, split in splits.items():
+            path = folder / name / f"{side}.parquet"
+            os.replace(split.path, path)  # noqa: PTH105 - the atomic one, by its own name
+            splits[side] = split.model_copy(update={"path": path})
+    return Dataset(train=splits["train"], test=splits["test"], digest=name, label_names=label_names)
 
 
-def write(
-    frame: pd.DataFrame, source: str, folder: Path, name: str, label_names: tuple[str, ...] = ()
-) -> Split:
-    """Write one canonical split to `folder`/`name`.parquet, atomically.
+@contextmanager
+def _writable(folder: Path, names: tuple[str, str]) -> Iterator[None]:
+    """A folder to write the data from two sources to.
 
     Raises:
-        DataError: if the folder cannot be made or written to.
+        DataError: if it cannot be made or written to.
     """
-    path = folder / f"{name}.parquet"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as scratch:
-            draft = Path(scratch, path.name)
-            frame.to_parquet(draft, index=False)
-            os.replace(draft, path)  # noqa: PTH105 - the atomic one, by its own name
+        yield
     except OSError as error:
         raise DataError(
-            f"The data from {source} cannot be written to {folder} ({error.strerror or error}). "
-            "Set tracking.workdir to a folder that you may write to, with free space."
+            f"The data from {' and '.join(dict.fromkeys(names))} cannot be written to {folder} "
+            f"({error.strerror or error}). Set tracking.workdir to a folder that you may write to, "
+            "with free space."
         ) from None
+
+
+def _write(frames: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write a canonical split part by part."""
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for frame in frames:
+            if writer is None:
+                schema = pa.schema([(name, _TYPES.get(str(name), pa.string())) for name in frame])
+                writer = stack.enter_context(pq.ParquetWriter(path, schema))
+            table = pa.Table.from_pandas(frame, writer.schema, preserve_index=False)
+            writer.write_table(table, row_group_size=_ROW_GROUP)
+
+
+def _parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(path) as file:
+        if not file.metadata.num_rows:
+            yield file.read(columns).to_pandas()
+        for part in file.iter_batches(_PART, columns=columns):
+            yield part.to_pandas()
+
+
+def _kept(frames: Iterable[pd.DataFrame], kept: NDArray[np.bool_]) -> Iterator[pd.DataFrame]:
+    start = 0
+    for frame in frames:
+        yield frame[kept[start : start + len(frame)]]
+        start += len(frame)
+
+
+def _sampled(path: Path, sample: Callable[[pd.Series[str]], NDArray[np.bool_]]) -> Path:
+    """A sample of a split, written beside it; or itself, if it is no larger."""
+    kept = sample(pd.read_parquet(path, columns=["label"])["label"])
+    if kept.all():
+        return path
+    part = path.with_name(f"sample.{path.name}")
+    _write(_kept(_parts(path), kept), part)
+    return part
+
+
+def _sampler(config: DataConfig) -> Callable[[pd.Series[str]], NDArray[np.bool_]] | None:
+    """What picks `data.sample` rows."""
+    rows = config.sample
+    if rows is None:
+        return None
+
+    def chosen(label: pd.Series[str]) -> NDArray[np.bool_]:
+        kept = np.zeros(len(label), dtype=np.bool_)
+        kept[sample(label, rows, config.seed, sets=bool(config.label_names))] = True
+        return kept
+
+    return chosen
+
+
+def _described(path: Path, source: str, label_names: tuple[str, ...]) -> Split:
+    """A canonical file as a split."""
+    label = pd.read_parquet(path, columns=["label"])["label"]
     return Split(
         path=path,
         source=source,
-        rows=len(frame),
-        digest=digest(frame, label_names),
-        labels=_counts(frame["label"], label_names),
+        rows=len(label),
+        digest=digest(_parts(path, ["text", "label"]), label_names),
+        labels=_counts(label, label_names),
     )
 
 
@@ -258,7 +334,7 @@ def canonical(frame: pd.DataFrame) -> pd.DataFrame:
     found = frame["found"].mask(blank, "empty")
     slices = {
         name: frame[name].str.replace(CONTROL, " ", regex=True).str.strip()
-        for name in _slices(frame)
+        for name in _slices(frame.columns)
     }
     return frame.assign(text=text, label=label, found=found, control=control, **slices)
 
@@ -274,24 +350,26 @@ def _has_control(text: pd.Series[str]) -> pd.Series[bool]:
     return found
 
 
-def digest(frame: pd.DataFrame, label_names: Sequence[str] = ()) -> str:
-    """SHA-256 over texts and labels in order, each led by its length in bytes.
+def digest(frames: Iterable[pd.DataFrame], label_names: Sequence[str] = ()) -> str:
+    """SHA-256 over the texts and labels of a split, given in parts, in order.
 
-    With `label_names` it is over these too: a label that no row has is one that none may be given.
-    Row numbers, slices and the file's name and format have no part in it.
+    Each is led by its length in bytes. With `label_names` it is over these too: a label that no
+    row has is one that none may be given. Row numbers, slices and the file's name and format have
+    no part in it.
     """
-    rows = zip(frame["text"], frame["label"], strict=True)
+    rows = chain.from_iterable(zip(part["text"], part["label"], strict=True) for part in frames)
     return _sha256(chain(chain.from_iterable(rows), label_names))
 
 
-def _slices(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if name.startswith(sources.SLICE)]
+def _slices(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(sources.SLICE)]
 
 
-def _slices_digest(frame: pd.DataFrame) -> str:
-    """SHA-256 over the slices' names and values; "" if there are none."""
-    names = sorted(_slices(frame))
-    return _sha256(cell for name in names for cell in (name, *frame[name])) if names else ""
+def _slices_digest(path: Path) -> str:
+    """SHA-256 over the names and values of a split's slices; "" if there are none."""
+    names = sorted(_slices(pq.read_schema(path).names))
+    columns = (chain([name], *(part[name] for part in _parts(path, [name]))) for name in names)
+    return _sha256(chain.from_iterable(columns)) if names else ""
 
 
 def _sha256(parts: Iterable[str]) -> str:

@@ -226,9 +226,9 @@ def _encode_split(
     rows = 0
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     with pq.ParquetWriter(partial, _schema(dataset.multilabel)) as writer:
-        for texts, labels in datasets.parts(split):
-            shortened, ids, lengths = tokenize(texts)
-            truth = truth_of(labels, dataset.classes, multilabel=dataset.multilabel)
+        for part in datasets.parts(split, ["text", "label"]):
+            shortened, ids, lengths = tokenize(part["text"].tolist())
+            truth = truth_of(part["label"], dataset.classes, multilabel=dataset.multilabel)
             label = truth if truth.ndim == 1 else list(truth)
             columns = {"text": shortened, "label": label, "ids": list(ids)}
             writer.write_table(pa.table(columns, schema=writer.schema))

@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent import checks, data_docs, datasets, label_checks, sources
 from incumbent.check import Side
-from incumbent.datasets import Dataset
+from incumbent.datasets import Dataset, Split
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from incumbent.check import Check
@@ -85,7 +87,8 @@ def validate(
         DataError: if the dataset cannot be read, or `folder` not be written to.
         StageError: if Great Expectations itself fails.
     """
-    train, test = datasets.load(dataset.train), datasets.load(dataset.test)
+    read = dataset
+    train, test = (checks.outline(datasets.parts(split)) for split in (dataset.train, dataset.test))
     sampled = {"train": dataset.train.rows == sample, "test": dataset.test.rows == sample}
     dropped: tuple[Finding, ...] = ()
     if config.on_leak == "drop":
@@ -108,6 +111,10 @@ def validate(
         )
         results, pages[split] = _run(split, frame, suite)
         findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
+    findings = [
+        *_with_examples((f for f in findings if f.split == "train"), read.train),
+        *_with_examples((f for f in findings if f.split == "test"), read.test),
+    ]
     refused = any(_refuses(finding) for finding in findings)
     verdict = Verdict(
         dataset=dataset,
@@ -144,8 +151,7 @@ def _without_leaks(
     dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame
 ) -> tuple[Dataset, pd.DataFrame, tuple[Finding, ...]]:
     """The dataset without the training rows whose text test holds, and a finding that says so."""
-    folded = train["text"].map(datasets.fold)
-    leaked = folded.isin(set(test["text"].map(datasets.fold)) - {""})
+    leaked = train["text"].isin(set(test["text"].dropna()))
     if not leaked.any():
         return dataset, train, ()
     count = int(leaked.sum())
@@ -158,21 +164,33 @@ def _without_leaks(
         message=f"Left out of training: {count:,} {'row' if count == 1 else 'rows'} whose text "
         "stands in test too, as validation.on_leak: drop asks.",
         rows=_first_rows(train, leaked),
-        examples=_examples(train, _first_rows(train, leaked)),
     )
-    kept = train[~leaked].reset_index(drop=True)
+    kept = datasets.keep(dataset.train, ~leaked.to_numpy())
     names = dataset.train.source, dataset.test.source
     folder = dataset.train.path.parent.parent
-    return datasets.save(kept, test, names, folder, dataset.label_names), kept, (finding,)
+    smaller = datasets.save(kept, datasets.parts(dataset.test), names, folder, dataset.label_names)
+    return smaller, train[~leaked].reset_index(drop=True), (finding,)
 
 
 def _first_rows(frame: pd.DataFrame, chosen: pd.Series[bool]) -> tuple[int, ...]:
     return tuple(int(row) for row in frame["row"][chosen].head(_ROWS))
 
 
-def _examples(frame: pd.DataFrame, rows: tuple[int, ...]) -> tuple[str, ...]:
-    texts = frame["text"][frame["row"].isin(rows)]
-    return tuple(text[:_CHARACTERS] for text in texts[texts.str.strip() != ""].head(_EXAMPLES))
+def _with_examples(findings: Iterable[Finding], split: Split) -> list[Finding]:
+    """The findings of a split with the first texts that they concern, from one look at its file."""
+    findings = list(findings)
+    wanted = {row for finding in findings for row in finding.rows}
+    texts: dict[int, str] = {}
+    if wanted:
+        for part in datasets.parts(split, ["row", "text"]):
+            found = part[part["row"].isin(wanted) & (part["text"].str.strip() != "")]
+            texts |= zip(found["row"], found["text"].str[:_CHARACTERS], strict=True)
+    return [
+        finding.model_copy(
+            update={"examples": tuple(texts[r] for r in finding.rows if r in texts)[:_EXAMPLES]}
+        )
+        for finding in findings
+    ]
 
 
 def _run(split: str, frame: pd.DataFrame, suite: list[Check]) -> tuple[list[Any], str]:
@@ -242,7 +260,6 @@ def _finding(split: Side, check: Check, result: Any, frame: pd.DataFrame) -> Fin
         count=0 if passed else details.get("unexpected_count", details.get("missing_count", 0)),
         message=check.rule if passed else f"{problem[0].upper()}{problem[1:]}. {check.remedy}",
         rows=rows,
-        examples=_examples(frame, rows),
     )
 
 

@@ -41,7 +41,7 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
         raise DataError(
             f"{table.where}, row {table.numbers[row]}, column {names[index]!r}: found {found}; "
             "expected 1 or 0, true or false: whether the row has that label. "
-            + (f"So it is in {more:,} more cells of the label columns. " if more else "")
+            + (f"So it is in at least {more:,} more cells of the label columns. " if more else "")
             + "Correct the data, or set data.label_columns to the columns that say so."
         )
     return [

@@ -11,18 +11,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def sample(frame: pd.DataFrame, rows: int | None, seed: int, *, sets: bool = False) -> pd.DataFrame:
-    """So many rows, stratified by label, in their old order; every class keeps one if it can.
+def sample(
+    labels: pd.Series[str], rows: int, seed: int, *, sets: bool = False
+) -> NDArray[np.int64]:
+    """The positions of so many rows, stratified by label, in order; each class keeps one if it can.
 
     Of `sets` of labels, those that are too rare for a row of their own share a stratum: one row of
     each would make the sample one of oddities.
     """
-    if rows is None or rows >= len(frame):
-        return frame
-    strata = frame["label"]
+    if rows >= len(labels):
+        return np.arange(len(labels))
+    strata = labels
     if sets:
         sizes = strata.groupby(strata).transform("size")
-        strata = strata.mask(sizes * rows < len(frame), "")  # which no set is
+        strata = strata.mask(sizes * rows < len(labels), "")  # which no set is
     counts = strata.value_counts().sort_index()
     random = np.random.default_rng(seed)
     chosen = [
@@ -31,7 +33,7 @@ def sample(frame: pd.DataFrame, rows: int | None, seed: int, *, sets: bool = Fal
             counts.index, _shares(np.array(counts, dtype=np.int64), rows), strict=True
         )
     ]
-    return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
+    return np.sort(np.concatenate(chosen))
 
 
 def _shares(counts: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

@@ -11,6 +11,8 @@ import io
 import posixpath
 import re
 import zlib
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -21,7 +23,8 @@ from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import BinaryIO
 
     from incumbent.config import DataConfig
 
@@ -37,6 +40,7 @@ SLICE = "slice:"
 
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
+_PART = 10_000  # rows of a part
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
@@ -57,7 +61,16 @@ _LOOSE_QUERY = re.compile(r"""\?[^\s'"?]+=[^\s'"]*""")
 def read(
     source: str, config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
 ) -> pd.DataFrame:
+    """All of `parts` as one frame."""
+    return pd.concat(parts(source, config, slices, needed), ignore_index=True)
+
+
+def parts(
+    source: str, config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
+) -> Iterator[pd.DataFrame]:
     """Read the text and the labels of one source, everything as text.
+
+    Parquet is read some rows at a time, so that its size has no bound; other formats at once.
 
     Args:
         source: A path or fsspec URL.
@@ -65,8 +78,9 @@ def read(
         slices: Further columns, read where there are such.
         needed: Those of them that must be there.
 
-    Returns:
-        Columns `text` as it stands, `label` stripped and "" when missing (of several label columns
+    Yields:
+        Frames of one row or more, in the order of the file: columns `text` as it stands, `label`
+        stripped and "" when missing (of several label columns
         the set, as `labels.join` writes it), `row` as the user's program numbers it, `found`: what
         the text cell held, one of text, empty, number, date, boolean, formula and error, and
         `formula`: whether the label is missing because its cell held a formula without a saved
@@ -76,27 +90,34 @@ def read(
         DataError: if the source is missing, unreadable, in no known format or of another shape
             than `config` says; the message names the place and the remedy.
     """
-    names = config.text_column, *config.labels_in
     suffix = extension(source)
-    data = _fetch(source)
-    shown = public(source)
-    if not data:
-        raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
-    table = _parse(_unpack(data, shown), shown, suffix, config, slices)
-    text, *places = (_position(table, name) for name in names)
+    # Elsewhere the rows hold what is asked for alone, and slices shall not decide which count.
+    columns = config.text_column, *config.labels_in
+    width = None if suffix in EXCEL or suffix in DELIMITERS else len(columns)
+    empty = True
+    for table in _without_blank_end(_tables(source, suffix, config, slices), width):
+        frame = _frame(table, config, slices, needed)
+        if len(frame):
+            empty = False
+            yield frame
+    if empty:
+        raise DataError(
+            f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
+            "row for each text."
+        )
+
+
+def _frame(
+    table: Table, config: DataConfig, slices: Sequence[str], needed: Sequence[str]
+) -> pd.DataFrame:
+    """Some rows of a source, as `parts` gives them."""
+    text, *places = (_position(table, name) for name in (config.text_column, *config.labels_in))
     extra = {
         name: _position(table, name, _SLICES)
         for name in slices
         if name in needed or table.header.count(name) == 1
     }
-    # Elsewhere the rows hold what is asked for alone, and slices shall not decide which count.
-    width = None if suffix in EXCEL or suffix in DELIMITERS else len(names)
-    rows = _without_blank_end(table.rows, width)
-    if not rows:
-        raise DataError(
-            f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
-            "row for each text."
-        )
+    rows = table.rows
     texts, (cells, *others) = _column(rows, text), [_column(rows, place) for place in places]
     label = _stripped(cells)
     if others:
@@ -106,7 +127,7 @@ def read(
         {
             "text": pd.Series([_shown(cell) for cell in texts], dtype=object),
             "label": label,
-            "row": pd.Series(table.numbers[: len(rows)], dtype="int64"),
+            "row": pd.Series(table.numbers, dtype="int64"),
             "found": pd.Series([_kind(cell) for cell in texts], dtype=object),
             "formula": pd.Series([isinstance(c, Formula) and not c.strip() for c in cells]),
         }
@@ -180,12 +201,20 @@ def _kind(cell: object) -> str:
     return "date" if isinstance(cell, dates) else "error"
 
 
-def _fetch(source: str) -> bytes:
+@contextmanager
+def _opened(source: str) -> Iterator[BinaryIO]:
+    """A source as a file that can be read from any place.
+
+    Raises:
+        DataError: if it cannot be read, now or later.
+    """
     shown = public(source)
     filesystem, path = None, source
     try:
         filesystem, path = _filesystem(source)
-        return bytes(filesystem.cat_file(path))
+        with filesystem.open(path, "rb") as opened:
+            file = opened if opened.seekable() else io.BytesIO(opened.read())
+            yield file
     except DataError:
         raise
     except FileNotFoundError:
@@ -273,17 +302,26 @@ def _unpack(data: bytes, shown: str) -> bytes:
     return unpacked
 
 
-def _parse(
-    data: bytes, source: str, suffix: str, config: DataConfig, slices: Sequence[str]
-) -> Table:
+def _tables(source: str, suffix: str, config: DataConfig, slices: Sequence[str]) -> Iterator[Table]:
+    """What a source holds, Parquet part by part."""
     columns = config.text_column, *config.labels_in
+    shown = public(source)
+    with _opened(source) as file:
+        if not file.read(1):
+            raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
+        file.seek(0)
+        if suffix in _PARQUET and not _name(shown).lower().endswith(_PACKED):
+            yield from tables.parts_of_parquet(file, shown, (*columns, *slices), _PART)
+            return
+        data = _unpack(file.read(), shown)
     if suffix in EXCEL:
-        return spreadsheets.read(data, source, config.sheet)
-    if suffix in DELIMITERS:
-        return tables.from_csv(data, source, config.encoding, DELIMITERS[suffix])
-    if suffix in _JSON_LINES:
-        return tables.from_json_lines(data, source, config.encoding, columns, slices)
-    return tables.from_parquet(data, source, (*columns, *slices))
+        yield spreadsheets.read(data, shown, config.sheet)
+    elif suffix in DELIMITERS:
+        yield tables.from_csv(data, shown, config.encoding, DELIMITERS[suffix])
+    elif suffix in _JSON_LINES:
+        yield tables.from_json_lines(data, shown, config.encoding, columns, slices)
+    else:
+        yield from tables.parts_of_parquet(io.BytesIO(data), shown, (*columns, *slices), _PART)
 
 
 def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:
@@ -314,9 +352,15 @@ def _few(names: Sequence[str], most: int) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _without_blank_end(rows: list[list[object]], width: int | None) -> list[list[object]]:
+def _without_blank_end(tables: Iterable[Table], width: int | None) -> Iterator[Table]:
     """Without the last rows that are blank in all cells, or in the first `width`."""
-    end = len(rows)
-    while end and all(_kind(cell) == "empty" for cell in rows[end - 1][:width]):
-        end -= 1
-    return rows[:end]
+    rows: list[list[object]] = []
+    numbers: list[int] = []
+    for table in tables:
+        rows += table.rows
+        numbers += table.numbers[: len(table.rows)]
+        end = len(rows)
+        while end and all(_kind(cell) == "empty" for cell in rows[end - 1][:width]):
+            end -= 1
+        yield replace(table, rows=rows[:end], numbers=numbers[:end])
+        rows, numbers = rows[end:], numbers[end:]  # which may be followed by others

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from incumbent.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
 
 class Formula(str):
@@ -158,31 +159,40 @@ def from_json_lines(
     return Table(source, [*read, *(name for name in keys if name not in read)], rows, numbers)
 
 
-def from_parquet(data: bytes, source: str, columns: Sequence[str]) -> Table:
-    """Read those of `columns` that a Parquet file holds; records count from 1.
+def parts_of_parquet(
+    file: BinaryIO, source: str, columns: Sequence[str], rows: int
+) -> Iterator[Table]:
+    """Read those of `columns` that a Parquet file holds, so many rows at a time.
+
+    Records count from 1. There is one part at least, which has no rows if the file has none.
 
     Raises:
         DataError: if the file is damaged or no Parquet.
     """
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        names = file.schema_arrow.names
+        # With a buffer a column is read page by page, not a row group at once.
+        parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        names = parquet.schema_arrow.names
         chosen = [name for name in dict.fromkeys(columns) if names.count(name) == 1]
-        table = file.read(columns=chosen)
-        cells = [_cells(table.column(name)) for name in chosen]
+        header = [*chosen, *(name for name in names if name not in chosen)]
+        read = 0
+        for batch in parquet.iter_batches(rows, columns=chosen):
+            cells = [_cells(batch.column(name)) for name in chosen]
+            part = [list(row) for row in zip(*cells, strict=True)]
+            yield Table(source, header, part, range(read + 1, read + len(part) + 1))
+            read += len(part)
+        if not read:
+            yield Table(source, header, [], ())
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{source} is damaged, or no Parquet file ({str(error).splitlines()[0]}). Write it "
             "again, or copy it again from where it came."
         ) from None
-    header = [*chosen, *(name for name in names if name not in chosen)]
-    rows = [list(row) for row in zip(*cells, strict=True)]
-    return Table(source, header, rows, range(1, len(rows) + 1))
 
 
-def _cells(column: pa.ChunkedArray) -> list[object]:
+def _cells(column: pa.Array) -> list[object]:
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        column = column.dictionary_decode()
     return list(column.to_pylist())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def ingest(config: Config) -> Dataset:
                 "text": str(row.text)[:200],
             }
             for name, split in _splits(dataset)
-            for row in datasets.load(split).head(_PREVIEW).itertuples()
+            for row in next(datasets.parts(split)).head(_PREVIEW).itertuples()
         ],
         f"The first {_PREVIEW} rows of each split",
     )
@@ -56,7 +57,8 @@ def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
 
 
 def _row(name: str, split: Split) -> dict[str, object]:
-    words = np.array([len(str(text).split()) for text in datasets.load(split)["text"]] or [0])
+    texts = chain.from_iterable(part["text"] for part in datasets.parts(split, ["text"]))
+    words = np.fromiter((len(text.split()) for text in texts), np.int64, split.rows)
     median, p90, p99 = (int(np.percentile(words, share)) for share in (50, 90, 99))
     return {
         "split": name,

@@ -1,6 +1,7 @@
 """The models that can be trained; the only package that imports ktrain or TensorFlow.
 
-`create` gives the `Classifier` that a config names. Importing this package is cheap.
+`create` gives the `Classifier` that a config names. Importing this package is cheap, and so is
+`create`: TensorFlow is loaded when a model is built, as texts are tokenized without it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incumbent.classifiers import libraries
+from incumbent import environment
 from incumbent.config import PreprocessingConfig, TrainingConfig
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def create(
     Raises:
         ConfigError: if its weights cannot be had.
     """
-    libraries.load()
+    environment.prepare()
     if training.model == "nbsvm":
         from incumbent.classifiers.nbsvm import NbsvmClassifier
 

@@ -74,6 +74,7 @@ def fit(
         served = known.served.model_copy(update={"folder": served_folder(folder)})
         return known.model_copy(update={"folder": folder, "plot": plot, "served": served})
     folder.parent.mkdir(parents=True, exist_ok=True)
+    libraries.load()
     device = devices.prepare()
     say(device)
     train, validation = _rows(encoded, classifier.training)

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from incumbent.classifiers import libraries
 from incumbent.errors import ConfigError, StageError
 
 BUNDLED = "bundled"
@@ -201,6 +202,7 @@ def _convert(folder: Path, config: dict[str, Any], target: Path) -> None:
     read backwards. The pretraining heads, which keras_bert wants to see and a classifier does
     not use, are zeros.
     """
+    libraries.load()
     import numpy as np
     import tensorflow as tf
     from safetensors.numpy import load_file

@@ -70,7 +70,7 @@ def dataset(tmp_path: Path) -> Callable[..., datasets.Dataset]:
     def make(texts: list[str], labels: list[str]) -> datasets.Dataset:
         frame = pd.DataFrame({"text": texts, "label": labels})
         frame = frame.assign(row=range(len(frame)), found="text", control=False)
-        return datasets.save(frame, frame, ("train", "test"), tmp_path / "datasets")
+        return datasets.save([frame], [frame], ("train", "test"), tmp_path / "datasets")
 
     return make
 

@@ -34,7 +34,7 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
     content = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     frame = pd.DataFrame({"text": content["texts"], "label": content["labels"]})
     frame = frame.assign(row=range(len(frame)), found="text", control=False)
-    dataset = datasets.save(frame, frame, ("train", "test"), folder / "datasets")
+    dataset = datasets.save([frame], [frame], ("train", "test"), folder / "datasets")
     config = TrainingConfig.model_validate(settings)
     classifier = classifiers.create(
         config, PreprocessingConfig(max_length=32), dataset.classes, folder

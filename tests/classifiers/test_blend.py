@@ -88,7 +88,7 @@ def data_of(kind: str, folder: Path) -> datasets.Dataset:
     frame = pd.DataFrame({"text": texts, "label": labels}).assign(
         row=1, found="text", control=False
     )
-    return datasets.save(frame, frame, ("train", "test"), folder, names)
+    return datasets.save([frame], [frame], ("train", "test"), folder, names)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def remarks(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
         rows.append((", ".join(random.permutation(said)), label))
     frame = pd.DataFrame(rows, columns=["text", "label"]).assign(row=1, found="text", control=False)
     folder = tmp_path_factory.mktemp("remarks")
-    return datasets.save(frame, frame, ("train", "test"), folder, NAMES)
+    return datasets.save([frame], [frame], ("train", "test"), folder, NAMES)
 
 
 @pytest.mark.parametrize("model", ["transformer", "bert", "nbsvm"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import re
@@ -204,7 +205,7 @@ class LockedFileSystem(MemoryFileSystem):
 
     protocol = "locked"
 
-    def cat_file(self, path, start=None, end=None, **kwargs):
+    def _open(self, path, *args, **kwargs):
         if "secret" in path:
             raise PermissionError(path)
         raise RuntimeError(f"connection reset: url='https://me:pass@h{path}', /a.csv?sig=HIDDEN")
@@ -241,7 +242,8 @@ def test_no_error_shows_what_is_secret_in_a_url(source, shown):
 
 
 def test_a_spoilt_file_at_a_signed_address(monkeypatch):
-    monkeypatch.setattr(sources, "_fetch", lambda _: b"PK, and then nothing")
+    content = io.BytesIO(b"PK, and then nothing")
+    monkeypatch.setattr(sources, "_opened", lambda _: contextlib.nullcontext(content))
     message = refuse(f"https://host/a.xlsx{SIGNED}", {})
     assert message.startswith("https://host/a.xlsx is cut short")
 

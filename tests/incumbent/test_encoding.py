@@ -93,7 +93,7 @@ def test_the_same_data_is_not_tokenized_again(tmp_path: Path) -> None:
             }
         )
     )
-    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data")
+    dataset = datasets.save([frame], [frame], ("a.xlsx", "b.xlsx"), tmp_path / "data")
     calls = 0
 
     def tokenize(texts):  # type: ignore[no-untyped-def]
@@ -119,7 +119,7 @@ def test_a_cache_that_moved_is_still_a_cache(tmp_path: Path) -> None:
     frame = datasets.canonical(
         pd.DataFrame({"text": ["good"], "label": ["pos"], "row": [2], "found": ["text"]})
     )
-    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data")
+    dataset = datasets.save([frame], [frame], ("a.xlsx", "b.xlsx"), tmp_path / "data")
 
     def tokenize(texts):  # type: ignore[no-untyped-def]
         return list(texts), [np.ones(1, np.int32)] * len(texts), np.ones(len(texts), np.int64)
@@ -162,7 +162,7 @@ def test_sets_of_labels_are_kept_with_the_tokens(tmp_path: Path) -> None:
             {"text": ["a", "b", "c"], "label": ["x|y", "none", "y"], "row": 1, "found": "text"}
         )
     )
-    dataset = datasets.save(frame, frame, ("a.xlsx", "b.xlsx"), tmp_path / "data", ("x", "y"))
+    dataset = datasets.save([frame], [frame], ("a.xlsx", "b.xlsx"), tmp_path / "data", ("x", "y"))
 
     def tokenize(texts):  # type: ignore[no-untyped-def]
         return list(texts), [np.ones(1, np.int32)] * len(texts), np.ones(len(texts), np.int64)

@@ -35,7 +35,7 @@ def frame_of(rows) -> pd.DataFrame:
 
 def dataset_of(folder, train=TRAIN, test=TEST, name="x.xlsx") -> Dataset:
     names = f"train_{name}", f"test_{name}"
-    return datasets.save(frame_of(train), frame_of(test), names, folder / "datasets")
+    return datasets.save([frame_of(train)], [frame_of(test)], names, folder / "datasets")
 
 
 def validate(folder, train=TRAIN, test=TEST, name="x.xlsx", **config):
@@ -282,7 +282,7 @@ def of_sets(folder, sets=SETS, **config):
     other = [(text.replace("remark", "word"), label) for text, label in rows]
     names = "train.xlsx", "test.xlsx"
     dataset = datasets.save(
-        frame_of(rows), frame_of(other), names, folder / "datasets", ("late", "rude")
+        [frame_of(rows)], [frame_of(other)], names, folder / "datasets", ("late", "rude")
     )
     return validate(dataset, ValidationConfig(**config), folder)
 
@@ -323,7 +323,7 @@ def test_a_text_with_two_sets_of_labels_is_a_conflict_and_leaks_can_be_dropped(t
     twice = [*rows, ("number none 17", "rude"), ("only here", "late")]
     test = [(f"another {text}", label) for text, label in rows[1:]] + rows[:1]
     dataset = datasets.save(
-        frame_of(twice), frame_of(test), ("a.csv", "b.csv"), tmp_path, ("late", "rude")
+        [frame_of(twice)], [frame_of(test)], ("a.csv", "b.csv"), tmp_path, ("late", "rude")
     )
     verdict = validate(dataset, ValidationConfig(on_leak="drop"), tmp_path)
     assert "2 rows whose text stands elsewhere, labelled otherwise" in (

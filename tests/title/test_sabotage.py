@@ -51,7 +51,7 @@ def test_shuffled_labels_are_caught_by_the_proof(two: Arena, good: Trained, trai
     labels = frame["label"].to_numpy().copy()
     labels[rows] = random.permutation(labels[rows])
     spoilt = datasets.save(
-        frame.assign(label=labels), datasets.load(good.dataset.test), ("train", "test"),
+        [frame.assign(label=labels)], [datasets.load(good.dataset.test)], ("train", "test"),
         two.workdir / "datasets",
     )  # fmt: skip
     entry = two.enter(train(spoilt, training={"epochs": 3}))
@@ -119,8 +119,8 @@ def test_training_rows_of_the_champion_in_the_test_set_are_left_out(
         text=moved["text"].iloc[:50] + " indeed", row=np.arange(50) + 20_000
     )
     leaked = datasets.save(
-        seen.iloc[200:].reset_index(drop=True),
-        pd.concat([test, moved.iloc[50:], edited], ignore_index=True),
+        [seen.iloc[200:]],
+        [pd.concat([test, moved.iloc[50:], edited], ignore_index=True)],
         ("train", "test"), two.workdir / "datasets",
     )  # fmt: skip
     entry = two.enter(
