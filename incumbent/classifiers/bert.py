@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from incumbent import tokens
 from incumbent.classifiers import export, libraries, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, recipe
@@ -50,13 +51,8 @@ class BertClassifier(Classifier):
         limit = self.preprocessing.max_length
         folder = weights.tokenizer_folder(self.folder, self.workdir)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
         short = shortener(folder, self.preprocessing.truncation, limit)(texts)
-        lengths = np.array([len(row.ids) for row in tokenizer.encode_batch(list(texts))])
-        tokenizer.enable_truncation(limit)
-        ids = [np.array(row.ids, np.int32) for row in tokenizer.encode_batch(list(short))]
-        return list(short), ids, lengths
+        return short, *tokens.tokenize(tokenizer, texts, short, limit)
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the checkpoint under a new layer of a softmax, or of a sigmoid for each label."""

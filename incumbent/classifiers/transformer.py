@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent import tokens
 from incumbent.classifiers import export, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, batches, pad, recipe
@@ -65,10 +66,7 @@ class TransformerClassifier(Classifier):
         limit = self.preprocessing.max_length
         folder = weights.tokenizer_folder(self.folder, self.workdir)
         short = shortener(folder, self.preprocessing.truncation, limit)(texts)
-        whole = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        kept = tokenizer(short, truncation=True, max_length=limit)["input_ids"]
-        lengths = np.array([len(row) for row in whole])
-        return list(short), [np.array(row, np.int32) for row in kept], lengths
+        return short, *tokens.tokenize(tokenizer.backend_tokenizer, texts, short, limit)
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the weights under a new classification head."""
