@@ -39,8 +39,7 @@ _CONTROL_BYTES = (
 )  # in UTF-8; 0xED leads
 # Columns that hold no strings.
 _TYPES = {"row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_()}
-_PART = 2_000  # rows of `parts`: of long texts, tokenizing takes 70 KB each
-_ROW_GROUP = 10_000  # rows that Parquet keeps together
+_PART = 2_000  # rows of a part: of long texts, tokenizing takes 70 KB each
 _LOOK = 10_000  # texts that are searched for control characters at once
 
 
@@ -261,7 +260,7 @@ def _write(frames: Iterable[pd.DataFrame], path: Path) -> None:
                 schema = pa.schema([(name, _TYPES.get(str(name), pa.string())) for name in frame])
                 writer = stack.enter_context(pq.ParquetWriter(path, schema))
             table = pa.Table.from_pandas(frame, writer.schema, preserve_index=False)
-            writer.write_table(table, row_group_size=_ROW_GROUP)
+            writer.write_table(table, row_group_size=_PART)
 
 
 def _parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:

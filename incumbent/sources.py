@@ -40,7 +40,7 @@ SLICE = "slice:"
 
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
-_PART = 10_000  # rows of a part
+_PART = 2_000  # rows of a part
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"

@@ -1,0 +1,146 @@
+"""Data is read, validated and written part by part; nobody can tell but by the memory it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from incumbent import checks, datasets, expectations, sources
+from incumbent.config import DataConfig, ValidationConfig
+from incumbent.errors import DataError
+
+ROWS = 50
+TEXTS = [f"review number {n}, which is {'good' if n % 2 else 'bad'}" for n in range(ROWS)]
+TEXTS[7] = TEXTS[3].upper()  # repeats an earlier text, in another part
+LABELS = ["pos" if n % 2 else "neg" for n in range(ROWS)]
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {"text": TEXTS, "label": LABELS, "channel": [str(n % 3) for n in range(ROWS)]}
+    )
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parts of a few rows each, of sizes that do not divide each other."""
+    monkeypatch.setattr(sources, "_PART", 7)
+    monkeypatch.setattr(datasets, "_PART", 4)
+
+
+def ingest(frame, folder, **config):
+    folder.mkdir()
+    frame.to_parquet(folder / "a.parquet")
+    frame.tail(20).assign(text=lambda it: "other " + it["text"]).to_parquet(folder / "b.parquet")
+    config = DataConfig(
+        train=str(folder / "a.parquet"), test=str(folder / "b.parquet"), **config
+    )  # fmt: skip
+    return datasets.ingest(config, folder / "work", ["channel"])
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_the_parts_make_the_same_dataset(frame, tmp_path, sample, request):
+    whole = ingest(frame, tmp_path / "whole", sample=sample)
+    request.getfixturevalue("small")
+    parts = ingest(frame, tmp_path / "parts", sample=sample)
+    assert parts.digest == whole.digest
+    assert parts.train.labels == whole.train.labels
+    assert datasets.load(parts.train).equals(datasets.load(whole.train))
+    assert len(list(datasets.parts(parts.train))) > 2
+    assert datasets.load(parts.train)["row"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("blank", [1, 7, 15])
+def test_blank_rows_count_in_the_middle_and_not_at_the_end(frame, tmp_path, small, blank):
+    nothing = pd.DataFrame({name: [None] * blank for name in frame})
+    path = tmp_path / "a.parquet"
+    pd.concat([frame, nothing, frame.head(3), nothing]).to_parquet(path)
+    read = sources.read(str(path), DataConfig())
+    assert len(read) == ROWS + blank + 3
+    assert read["row"].tolist() == list(range(1, len(read) + 1))
+    assert (read["found"] == "empty").sum() == blank
+
+
+def test_a_fault_far_down_is_named_by_its_row(tmp_path, small):
+    path = tmp_path / "a.parquet"
+    marks = pd.DataFrame({"text": TEXTS, "late": ["1"] * ROWS, "rude": ["0"] * ROWS})
+    marks.loc[30, "rude"] = "perhaps"
+    marks.to_parquet(path)
+    config = DataConfig(train=str(path), test=str(path), label_columns=("late", "rude"))
+    with pytest.raises(DataError, match="row 31, column 'rude': found 'perhaps'"):
+        datasets.ingest(config, tmp_path / "work")
+    assert not list((tmp_path / "work" / "datasets").iterdir())
+
+
+def test_a_file_that_is_damaged_far_down(frame, tmp_path, small):
+    path = tmp_path / "a.parquet"
+    frame.to_parquet(path, row_group_size=10, compression=None)
+    content = bytearray(path.read_bytes())
+    place = content.rindex(TEXTS[44].encode())
+    content[place - 60 : place - 8] = b"\xff" * 52
+    path.write_bytes(content)
+    config = DataConfig(train=str(path), test=str(path))
+    with pytest.raises(DataError, match="is damaged, or no Parquet file"):
+        datasets.ingest(config, tmp_path / "work")
+    assert not list((tmp_path / "work" / "datasets").iterdir())
+
+
+def test_texts_are_compared_across_parts(frame, tmp_path, small):
+    dataset = ingest(frame, tmp_path / "data")
+    outline = checks.outline(datasets.parts(dataset.train))
+    assert outline["text"].duplicated().to_numpy().nonzero()[0].tolist() == [7]
+    assert outline["characters"].tolist() == [len(text) for text in TEXTS]
+
+
+@pytest.mark.slow
+def test_findings_name_rows_of_other_parts_and_their_texts(frame, tmp_path, small):
+    leaking = frame.assign(text=frame["text"].where(frame.index != 41, "other " + TEXTS[45]))
+    dataset = ingest(leaking, tmp_path / "data")
+    config = ValidationConfig(on_leak="drop", min_rows=2)
+    verdict = expectations.validate(dataset, config, tmp_path)
+    found = {f.name: f for f in verdict.findings if f.split == "train" and not f.passed}
+    assert (found["repeat"].rows, found["repeat"].examples) == ((8,), (TEXTS[7],))
+    assert (found["leak"].rows, found["leak"].examples) == ((42,), ("other " + TEXTS[45],))
+    assert verdict.dataset.train.rows == ROWS - 1
+    assert 42 not in datasets.load(verdict.dataset.train)["row"].tolist()
+
+
+@pytest.mark.slow
+def test_the_texts_need_not_fit_into_memory(tmp_path):
+    """300 MB of texts are read and validated with less memory than they would take themselves."""
+    code = """
+import resource, sys
+from pathlib import Path
+import pandas as pd
+from incumbent import datasets, expectations
+from incumbent.config import DataConfig, ValidationConfig
+
+def used():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def write(rows, name):
+    for side, count in (("train", rows), ("test", 100)):
+        texts = (f"{side} {n} " + "word " * 1000 for n in range(count))
+        frame = pd.DataFrame({"text": texts, "label": [str(n % 2) for n in range(count)]})
+        frame.to_parquet(folder / f"{name}-{side}.parquet", row_group_size=5_000)
+
+folder = Path(sys.argv[1])
+if sys.argv[2] == "write":
+    write(100, "few")
+    write(60_000, "many")
+    sys.exit()
+for name in ("few", "many"):
+    config = DataConfig(**{s: str(folder / f"{name}-{s}.parquet") for s in ("train", "test")})
+    dataset = datasets.ingest(config, folder / name)
+    assert expectations.validate(dataset, ValidationConfig(), folder / name).passed
+    print(used())
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run([*command, "write"], check=True)
+    done = subprocess.run([*command, "read"], check=True, capture_output=True, text=True)
+    few, many = map(int, done.stdout.split())
+    assert many - few < 280e6
