@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from incumbent import tokens
-from incumbent.classifiers import export, libraries, weights
+from incumbent.classifiers import graph, libraries, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, recipe
 from incumbent.errors import ConfigError
@@ -78,7 +78,7 @@ class BertClassifier(Classifier):
 
         model.layers[-1].activation = tf.keras.activations.linear
         model.input_spec = None  # it was built for rows of `max_length`, and takes shorter ones
-        export.write_onnx(lambda ids: model([ids, tf.zeros_like(ids)]), examples.ids, folder / ONNX)
+        graph.write_onnx(lambda ids: model([ids, tf.zeros_like(ids)]), examples.ids, folder / ONNX)
         source = weights.tokenizer_folder(self.folder, self.workdir)
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 

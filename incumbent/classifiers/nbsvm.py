@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incumbent.baseline import ALPHA
-from incumbent.classifiers import export
+from incumbent.classifiers import graph
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, recipe
 from incumbent.predictor import LINEAR, WORDS, Linear, shortener, sigmoid, softmax
@@ -88,7 +88,7 @@ class NbsvmClassifier(Classifier):
         )
         (folder / WORDS).write_text(json.dumps(vocabulary), encoding="utf-8")
         probabilities = sigmoid if self.multilabel else softmax
-        export.check(
+        graph.check(
             probabilities(Linear(folder)(examples.texts)),
             model.predict(preprocessor.preprocess(list(examples.texts)), verbose=0),
         )

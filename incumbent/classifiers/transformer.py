@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incumbent import tokens
-from incumbent.classifiers import export, weights
+from incumbent.classifiers import graph, weights
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.encoding import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
@@ -113,7 +113,7 @@ class TransformerClassifier(Classifier):
             inputs = {"input_ids": ids, "attention_mask": tf.ones_like(ids)}
             return model(inputs, training=False).logits
 
-        export.write_onnx(logits, examples.ids, folder / ONNX)
+        graph.write_onnx(logits, examples.ids, folder / ONNX)
         source = weights.tokenizer_folder(self.folder, self.workdir)
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from incumbent import classifiers, datasets, encoding
-from incumbent.classifiers import export
+from incumbent.classifiers import export, graph
 from incumbent.classifiers.base import Rows
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.errors import StageError
@@ -123,7 +124,28 @@ def test_an_export_that_answers_otherwise_is_refused(serve: Serve, trained: Run)
     served, _ = serve(precision="float32")
     ids = encoding.load(trained.encoded.test)[1][:3]
     with pytest.raises(StageError, match="answers differ from the trained one's by up to"):
-        export._compare(lambda ids: tf.zeros((1, 2)), ids, served.folder / ONNX)
+        graph._compare(lambda ids: tf.zeros((1, 2)), ids, served.folder / ONNX)
+
+
+def test_onnxruntime_sees_what_the_network_is_made_of(serve: Serve, tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    served, _ = serve(precision="int8")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        str(served.folder / ONNX), options, providers=["CPUExecutionProvider"]
+    )
+    nodes = onnx.load(options.optimized_model_filepath).graph.node
+    found = Counter(node.op_type for node in nodes)
+    layers = found["Gelu"]
+    assert layers == 2
+    # One after the embeddings and two a layer; a mean that is left over was not seen to be a part.
+    assert found["LayerNormalization"] + found["SkipLayerNormalization"] == 2 * layers + 1
+    assert not found["ReduceMean"] + found["GlobalAveragePool"] + found["Erf"]
+    assert found["Reshape"] <= 5 * layers  # heads apart and together again, and no more
 
 
 def test_what_onnx_lacks_is_said(tmp_path: Path) -> None:
@@ -133,7 +155,7 @@ def test_what_onnx_lacks_is_said(tmp_path: Path) -> None:
         return tf.raw_ops.Betainc(a=0.5, b=0.5, x=tf.cast(ids, tf.float32) / 1e6)
 
     with pytest.raises(StageError, match=r"an operator that ONNX.*lacks.*Betainc"):
-        export.write_onnx(logits, [np.array([1, 2], np.int32)], tmp_path / ONNX)
+        graph.write_onnx(logits, [np.array([1, 2], np.int32)], tmp_path / ONNX)
 
 
 def test_nothing_heavy_is_loaded_to_serve(serve: Serve) -> None:
