@@ -42,11 +42,27 @@ class PrefectApi:
             return {}
         return {worker["name"]: str(worker["status"]) for worker in found}
 
-    def runs(self, *states: str, sort: str, limit: int = _LIMIT) -> list[dict[str, Any]]:
-        """Flow runs whose state is of one of these types, in the server's order."""
-        wanted = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
+    def runs(
+        self, *states: str, name: str = "", deployment: str = "",
+        sort: str = "NEXT_SCHEDULED_START_TIME_ASC", limit: int = _LIMIT,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Flow runs whose state is of one of these types, in the server's order.
+
+        Args:
+            states: Types of states, like SCHEDULED.
+            name: Only states of this name, like Late.
+            deployment: Only runs of the deployment of this id.
+            sort: An order that the server knows.
+            limit: So many at most.
+        """
+        state: dict[str, Any] = {"type": {"any_": list(states)}}
+        if name:
+            state["name"] = {"any_": [name]}
+        wanted: dict[str, Any] = {"state": state}
+        if deployment:
+            wanted["deployment_id"] = {"any_": [deployment]}
         found: list[dict[str, Any]] = self._post(
-            "flow_runs/filter", {**wanted, "sort": sort, "limit": limit}
+            "flow_runs/filter", {"flow_runs": wanted, "sort": sort, "limit": limit}
         )
         return found
 

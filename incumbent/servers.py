@@ -113,12 +113,14 @@ class Servers(BaseModel):
             port = str(self.prefect_port)
             return [*python, "prefect", "server", "start", "--host", _HOST, "--port", port]
         if part == MLFLOW:
-            port = str(self.mlflow_port)
+            port, artifacts = str(self.mlflow_port), self.root / "mlruns" / "artifacts"
             return [
                 *python, "mlflow", "server", "--host", _HOST, "--port", port, "--workers", "1",
-                "--artifacts-destination", str(self.root / "mlruns" / "artifacts"),
+                # Files by their place, as in local runs: they can be loaded without the server.
+                "--default-artifact-root", artifacts.as_uri(),
+                "--artifacts-destination", str(artifacts),
             ]  # fmt: skip
-        return [*python, "incumbent.worker", POOL]
+        return [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
 
     def environment(self) -> dict[str, str]:
         """The environment of all parts; secrets are handed on here, never on a command line."""

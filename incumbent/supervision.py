@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import StageError
 
-_FOLDER_MARK = "INCUMBENT_UP"
+FOLDER_MARK = "INCUMBENT_UP"
+"""The variable that marks a process with its folder."""
 _PART_MARK = "INCUMBENT_UP_PART"
 _CONFIG = "supervisord.conf"
 _LOG_SIZE = "10MB"
@@ -73,7 +74,7 @@ def start(
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     done = subprocess.run(  # noqa: S603  a fixed command
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        env={**environment, _FOLDER_MARK: str(folder)}, check=False, capture_output=True, text=True,
+        env={**environment, FOLDER_MARK: str(folder)}, check=False, capture_output=True, text=True,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode:
@@ -103,6 +104,13 @@ def main_processes(folder: Path) -> dict[str, Process]:
     found = processes(folder)
     head = _head(found)
     return {p.part: p for p in found if head is not None and p.part and p.parent == head.pid}
+
+
+def orphans(folder: Path) -> list[Process]:
+    """The processes whose parent is gone: what a killed one left."""
+    found = processes(folder)
+    known = {process.pid for process in found}
+    return [process for process in found if process.part and process.parent not in known]
 
 
 def end(ended: Iterable[Process], folder: Path, seconds: float) -> None:
@@ -150,7 +158,7 @@ def _process(pid: int, folder: Path) -> Process | None:
     except OSError:  # it ended, or is another user's
         return None
     marks = dict(pair.partition(b"=")[::2] for pair in pairs if pair.startswith(b"INCUMBENT_UP"))
-    if marks.get(_FOLDER_MARK.encode()) != os.fsencode(folder):
+    if marks.get(FOLDER_MARK.encode()) != os.fsencode(folder):
         return None
     parent = int(status.partition("\nPPid:")[2].split()[0])
     return Process(pid=pid, parent=parent, part=marks.get(_PART_MARK.encode(), b"").decode())

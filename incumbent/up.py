@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incumbent import supervision, worker
+from incumbent import launch, supervision
 from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
 from incumbent.prefect_api import PrefectApi
@@ -65,7 +65,7 @@ def up(servers: Servers) -> None:
             _look_at_ports(servers)
             servers.make_databases()
             supervision.start(
-                servers.folder, {part: servers.command(part) for part in PARTS},
+                servers.folder, {part: _launched(servers, part) for part in PARTS},
                 servers.environment(), servers.root,
             )  # fmt: skip
             _record(servers.folder, asked)
@@ -89,7 +89,7 @@ def down(root: Path) -> bool:
         StageError: if a process is left.
     """
     folder = root / FOLDER
-    if not folder.is_dir():
+    if not folder.is_dir() and not supervision.processes(folder):
         return False
     with _locked(folder):
         found = supervision.processes(folder)
@@ -102,6 +102,10 @@ def down(root: Path) -> bool:
         _end_all(folder)
         (folder / _RECORD).unlink(missing_ok=True)
     return bool(found)
+
+
+def _launched(servers: Servers, part: str) -> list[str]:
+    return [sys.executable, "-m", "incumbent.launch", part, *servers.command(part)]
 
 
 def _started_by(at_work: Process, found: list[Process]) -> list[Process]:
@@ -147,15 +151,16 @@ def _wait(servers: Servers) -> None:
 
 def _answers(servers: Servers, part: str) -> bool:
     process = supervision.main_processes(servers.folder).get(part)
-    if process is None:
+    left = any(orphan.part == part for orphan in supervision.orphans(servers.folder))
+    if process is None or (left and part != WORKER):  # what is left answers, and is about to end
         return False
     if part in (PREFECT, MLFLOW):
-        return worker.answers(worker.health(servers.clients)[part])
+        return launch.answers(launch.health(servers.clients)[part])
     try:
         known = PrefectApi(servers.clients["PREFECT_API_URL"]).workers(POOL)
     except StageError:
         return False
-    return known.get(worker.name(process.pid)) == "ONLINE"
+    return known.get(launch.worker_name(process.pid)) == "ONLINE"
 
 
 def _deploy(servers: Servers) -> None:
