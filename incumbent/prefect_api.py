@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -12,6 +14,8 @@ from urllib.request import Request, urlopen
 from incumbent.errors import StageError
 
 _ANSWER = 10  # seconds that the server may take for one answer
+_TRIES = 5
+_PAUSE = 0.5  # seconds between two tries
 _LIMIT = 200  # rows that the server gives at once, at most
 
 
@@ -74,7 +78,8 @@ class PrefectApi:
             if len(page) < _LIMIT:
                 return found
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
+    def _post(self, path: str, body: dict[str, Any], tries: int = _TRIES) -> Any:
+        """One answer; the server asks to try again (503) while its SQLite file is locked."""
         request = Request(  # noqa: S310  the owner's address
             f"{self.address}/{path}", json.dumps(body).encode(), _headers(), method="POST"
         )
@@ -82,7 +87,10 @@ class PrefectApi:
             with urlopen(request, timeout=_ANSWER) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            kind = _NotThere if error.code == 404 else StageError
+            if error.code == HTTPStatus.SERVICE_UNAVAILABLE and tries > 1:
+                time.sleep(_PAUSE)
+                return self._post(path, body, tries - 1)
+            kind = _NotThere if error.code == HTTPStatus.NOT_FOUND else StageError
             raise kind(
                 f"The Prefect server at {self.address} refused {path}: {error.code} {error.reason}."
             ) from None

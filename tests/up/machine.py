@@ -68,11 +68,18 @@ class Machine(Place):
         raise AssertionError(f"the run is still {state} after {_RUN_SECONDS} s")
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask Prefect's API."""
+        """Ask Prefect's API, as its clients do: again while its SQLite file is locked."""
         request = urllib.request.Request(
             f"{self.api}/{path}",
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        for _ in range(10):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+                time.sleep(0.5)
+        raise AssertionError(f"{path} was locked for ten tries")

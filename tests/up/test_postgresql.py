@@ -7,8 +7,10 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -31,43 +33,45 @@ PASSWORD = "s3cret%2Fword"  # noqa: S105  the / is what addresses escape
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database() -> Iterator[str]:
     """The address of an empty database, whose owner is no superuser."""
-    programs = Path(_SERVER or "").resolve().parent
-    folder, port = tmp_path_factory.mktemp("postgresql"), browser.free_port()
+    programs, port = Path(_SERVER or "").resolve().parent, browser.free_port()
     as_user: dict[str, object] = {}
-    if os.getuid() == 0:  # PostgreSQL does not run as root
-        user = pwd.getpwnam("postgres")
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    # Not pytest's folder: that is closed to the user whom PostgreSQL runs as instead of root.
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder = Path(name)
+        if os.getuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [str(programs / program), *arguments], check=True, cwd=folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, **as_user,
-        )  # fmt: skip
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(
+                [str(programs / program), "-D", f"{folder}/data", *arguments], check=True,
+                cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **as_user,
+            )  # fmt: skip
 
-    data = str(folder / "data")
-    secret = folder / "password"
-    secret.write_text("s3cret/word")
-    secret.chmod(0o644)
-    run("initdb", "-D", data, "-U", "admin", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        import psycopg2
+        (folder / "password").write_text(unquote(PASSWORD))
+        (folder / "password").chmod(0o644)
+        run("initdb", "-U", "admin", "-A", "scram-sha-256", f"--pwfile={folder}/password", "-N")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-o", options, "-l", f"{folder}/log", "-w", "start")
+        try:
+            _make_database(f"postgresql://admin:{PASSWORD}@127.0.0.1:{port}/postgres")
+            yield f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/incumbent"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
 
-        admin = psycopg2.connect(f"postgresql://admin:{PASSWORD}@127.0.0.1:{port}/postgres")
-        admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute("create role owner login password 's3cret/word'")
-            cursor.execute("create database incumbent owner owner")
-        admin.close()
-        yield f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/incumbent"
-    finally:
-        run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+def _make_database(admin: str) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(admin)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("create role owner login password %s", [unquote(PASSWORD)])
+        cursor.execute("create database incumbent owner owner")
+    connection.close()
 
 
 def test_both_servers_keep_what_they_know_in_it(
