@@ -47,6 +47,9 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --group embedded --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
 	  --constraint requirements.lock --output-file requirements-gpu.lock
+	@$(BIN)/uv pip compile deployments/containers.in --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	  --constraint requirements.lock --output-file deployments/containers.lock
 	@$(BIN)/uv pip compile benchmarks/requirements-torch.in --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
 	  $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements-torch.lock
