@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from incumbent import launch, supervision
 from incumbent.config import Config
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 _RECORD = "up.json"
 _DEPLOYMENTS = Path("deployments") / "prefect.yaml"
-_VERSION = "INCUMBENT_DEPLOYMENT_VERSION"  # what deployments/prefect.yaml takes theirs from
 _START_SECONDS = 300  # that all may take to answer; a first start makes two databases
 _RUN_SECONDS = 30  # that a flow run has to end in good order
 _STOP_SECONDS = 90  # that the supervisor has to stop all parts, one after the other
@@ -54,10 +55,7 @@ def up(servers: Servers) -> None:
             settings.
         StageError: if something does not answer, or cannot be deployed.
     """
-    if not (servers.root / _DEPLOYMENTS).is_file():
-        raise ConfigError(
-            f"There is no {_DEPLOYMENTS} in {servers.root}: run in the project's root folder."
-        )
+    _deployments(servers.root)
     with _locked(servers.folder):
         asked, running = servers.public(), supervision.supervisor(servers.folder)
         if running is None:
@@ -168,22 +166,39 @@ def _deploy(servers: Servers) -> None:
 
     So a schedule that was paused in the Prefect page stays so, until the file changes.
     """
-    wanted = (servers.root / _DEPLOYMENTS).read_text(encoding="utf-8")
-    schema = json.dumps(Config.model_json_schema(), sort_keys=True)
-    version = hashlib.sha256(f"{servers.root} {wanted} {schema}".encode()).hexdigest()[:16]
+    wanted = _deployments(servers.root)
     known = PrefectApi(servers.clients["PREFECT_API_URL"]).deployments()
-    if any(deployment.get("version") == version for deployment in known):
+    found = {(deployment["name"], deployment.get("version")) for deployment in known}
+    if found >= {(deployment["name"], deployment["version"]) for deployment in wanted}:
         return
+    file = servers.folder / "prefect.yaml"
+    file.write_text(yaml.safe_dump({"deployments": wanted}, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(  # noqa: S603  a fixed command
-        [*command, "--prefect-file", str(_DEPLOYMENTS)],
-        cwd=servers.root, env={**servers.environment(), _VERSION: version},
+        [*command, "--prefect-file", str(file)], cwd=servers.root, env=servers.environment(),
         check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     log = servers.folder / "deploy.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         raise StageError(f"{_DEPLOYMENTS} could not be deployed. The end of {log}:\n{_tail(log)}")
+
+
+def _deployments(root: Path) -> list[dict[str, Any]]:
+    """What the file describes, with the digest of all that counts as the version of each."""
+    try:
+        text = (root / _DEPLOYMENTS).read_text(encoding="utf-8")
+        found = yaml.safe_load(text)["deployments"]
+        wanted = [{**deployment, "name": deployment["name"]} for deployment in found]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{root / _DEPLOYMENTS} cannot be read as Prefect's deployments: "
+            f"{type(error).__name__} {error}. Run in the project's root folder; expected is a list "
+            "`deployments`, each with a name."
+        ) from None
+    schema = json.dumps(Config.model_json_schema(), sort_keys=True)
+    version = hashlib.sha256(f"{root} {text} {schema}".encode()).hexdigest()[:16]
+    return [{**deployment, "version": version} for deployment in wanted]
 
 
 def _record(folder: Path, addresses: dict[str, str]) -> None:

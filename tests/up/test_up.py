@@ -12,6 +12,7 @@ import pytest
 
 from incumbent import status
 from incumbent.registry import Registry
+from tests.conftest import Place
 from tests.up.machine import Machine
 
 pytestmark = pytest.mark.slow
@@ -127,3 +128,15 @@ def test_a_taken_port_is_named(tmp_path_factory: pytest.TempPathFactory, number:
     assert f"Port {other.ports[number]} cannot be had" in done.stderr
     assert f"set {variable} to a free port" in done.stderr
     assert other.left() == []
+
+
+@pytest.mark.parametrize("text", [None, "deployments: [{entrypoint: x}]", "a: [", "- b"])
+def test_a_folder_without_deployments_is_no_project(place: Place, text: str | None) -> None:
+    if text is not None:
+        (place.folder / "deployments").mkdir()
+        (place.folder / "deployments" / "prefect.yaml").write_text(text)
+    done = place.run("up")
+    assert done.returncode == 2
+    assert str(place.folder / "deployments" / "prefect.yaml") in done.stderr
+    assert "Run in the project's root folder" in done.stderr
+    assert "Traceback" not in done.stderr
