@@ -9,7 +9,7 @@ TORCH := .venv-torch
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain bench test quick lint types lock docs pictures clean
+.PHONY: help setup retrain up down bench test quick lint types lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -18,6 +18,12 @@ setup: $(INSTALLED) ## Build .venv from requirements.lock (GPU=1 adds CUDA)
 
 retrain: $(INSTALLED) ## Retrain on the embedded reviews; CONFIG=FILE for another config
 	@$(BIN)/incumbent retrain --config $(CONFIG) $(ARGS)
+
+up: $(INSTALLED) ## Prefect server, MLflow server, a worker and the deployments, on this machine
+	@$(BIN)/incumbent up
+
+down: ## Stop them
+	@if test -x $(BIN)/incumbent; then $(BIN)/incumbent down; else echo "nothing ran here"; fi
 
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
@@ -41,6 +47,9 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --group embedded --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
 	  --constraint requirements.lock --output-file requirements-gpu.lock
+	@$(BIN)/uv pip compile deployments/containers.in --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	  --constraint requirements.lock --output-file deployments/containers.lock
 	@$(BIN)/uv pip compile benchmarks/requirements-torch.in --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
 	  $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements-torch.lock
@@ -51,7 +60,7 @@ docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (wants chromium)
 	@$(BIN)/python -m tests.web.pictures
 
-clean: ## Remove the environment and every cache, but no model
+clean: down ## Remove the environment and every cache, but no model
 	rm -rf $(VENV) $(TORCH) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # uv installs the lock in seconds; where it cannot reach the registry that pip is set up for,

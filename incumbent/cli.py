@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from incumbent import __version__, cli_title, console, interrupts
+from incumbent import __version__, cli_machine, cli_title, console, interrupts
 from incumbent.errors import ConfigError, IncumbentError
 
 if TYPE_CHECKING:
@@ -246,5 +246,5 @@ def doctor(as_json: bool) -> None:
         raise click.exceptions.Exit(IncumbentError.exit_code)
 
 
-for _command in cli_title.COMMANDS:
+for _command in (*cli_title.COMMANDS, *cli_machine.COMMANDS):
     cli.add_command(_command)

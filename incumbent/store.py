@@ -20,12 +20,12 @@ _ANSWER = 10  # seconds that a server may take to say that it is there
 
 
 class Store:
-    """One MLflow store, by `MLFLOW_TRACKING_URI` or under `mlruns/` in the working directory."""
+    """One MLflow store: at `uri`, by `MLFLOW_TRACKING_URI`, or under `mlruns/` here."""
 
-    def __init__(self, tracking: TrackingConfig | None = None) -> None:
+    def __init__(self, tracking: TrackingConfig | None = None, uri: str | None = None) -> None:
         environment.prepare()
         self.tracking = tracking or TrackingConfig()
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
         if self.uri.startswith("http"):
             _reach(self.uri)
         with environment.importing():

@@ -1,0 +1,69 @@
+"""What the supervisor starts for each part: it makes way, waits, and becomes the part's command.
+
+As it takes its place, the process's number tells which worker it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from incumbent import supervision
+from incumbent.servers import WORKER
+
+_ANSWER = 5  # seconds that a server may take to say that it is there
+_PAUSE = 0.5  # seconds between two tries
+_LEFT_SECONDS = 5  # that what a killed server left has to end
+
+
+def worker_name(pid: int) -> str:
+    """What the worker that is a process is called in Prefect."""
+    return f"worker-{pid}"
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers, be it to say that it does not let us in."""
+    try:
+        with urlopen(address, timeout=_ANSWER):  # noqa: S310  http only
+            return True
+    except HTTPError as error:
+        return error.code < 500
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def health(clients: Mapping[str, str]) -> dict[str, str]:
+    """The addresses at which the servers say that they are well, by their names."""
+    return {
+        "prefect": f"{clients['PREFECT_API_URL']}/health",
+        "mlflow": f"{clients['MLFLOW_TRACKING_URI']}/health",
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Become a part: its name, and its command.
+
+    A server that was killed may have left a child that holds its port. What a killed worker left
+    are runs, which go on. A worker waits for the servers: Prefect's gives up when there is none
+    yet, and each try costs seconds of imports.
+    """
+    part, *command = arguments
+    if part == WORKER:
+        while not all(map(answers, health(os.environ).values())):
+            time.sleep(_PAUSE)
+        command += ["--name", worker_name(os.getpid())]
+    else:
+        folder = Path(os.environ[supervision.FOLDER_MARK])
+        found = supervision.processes(folder)
+        left = [process for process in found if process.part == part and process.pid != os.getpid()]
+        supervision.end(left, folder, _LEFT_SECONDS)
+    os.execv(command[0], command)  # noqa: S606  the supervisor's own configuration
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""What a Prefect server knows, through its HTTP API: no Prefect is imported for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from incumbent.errors import StageError
+
+_ANSWER = 10  # seconds that the server may take for one answer
+_TRIES = 5
+_PAUSE = 0.5  # seconds between two tries
+_LIMIT = 200  # rows that the server gives at once, at most
+
+
+class PrefectApi:
+    """The API of one Prefect server; `address` ends in `/api`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """All deployments, with their schedules."""
+        return self._all("deployments/filter", {})
+
+    def flows(self) -> dict[str, str]:
+        """The names of the flows, by their ids."""
+        return {flow["id"]: flow["name"] for flow in self._all("flows/filter", {})}
+
+    def pools(self) -> dict[str, str]:
+        """What state each work pool is in: READY, NOT_READY or PAUSED."""
+        found = self._all("work_pools/filter", {})
+        return {pool["name"]: str(pool.get("status") or "") for pool in found}
+
+    def workers(self, pool: str) -> dict[str, str]:
+        """ONLINE or OFFLINE, for each worker that ever polled a pool; none if there is no pool."""
+        try:
+            found = self._all(f"work_pools/{pool}/workers/filter", {})
+        except _NotThere:
+            return {}
+        return {worker["name"]: str(worker["status"]) for worker in found}
+
+    def runs(
+        self, *states: str, name: str = "", deployment: str = "",
+        sort: str = "NEXT_SCHEDULED_START_TIME_ASC", limit: int = _LIMIT,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Flow runs whose state is of one of these types, in the server's order.
+
+        Args:
+            states: Types of states, like SCHEDULED.
+            name: Only states of this name, like Late.
+            deployment: Only runs of the deployment of this id.
+            sort: An order that the server knows.
+            limit: So many at most.
+        """
+        state: dict[str, Any] = {"type": {"any_": list(states)}}
+        if name:
+            state["name"] = {"any_": [name]}
+        wanted: dict[str, Any] = {"state": state}
+        if deployment:
+            wanted["deployment_id"] = {"any_": [deployment]}
+        found: list[dict[str, Any]] = self._post(
+            "flow_runs/filter", {"flow_runs": wanted, "sort": sort, "limit": limit}
+        )
+        return found
+
+    def _all(self, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._post(path, {**query, "limit": _LIMIT, "offset": len(found)})
+            found += page
+            if len(page) < _LIMIT:
+                return found
+
+    def _post(self, path: str, body: dict[str, Any], tries: int = _TRIES) -> Any:
+        """One answer; the server asks to try again (503) while its SQLite file is locked."""
+        request = Request(  # noqa: S310  the owner's address
+            f"{self.address}/{path}", json.dumps(body).encode(), _headers(), method="POST"
+        )
+        try:
+            with urlopen(request, timeout=_ANSWER) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as error:
+            if error.code == HTTPStatus.SERVICE_UNAVAILABLE and tries > 1:
+                time.sleep(_PAUSE)
+                return self._post(path, body, tries - 1)
+            kind = _NotThere if error.code == HTTPStatus.NOT_FOUND else StageError
+            raise kind(
+                f"The Prefect server at {self.address} refused {path}: {error.code} {error.reason}."
+            ) from None
+        except (URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise StageError(f"No Prefect server answers at {self.address} ({reason}).") from None
+
+
+class _NotThere(StageError):
+    """What was asked for is not on the server."""
+
+
+def _headers() -> dict[str, str]:
+    """With the credentials that Prefect's own client would use."""
+    headers = {"Content-Type": "application/json"}
+    if password := os.environ.get("PREFECT_API_AUTH_STRING"):
+        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+    elif key := os.environ.get("PREFECT_API_KEY"):
+        headers["Authorization"] = f"Bearer {key}"
+    return headers

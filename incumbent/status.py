@@ -1,0 +1,240 @@
+"""How everything stands: what is scheduled, running, last decided, and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from incumbent import launch, supervision, up
+from incumbent.errors import IncumbentError, RegistryError
+from incumbent.prefect_api import PrefectApi
+from incumbent.servers import FOLDER
+
+MAX_AGE = 30.0
+"""Days after which a champion is called old, unless asked otherwise."""
+
+_STORE = Path("mlruns") / "mlflow.db"
+_ENDED = ("COMPLETED", "FAILED", "CRASHED")
+_UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
+
+
+class Server(BaseModel, frozen=True):
+    """A server or store; `address` is None if none was named or started here."""
+
+    name: str
+    address: str | None
+    answers: bool
+
+
+class Scheduled(BaseModel, frozen=True):
+    """A deployment with schedules: `next` is when it is due, in ISO 8601."""
+
+    deployment: str
+    schedule: str
+    next: str | None
+
+
+class Running(BaseModel, frozen=True):
+    """A flow run under way; `since` is when it started, in ISO 8601."""
+
+    run: str
+    state: str
+    since: str | None
+    flow_run_id: str
+
+
+class Title(BaseModel, frozen=True):
+    """A model: its champion, the age of that in days, and the last decision about it."""
+
+    model_name: str
+    champion: int | None
+    age: float | None
+    version: int | None = None
+    decision: str | None = None
+    time: str | None = None
+    reason: str | None = None
+
+
+class Status(BaseModel, frozen=True):
+    """One screen; what `incumbent status --json` prints. `wrong` says each trouble in words."""
+
+    servers: list[Server]
+    scheduled: list[Scheduled]
+    running: list[Running]
+    models: list[Title]
+    wrong: list[str]
+
+
+def look(settings: Mapping[str, str], root: Path, max_age: float = MAX_AGE) -> Status:
+    """Look at the servers that the environment names, else those that were started in a folder.
+
+    Args:
+        settings: The environment: PREFECT_API_URL and MLFLOW_TRACKING_URI count.
+        root: The working directory: of the servers of `incumbent up`, or of the local store.
+        max_age: Days after which a champion is called old.
+    """
+    wrong: list[str] = []
+    started = up.recorded(root) or {}
+    mlflow, models = _models(settings, root, started, wrong)
+    prefect, scheduled, running = _flows(settings, started, wrong)
+    if started and not wrong and supervision.supervisor(root / FOLDER) is None:
+        wrong.append(
+            "The supervisor that `make up` started is gone, so that nothing starts the servers "
+            "again should they end: run `make up`."
+        )
+    now = datetime.now(UTC)
+    titles = [_title(name, entry, version, now) for name, entry, version in models]
+    wrong += [
+        f"{title.model_name}: the champion, version {title.champion}, is {title.age:.0f} days old, "
+        f"more than {max_age:g}. Retrain on newer labels, or look why challengers do not win: "
+        f"`incumbent history --model {title.model_name}`."
+        for title in titles
+        if title.age is not None and title.age > max_age
+    ]
+    return Status(
+        servers=[prefect, mlflow], scheduled=scheduled, running=running, models=titles, wrong=wrong
+    )
+
+
+def _models(
+    settings: Mapping[str, str], root: Path, started: Mapping[str, str], wrong: list[str]
+) -> tuple[Server, list[tuple[str, Any, Any]]]:
+    """Each model's name, last entry of the ledger and champion."""
+    address = settings.get("MLFLOW_TRACKING_URI")
+    if not address and (server := started.get("mlflow")):
+        if launch.answers(f"{server}/health"):
+            address = server
+        else:
+            wrong.append(f"No MLflow server answers at {server}: run `make up`.")
+    if not address and not (root / _STORE).is_file():
+        return Server(name="mlflow", address=None, answers=False), []
+    from incumbent.ledger import Ledger
+    from incumbent.registry import CHAMPION, Registry
+
+    found = []
+    try:
+        registry = Registry(uri=address)
+        for name in registry.names():
+            entries = Ledger(registry, name).entries()
+            last = entries[-1] if entries else None
+            found.append((name, last, registry.by_alias(name, CHAMPION)))
+    except RegistryError as error:
+        wrong.append(str(error))
+        return Server(name="mlflow", address=address or str(_STORE), answers=False), found
+    return Server(name="mlflow", address=registry.uri, answers=True), found
+
+
+def _title(name: str, entry: Any, champion: Any, now: datetime) -> Title:
+    age = (now.timestamp() - champion.created) / 86_400 if champion else None
+    held = champion.version if champion else None
+    if entry is None:
+        return Title(model_name=name, champion=held, age=age)
+    return Title(
+        model_name=name, champion=held, age=age, version=entry.version, decision=entry.decision,
+        time=entry.time, reason=entry.reason,
+    )  # fmt: skip
+
+
+def _flows(
+    settings: Mapping[str, str], started: Mapping[str, str], wrong: list[str]
+) -> tuple[Server, list[Scheduled], list[Running]]:
+    address = settings.get("PREFECT_API_URL")
+    hint = "Start it, or correct or unset PREFECT_API_URL."
+    if not address and "prefect" in started:
+        address, hint = f"{started['prefect']}/api", "Run `make up`."
+    if not address:
+        return Server(name="prefect", address=None, answers=False), [], []
+    api = PrefectApi(address)
+    try:
+        names = _names(api)
+        scheduled, running = _scheduled(api, names, wrong), _running(api)
+        wrong += _failures(api, names) + _late(api, names)
+    except IncumbentError as error:
+        wrong.append(f"{error} {hint}")
+        return Server(name="prefect", address=address, answers=False), [], []
+    return Server(name="prefect", address=address, answers=True), scheduled, running
+
+
+def _names(api: PrefectApi) -> dict[str, str]:
+    """What each deployment is called, as flow/deployment, by its id."""
+    flows = api.flows()
+    return {d["id"]: f"{flows.get(d['flow_id'], '?')}/{d['name']}" for d in api.deployments()}
+
+
+def _scheduled(api: PrefectApi, names: Mapping[str, str], wrong: list[str]) -> list[Scheduled]:
+    found, pools = [], api.pools()
+    for deployment in api.deployments():
+        schedules = [s for s in deployment["schedules"] if s["active"]]
+        if not schedules or deployment.get("paused"):
+            continue
+        name = names[deployment["id"]]
+        due = api.runs("SCHEDULED", deployment=deployment["id"], limit=1)
+        found.append(
+            Scheduled(
+                deployment=name,
+                schedule=", ".join(_in_words(s["schedule"]) for s in schedules),
+                next=_moment(due[0]["next_scheduled_start_time"]) if due else None,
+            )
+        )
+        pool = deployment.get("work_pool_name") or ""
+        if pools.get(pool) != "READY":
+            wrong.append(
+                f"{name} is scheduled, and no worker polls the work pool {pool!r} "
+                f"({pools.get(pool, 'there is none').lower().replace('_', ' ')}): run `make up`."
+            )
+    return found
+
+
+def _running(api: PrefectApi) -> list[Running]:
+    return [
+        Running(
+            run=run["name"],
+            state=run["state_name"],
+            since=_moment(run["start_time"]),
+            flow_run_id=run["id"],
+        )
+        for run in api.runs(*_UNDER_WAY, sort="START_TIME_ASC")
+    ]
+
+
+def _failures(api: PrefectApi, names: Mapping[str, str]) -> list[str]:
+    """The deployments whose last run did not end well; a cancelled one says nothing."""
+    found = []
+    for deployment, name in names.items():
+        last = api.runs(*_ENDED, deployment=deployment, sort="END_TIME_DESC", limit=1)
+        if last and last[0]["state_type"] != "COMPLETED":
+            run = last[0]
+            said = ((run.get("state") or {}).get("message") or "").strip().splitlines()
+            page = f"{api.address.removesuffix('/api')}/runs/flow-run/{run['id']}"
+            found.append(
+                f"{name}: its last run {run['state_name'].lower()}, {_moment(run['end_time'])}: "
+                f"{said[0] if said else 'no reason given'} ({page})"
+            )
+    return found
+
+
+def _late(api: PrefectApi, names: Mapping[str, str]) -> list[str]:
+    return [
+        f"{names.get(run['deployment_id'] or '', run['name'])}: a run is late, due "
+        f"{_moment(run['expected_start_time'])}. Does a worker run, and is it free?"
+        for run in api.runs("SCHEDULED", name="Late")
+    ]
+
+
+def _in_words(schedule: Mapping[str, Any]) -> str:
+    if "cron" in schedule:
+        return f"{schedule['cron']} {schedule.get('timezone') or 'UTC'}"
+    if "interval" in schedule:
+        return f"every {schedule['interval']:g} s"
+    return str(schedule.get("rrule", schedule))
+
+
+def _moment(text: str | None) -> str | None:
+    """A moment in UTC, to the second."""
+    if text is None:
+        return None
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")

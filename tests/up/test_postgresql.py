@@ -1,0 +1,125 @@
+"""Both servers on one real PostgreSQL database."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from incumbent import status
+from tests.up.machine import Machine
+from tests.web import browser
+
+# Debian puts the server's programs on no path.
+_INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+_SERVER = shutil.which("postgres") or (_INSTALLED[-1] if _INSTALLED else None)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(_SERVER is None, reason="no PostgreSQL here: install Debian's postgresql"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("psycopg2") is None, reason="psycopg2-binary is not installed"
+    ),
+]
+PASSWORD = "s3cret%2Fword"  # noqa: S105  the / is what addresses escape
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """The address of an empty database, whose owner is no superuser."""
+    programs, port = Path(_SERVER or "").resolve().parent, browser.free_port()
+    as_user: dict[str, object] = {}
+    # Not pytest's folder: that is closed to the user whom PostgreSQL runs as instead of root.
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder = Path(name)
+        if os.getuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(
+                [str(programs / program), "-D", f"{folder}/data", *arguments], check=True,
+                cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **as_user,
+            )  # fmt: skip
+
+        (folder / "password").write_text(unquote(PASSWORD))
+        (folder / "password").chmod(0o644)
+        run("initdb", "-U", "admin", "-A", "scram-sha-256", f"--pwfile={folder}/password", "-N")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-o", options, "-l", f"{folder}/log", "-w", "start")
+        try:
+            _make_database(f"postgresql://admin:{PASSWORD}@127.0.0.1:{port}/postgres")
+            yield f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/incumbent"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+
+
+def _make_database(admin: str) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(admin)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("create role owner login password %s", [unquote(PASSWORD)])
+        cursor.execute("create database incumbent owner owner")
+    connection.close()
+
+
+def test_both_servers_keep_what_they_know_in_it(
+    database: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    machine.environment["INCUMBENT_DATABASE_URL"] = database
+    try:
+        addresses = machine.up()
+        assert addresses["database"].startswith("postgresql://owner:***@")
+        assert _tables(database, "prefect") >= {"flow_run", "deployment", "alembic_version"}
+        assert _tables(database, "mlflow") >= {"runs", "registered_models", "alembic_version"}
+        assert not (machine.folder / "mlruns" / "mlflow.db").exists()
+        found = status.look({}, machine.folder)
+        assert [server.answers for server in found.servers] == [True, True]
+        assert [one.deployment for one in found.scheduled] == ["retrain/reviews"]
+        _no_secret_in(machine)
+    finally:
+        assert machine.run("down").returncode == 0
+    assert machine.left() == []
+
+
+def test_a_database_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    port = browser.free_port()
+    address = f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/incumbent"
+    done = machine.run("up", INCUMBENT_DATABASE_URL=address)
+    assert done.returncode == 4
+    assert f"postgresql://owner:***@127.0.0.1:{port}/incumbent" in done.stderr
+    assert "Connection refused" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert machine.left() == []
+
+
+def _tables(database: str, schema: str) -> set[str]:
+    import psycopg2
+
+    connection = psycopg2.connect(database)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", [schema])
+        found = {name for (name,) in cursor.fetchall()}
+    connection.close()
+    return found
+
+
+def _no_secret_in(machine: Machine) -> None:
+    """Neither a file nor a command line tells the password."""
+    for file in machine.up_folder.iterdir():
+        assert "s3cret" not in file.read_text(errors="replace"), file
+    for process in machine.left():
+        assert b"s3cret" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
