@@ -222,6 +222,9 @@ class TrainingConfig(Section):
     devices: Literal["auto", "one"] = "auto"
     """`auto` shares each batch of Hugging Face models among all GPUs of the machine; `one` uses the
     first."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """Minutes between checkpoints, from which a training that was ended resumes. `auto`: as often
+    as takes 1 % of the time, and at most once a minute."""
     seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
 

@@ -8,12 +8,13 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 _AGAIN = 0.2  # seconds after which a swallowed interrupt is sent again
+_PATIENCE = 10.0  # seconds for which an interrupt is held back at most
 
 
 def listen() -> None:
@@ -33,6 +34,45 @@ def ignore() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+class Hold:
+    """Holds an interrupt back until work is at a good point, for ten seconds or until the next.
+
+    Attributes:
+        told: Whether there is one to let through.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+        self._handlers: dict[int, Any] = {}
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """Hold back what comes, outside the main thread nothing."""
+        if not self._handlers and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._note)
+
+    def end(self) -> None:
+        """Let through what came, and what comes."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.told:
+            self.told = False
+            signal.raise_signal(self._number)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.told:
+            self.end()
+            return
+        self.told, self._number = True, number
+        self._timer = threading.Timer(_PATIENCE, os.kill, (os.getpid(), number))
+        self._timer.daemon = True
+        self._timer.start()
 
 
 def caused(error: BaseException) -> bool:

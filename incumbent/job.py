@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from incumbent import __version__, checklist, sources
 from incumbent.config import Config
 from incumbent.datasets import Dataset
+from incumbent.encoding import write_atomically
 from incumbent.errors import StageError
 from incumbent.ledger import Kind
 
@@ -35,19 +36,29 @@ class Job(BaseModel):
         """Where the evidence on baselines is kept, for all jobs."""
         return self.folder.parent.parent / "baselines"
 
+    def last_run(self, run_id: str) -> str:
+        """Note the MLflow run that does this job; gives that which did it before, or nothing."""
+        file = self.folder / "run_id"
+        before = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+        write_atomically(file, run_id)
+        return before
+
     @classmethod
     def of(cls, dataset: Dataset, config: Config) -> Job:
         """Identify the retraining of a dataset by a config.
 
-        Where the data was read from and where results are tracked do not matter; the weights'
-        content does.
+        Where the data was read from, where results are tracked and when checkpoints are saved do
+        not matter; the weights' content does.
 
         Raises:
             ConfigError: if the weights cannot be had, or the behaviour tests not be read.
         """
         settings = __version__ + config.model_dump_json(
-            exclude={"tracking": True, "data": True, "retention": True}
-        )
+            exclude={
+                "tracking": True, "data": True, "retention": True,
+                "training": {"checkpoint_minutes"},
+            }
+        )  # fmt: skip
         settings += checklist.load(config.evaluation.behaviour).model_dump_json()
         if config.training.model != "nbsvm":
             from incumbent.classifiers import weights

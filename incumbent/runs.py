@@ -174,6 +174,34 @@ class Runs(Store):
         with self.errors("end the run"):
             self.client.set_terminated(run.run_id, status)
 
+    def status(self, run_id: str) -> str | None:
+        """The status of a run, in MLflow's words; None if there is no such run."""
+        from mlflow.exceptions import MlflowException
+
+        with self.errors("read the run"):
+            try:
+                return str(self.client.get_run(run_id).info.status)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                return None
+
+    def take_over(self, run: Run, earlier: str) -> bool:
+        """Note that a run resumes an earlier one, if that was ended before its time.
+
+        One that MLflow takes to be running ends as `KILLED`: the caller knows that its process is
+        gone.
+        """
+        status = self.status(earlier) if earlier != run.run_id else None
+        if status not in ("RUNNING", "FAILED", "KILLED"):
+            return False
+        if status == "RUNNING":
+            self.tag_id(earlier, {"incumbent.error": "The process was killed."})
+            self.end_run(run.model_copy(update={"run_id": earlier}), "KILLED")
+        self.tag_id(earlier, {"incumbent.resumed_by": run.run_id})
+        self.tag(run, {"incumbent.resumes": earlier})
+        return True
+
     def has_file(self, run_id: str, path: str) -> bool:
         """Whether a run has an artifact."""
         parent = str(Path(path).parent) if "/" in path else None

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, earlier, environment, scoring
+from incumbent import __version__, earlier, environment, locks, scoring
 from incumbent.config import Config
 from incumbent.job import Job, Outcome, settings
 from incumbent.runs import RUN_DIGEST, Run, Runs
@@ -43,7 +43,15 @@ def find_earlier(job: Job, config: Config) -> Outcome | None:
 
 @contextmanager
 def tracked(job: Job, config: Config) -> Iterator[Run]:
-    """An MLflow run that ends as the stages in it do, and links to the Prefect run."""
+    """An MLflow run that ends as the stages in it do, and links to the Prefect run.
+
+    It is linked to the one that was ended at the same work, too, which this one resumes.
+    """
+    with locks.held(job.folder / "lock") as alone:
+        yield from _tracked(job, config, resumable=alone)
+
+
+def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
     runs = Runs(config.tracking)
     tags = about()
     run = runs.start_run(
@@ -60,6 +68,10 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
         },
         run_name=tags["prefect.flow_run_name"] or "retrain",
     )
+    if resumable:
+        before = job.last_run(run.run_id)
+        if before and runs.take_over(run, before):
+            show.say("resuming what run %s left", before)
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:

@@ -21,7 +21,7 @@ _BLOCK = 1 << 18
 """Most probabilities in a block of several heads: 1 MiB of float32."""
 
 
-def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float) -> Any:
+def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float, seed: Any) -> Any:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1), with dropout.
 
     Args:
@@ -30,6 +30,7 @@ def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float) -> Any:
         values: (batch, heads, n_keys, size).
         mask: What is added to the scores, (batch, 1, 1, n_keys): 0, and far less at padding.
         rate: Share of the probabilities that is dropped.
+        seed: Says which, (2,).
 
     Returns:
         What each query read, (batch, heads, n_queries, size).
@@ -37,7 +38,7 @@ def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float) -> Any:
     scale = 1 / math.sqrt(queries.shape[-1])
     weigh = partial(_weigh, scale=scale, rate=rate)
     shape = tf.concat([tf.shape(queries)[:3], tf.shape(keys)[2:3]], 0)
-    chances = dropout.draw(shape, dropout.seed())
+    chances = dropout.draw(shape, seed)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def attention(queries: Any, keys: Any, values: Any) -> Any:

@@ -12,19 +12,29 @@ import tensorflow as tf
 _CHANCES = 256
 
 
-def drop(inputs: Any, rate: float) -> Any:
-    """Set a share `rate` of the numbers to 0, and scale the others so that the mean stays."""
+def drop(inputs: Any, rate: float, seed: Any) -> Any:
+    """Set a share `rate` of the numbers to 0, and scale the others so that the mean stays.
+
+    The seed is (2,); the same drops the same.
+    """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def dropout(inputs: Any) -> Any:
-        chances = draw(tf.shape(inputs), seed())
+        chances = draw(tf.shape(inputs), seed)
         return _kept(inputs, chances, rate), lambda upstream: _kept(upstream, chances, rate)
 
     return dropout(inputs)
 
 
-def seed() -> Any:
-    """A seed, (2,), from TensorFlow's global generator: another one each step."""
+def seed(layer: Any) -> Any:
+    """A seed, (2,), for a Keras layer that drops: another one each step.
+
+    It is from the layer's own generator, if it has one (see `randomness`), or else from
+    TensorFlow's global one.
+    """
+    own = layer._random_generator.make_seed_for_stateless_op()
+    if own is not None:
+        return own
     return tf.random.uniform([2], minval=tf.int32.min, maxval=tf.int32.max, dtype=tf.int32)
 
 

@@ -77,7 +77,8 @@ def _attend_by_blocks(layer: Any) -> None:
             )
         )  # fmt: skip
         mask = encoder_attention_mask if crossed else attention_mask
-        read = attend(queries, keys, values, mask, layer.dropout.rate)
+        seed = dropout.seed(layer.dropout)
+        read = attend(queries, keys, values, mask, layer.dropout.rate, seed)
         return (tf.reshape(tf.transpose(read, [0, 2, 1, 3]), tf.shape(hidden_states)),)
 
     layer.call = call
@@ -86,11 +87,11 @@ def _attend_by_blocks(layer: Any) -> None:
 def _swap_dropout(model: Any) -> None:
     for layer in model.submodules:
         if type(layer) is tf.keras.layers.Dropout and layer.rate:
-            layer.call = partial(_drop, layer.rate)
+            layer.call = partial(_drop, layer)
 
 
-def _drop(rate: float, inputs: Any, training: bool = False) -> Any:
-    return dropout.drop(inputs, rate) if training else inputs
+def _drop(layer: Any, inputs: Any, training: bool = False) -> Any:
+    return dropout.drop(inputs, layer.rate, dropout.seed(layer)) if training else inputs
 
 
 def _swap_gelu(model: Any) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import encoding
-from incumbent.classifiers import devices, export, finder, libraries
+from incumbent.classifiers import checkpoints, devices, export, finder, libraries, randomness
 from incumbent.classifiers.base import Built, Classifier, Rows
 from incumbent.classifiers.callbacks import Progress, step_reporter
+from incumbent.classifiers.checkpoints import Checkpoints
 from incumbent.classifiers.export import Served
+from incumbent.classifiers.finder import FoundRate
 from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.plots import learning_rates
 
@@ -51,7 +54,8 @@ def fit(
     """Fine-tune on the training rows, save a ktrain predictor, and export what is served of it.
 
     Some rows are held out of train, stratified, to watch the training; the test split is not
-    read. A finished `folder` is taken as it is: nothing is trained twice.
+    read. A finished `folder` is taken as it is: nothing is trained twice. One that was ended before
+    its time goes on at its last checkpoint.
 
     Args:
         classifier: What to train.
@@ -60,15 +64,17 @@ def fit(
         text_column: The name that consumers' frames give the text.
         serving: In what precision it is served.
         on_step: Told how training goes, now and then.
-        say: Told the device, the learning rate if it was looked for, and the precision.
+        say: Told the device, the learning rate if it was looked for, the step at which a training
+            is resumed, and the precision.
 
     Raises:
         StageError: if the model cannot be exported.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
-    manifest = folder.with_name("trained.json")
+    manifest, kept = folder.with_name("trained.json"), folder.with_name("checkpoints")
     finished = folder.is_dir() and served_folder(folder).is_dir()
     if manifest.is_file() and finished:
+        checkpoints.clear(kept)
         known = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
         plot = manifest.with_name(known.plot.name) if known.plot else None
         served = known.served.model_copy(update={"folder": served_folder(folder)})
@@ -78,8 +84,13 @@ def fit(
     device = devices.prepare()
     say(device)
     train, validation = _rows(encoded, classifier.training)
+    from incumbent.classifiers import resuming
+
     with libraries.quiet(), libraries.scratch():
-        fitted = _fit(classifier, train, validation, folder.parent, on_step, say)
+        identity = resuming.identity(classifier, encoded.key)
+        minutes = classifier.training.checkpoint_minutes
+        with Checkpoints.opened(kept, identity, minutes, say) as saved:
+            fitted = _fit(classifier, train, validation, saved, on_step, say)
         fitted.predictor.save(str(folder))
     classifier.complete(folder)
     served = export.serve(
@@ -98,6 +109,7 @@ def fit(
         learning_rate=fitted.learning_rate, metrics=fitted.metrics | found,
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
+    checkpoints.clear(kept)
     return trained
 
 
@@ -126,7 +138,7 @@ def _fit(
     classifier: Classifier,
     train: Rows,
     validation: Rows,
-    folder: Path,
+    saved: Checkpoints,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],
 ) -> _Fitted:
@@ -134,20 +146,22 @@ def _fit(
     import ktrain
     import tensorflow as tf
 
+    from incumbent.classifiers.resuming import Checkpointer
+
     config = classifier.training
     tf.keras.utils.set_random_seed(config.seed)
     with libraries.uninterrupted(), devices.chosen(config):
         built = classifier.build(train, validation)
+        randomness.seed(built.model, config.seed)
         compile_model(built)
     rate, plot = config.learning_rate, None
     if rate == "auto":
-        found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
-        with devices.chosen(config):
-            compile_model(built)
+        found = _find_rate(built, config, saved)
         rate = found.chosen
         plot = learning_rates(
-            found.rates, found.losses, found.chosen, folder / "learning_rates.png"
-        )
+            found.rates, found.losses, found.chosen,
+            saved.folder.with_name("learning_rates.png"),
+        )  # fmt: skip
         say(f"learning rate {rate:.2g}, found in {len(found.rates)} steps")
     learner = ktrain.get_learner(
         built.model, train_data=built.train, val_data=built.validation,
@@ -155,11 +169,28 @@ def _fit(
     )  # fmt: skip
     total = math.ceil(len(train.labels) / config.batch_size) * config.epochs
     reporter = step_reporter(total, on_step)
-    _train(learner, config, float(rate), reporter)
+    checkpointer = Checkpointer(saved, reporter)
+    if checkpointer.found:
+        say(f"resuming at step {checkpointer.found.step} of {total}")
+    _train(learner, config, float(rate), reporter, checkpointer)
     return _Fitted(
         ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size),
         float(rate), plot, reporter.step, _kept(reporter.epochs, config.schedule),
     )  # fmt: skip
+
+
+def _find_rate(built: Built, config: TrainingConfig, saved: Checkpoints) -> FoundRate:
+    """Look for the learning rate, unless that was done before; the model is as it was, after."""
+    known = saved.noted("learning_rate")
+    if known:
+        return FoundRate(**known)
+    states = randomness.states(built.model)
+    found = finder.find(built.model, built.train, config.batch_size, config.lr_find_steps)
+    with devices.chosen(config):
+        compile_model(built)
+    randomness.restore(built.model, states)
+    saved.note("learning_rate", asdict(found))
+    return found
 
 
 def _rows(encoded: encoding.Encoded, config: TrainingConfig) -> tuple[Rows, Rows]:
@@ -191,12 +222,24 @@ def _kept(epochs: list[dict[str, float]], schedule: str) -> dict[str, float]:
     return epochs[-1]
 
 
-def _train(learner: Any, config: TrainingConfig, rate: float, reporter: Any) -> None:
+def _train(
+    learner: Any, config: TrainingConfig, rate: float, reporter: Any, checkpointer: Any
+) -> None:
     """Run the schedule; see ktrain's `Learner` for what each does."""
-    options = {"callbacks": [reporter], "verbose": 0}
-    if config.schedule == "onecycle":
-        learner.fit_onecycle(rate, config.epochs, **options)
-    elif config.schedule == "triangular":
-        learner.autofit(rate, config.epochs, early_stopping=config.early_stopping, **options)
-    else:
-        learner.fit(rate, config.epochs, cycle_len=1, **options)
+    run = learner.fit
+
+    def fit(*arguments: Any, callbacks: list[Any], **options: Any) -> Any:
+        checkpointer.others = callbacks  # to which ktrain has added, and may add, its own
+        return run(*arguments, callbacks=callbacks, **options)
+
+    learner.fit = fit
+    options = {"callbacks": [reporter, checkpointer], "verbose": 0}
+    try:
+        if config.schedule == "onecycle":
+            learner.fit_onecycle(rate, config.epochs, **options)
+        elif config.schedule == "triangular":
+            learner.autofit(rate, config.epochs, early_stopping=config.early_stopping, **options)
+        else:
+            learner.fit(rate, config.epochs, cycle_len=1, **options)
+    finally:
+        checkpointer.hold.end()

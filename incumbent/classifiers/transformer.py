@@ -70,7 +70,8 @@ class TransformerClassifier(Classifier):
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the weights under a new classification head."""
-        from ktrain import text
+        import tensorflow as tf
+        from ktrain import text, utils
 
         from incumbent.classifiers.lean import lean
         from incumbent.classifiers.losses import cross_entropy
@@ -84,6 +85,8 @@ class TransformerClassifier(Classifier):
         # One row a class tells ktrain all it wants to know of the data; the rest is encoded.
         examples = [str(name) for name in self.classes]
         preprocessor.preprocess_train(examples, self.example_targets(), verbose=0)
+        # ktrain compiles all models with this one object, and loss scaling takes it but once.
+        utils.DEFAULT_OPT = tf.keras.optimizers.legacy.Adam()
         model = preprocessor.get_classifier(multilabel=self.multilabel)
         if self.training.freeze_embeddings:
             getattr(model, model.base_model_prefix).embeddings.trainable = False
