@@ -115,6 +115,7 @@ def _incumbent(settings: Answer) -> Contender:
     )
     rows = Rows(*encoding.load(encoded.train))
     lengths = np.array([len(ids) for ids in rows.ids])
+    libraries.load()
     import ktrain
 
     with libraries.quiet(), devices.chosen(classifier.training):
