@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -40,6 +42,8 @@ _CONTROL_BYTES = (
 # Columns that hold no strings.
 _TYPES = {"row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_()}
 _PART = 2_000  # rows of a part: of long texts, tokenizing takes 70 KB each
+_DRAFT = ".draft."  # what begins the name of a folder that a dataset is written to
+_STALE = 86_400  # seconds after which nobody writes to a draft any more
 _LOOK = 10_000  # texts that are searched for control characters at once
 
 
@@ -215,7 +219,7 @@ def save(
     """
     sides = ("train", train, names[0]), ("test", test, names[1])
     splits: dict[str, Split] = {}
-    with _writable(folder, names), TemporaryDirectory(dir=folder, prefix=".draft.") as scratch:
+    with _writable(folder, names), TemporaryDirectory(dir=folder, prefix=_DRAFT) as scratch:
         for side, rows, source in sides:
             path = Path(scratch, f"{side}.parquet")
             _write(rows, path)
@@ -242,6 +246,9 @@ def _writable(folder: Path, names: tuple[str, str]) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for draft in folder.glob(f"{_DRAFT}*"):  # of a process that was killed
+            if time.time() - draft.stat().st_mtime > _STALE:
+                shutil.rmtree(draft, ignore_errors=True)
         yield
     except OSError as error:
         raise DataError(

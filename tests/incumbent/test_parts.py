@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -33,7 +35,7 @@ def small(monkeypatch):
 
 
 def ingest(frame, folder, **config):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     frame.to_parquet(folder / "a.parquet")
     frame.tail(20).assign(text=lambda it: "other " + it["text"]).to_parquet(folder / "b.parquet")
     config = DataConfig(
@@ -87,6 +89,17 @@ def test_a_file_that_is_damaged_far_down(frame, tmp_path, small):
     with pytest.raises(DataError, match="is damaged, or no Parquet file"):
         datasets.ingest(config, tmp_path / "work")
     assert not list((tmp_path / "work" / "datasets").iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(frame, tmp_path):
+    folder = tmp_path / "data" / "work" / "datasets"
+    for name, hours in (("old", 25), ("new", 1)):
+        draft = folder / f".draft.{name}"
+        draft.mkdir(parents=True)
+        (draft / "train.parquet").write_bytes(b"half")
+        os.utime(draft, [time.time() - 3600 * hours] * 2)
+    ingest(frame, tmp_path / "data")
+    assert [path.name for path in folder.glob(".*")] == [".draft.new"]
 
 
 def test_texts_are_compared_across_parts(frame, tmp_path, small):
