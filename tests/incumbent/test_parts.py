@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later(frame, tmp_path):
         draft = folder / f".draft.{name}"
         draft.mkdir(parents=True)
         (draft / "train.parquet").write_bytes(b"half")
-        os.utime(draft, [time.time() - 3600 * hours] * 2)
+        os.utime(draft, (time.time() - 3600 * hours,) * 2)
     ingest(frame, tmp_path / "data")
     assert [path.name for path in folder.glob(".*")] == [".draft.new"]
 
