@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +21,8 @@ from incumbent.classifiers.checkpoints import Checkpoints
 pytestmark = pytest.mark.slow
 
 Ready = Callable[..., Any]
-ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("killed.py")
 STEPS = 10  # of an epoch: 190 rows in batches of 19, all of one length, so that little is compiled
-
-
-class Killed(BaseException):
-    """As near to SIGKILL as a test in one process comes: nothing is done because of it."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +35,24 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
     return reviews(200)
 
 
-def train(run: Any, kill_at: int = 0) -> Any:
-    """Train as `fit` does, or be killed in a step."""
+@pytest.fixture(scope="module")
+def one_layer(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """The small BERT without its second layer."""
+    folder = tmp_path_factory.mktemp("one-layer")
+    shutil.copytree(tiny_bert, folder, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    return folder
+
+
+def train(run: Any, at: int = 0, do: Callable[[], object] = lambda: None) -> Any:
+    """Train as `fit` does, with a checkpoint after each step, and do something in one."""
     rows, held_out = training._rows(run.encoded, run.classifier.training)
 
     def on_step(progress: callbacks.Progress) -> None:
         run.progress.append(progress)
-        if progress.step == kill_at and "learning_rate" in progress.metrics:
-            raise Killed
+        if progress.step == at and "learning_rate" in progress.metrics:
+            do()
 
     from incumbent.classifiers import resuming
 
@@ -51,51 +62,74 @@ def train(run: Any, kill_at: int = 0) -> Any:
         return training._fit(run.classifier, rows, held_out, saved, on_step, run.said.append)
 
 
-def killed(run: Any, step: int) -> None:
-    with pytest.raises(Killed):
-        train(run, kill_at=step)
-
-
-def assert_same(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Two runs came to the same, and were reported alike at every step."""
-    (run, fitted), (run2, fitted2) = one, other
-    assert fitted2.steps == fitted.steps
-    assert fitted2.learning_rate == fitted.learning_rate
-    assert fitted2.metrics == pytest.approx(fitted.metrics, abs=1e-4)
-    weights = (each.predictor.model.get_weights() for each in (fitted, fitted2))
-    for a, b in zip(*weights, strict=True):
-        assert np.allclose(a, b, atol=1e-4)
-    reported = [{(p.step, *p.metrics): p.metrics for p in r.progress} for r in (run, run2)]
-    assert reported[0].keys() == reported[1].keys()
-    for key, metrics in reported[0].items():
-        assert reported[1][key] == pytest.approx(metrics, abs=1e-4), key
-
-
 @pytest.mark.parametrize(
-    ("settings", "kills"),
+    ("settings", "at"),
     [
-        ({"epochs": 2}, (3, STEPS + 4)),
-        ({"learning_rate": "auto", "lr_find_steps": 50}, (5,)),
-        ({"schedule": "triangular", "epochs": 8, "early_stopping": 1, "learning_rate": 0.03}, (15,)),
-        ({"schedule": "sgdr", "epochs": 2, "freeze_embeddings": True, "layer_decay": 0.8}, (STEPS,)),
-        ({"precision": "mixed_float16"}, (7,)),
-        ({"model": "bert", "epochs": 2}, (STEPS + 5,)),
-        ({"model": "nbsvm", "epochs": 2, "learning_rate": 0.01}, (STEPS + 5,)),
+        ({"epochs": 2}, STEPS + 4),
+        ({"learning_rate": "auto", "lr_find_steps": 50, "precision": "mixed_float16"}, 5),
+        (
+            {
+                "schedule": "triangular", "epochs": 8, "early_stopping": 1, "learning_rate": 0.03,
+                "freeze_embeddings": True, "layer_decay": 0.8,
+            },
+            STEPS + 1,
+        ),
+        ({"model": "bert", "epochs": 2}, STEPS + 5),
+        ({"model": "nbsvm", "epochs": 2, "learning_rate": 0.01, "schedule": "sgdr"}, STEPS + 5),
     ],
+    ids=["onecycle", "auto", "triangular", "bert", "nbsvm"],
 )  # fmt: skip
 def test_resumed_training_is_as_that_which_was_not_ended(
-    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path,
-    settings: dict[str, Any], kills: tuple[int, ...],
+    prepare: Ready, embedded: datasets.Dataset, one_layer: Path,
+    settings: dict[str, Any], at: int,
 ) -> None:  # fmt: skip
-    given = {"weights": str(tiny_bert), "learning_rate": 1e-3, "batch_size": 19} | settings
-    whole, broken = (
-        prepare(embedded, folder, max_length=8, **given) for folder in ("whole", "broken")
-    )
-    expected = train(whole)
-    for step in kills:
-        killed(broken, step)
-    found = train(broken)
-    said = [line for line in broken.said if line.startswith("resuming")]
-    total = whole.progress[0].total
-    assert said == [f"resuming at step {step - 1} of {total}" for step in kills]
-    assert_same((whole, expected), (broken, found))
+    given = {"weights": str(one_layer), "learning_rate": 1e-3, "batch_size": 19} | settings
+    whole, resumed = (prepare(embedded, name, max_length=8, **given) for name in ("one", "two"))
+    expected = train(whole, at, lambda: shutil.copytree(whole.folder, resumed.folder))
+    found = train(resumed)
+
+    total = STEPS * given.get("epochs", 1)
+    assert f"resuming at step {at - 1} of {total}" in resumed.said
+    assert resumed.progress[0].step == at
+    assert (found.steps, found.learning_rate) == (expected.steps, expected.learning_rate)
+    assert found.metrics == pytest.approx(expected.metrics, abs=1e-4)
+    weights = (each.predictor.model.get_weights() for each in (expected, found))
+    for one, other in zip(*weights, strict=True):
+        assert np.allclose(one, other, atol=1e-4)
+    steps = {(state.step, *state.metrics): state.metrics for state in whole.progress}
+    for state in resumed.progress:
+        assert state.metrics == pytest.approx(steps[state.step, *state.metrics], abs=1e-4)
+
+
+def test_a_full_disk_is_told_once_and_does_not_end_the_training(
+    prepare: Ready, embedded: datasets.Dataset
+) -> None:
+    run = prepare(embedded, model="nbsvm", learning_rate=0.01, batch_size=19, max_length=8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        fitted = train(run, 1, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (999, limits[1])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert fitted.steps == STEPS
+    (told,) = (line for line in run.said if "cannot be written" in line)
+    assert "File too large" in told
+    assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_killed_at_random_moments_it_ends_with_the_same_metrics(
+    tmp_path: Path, one_layer: Path, devices: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, str(tmp_path), str(one_layer), str(devices)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, killed = json.loads(done.stdout.splitlines()[-1])
+    assert not any(line.startswith("resuming") for line in whole["said"])
+    assert any(line.startswith("resuming") for line in killed["said"])
+    assert killed["steps"] == whole["steps"]
+    assert killed["metrics"] == pytest.approx(whole["metrics"], abs=1e-3)
+    for name in ("whole", "killed"):
+        assert (tmp_path / name / "trained.json").is_file()
+        assert not (tmp_path / name / "checkpoints").exists()

@@ -212,7 +212,7 @@ def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
         return tf.matmul(weights * kept, v)
 
     results = []
-    for function in (lambda *given: attention.attend(*given, mask, 0.25), formula):
+    for function in (lambda *given: attention.attend(*given, mask, 0.25, None), formula):
         with tf.GradientTape() as tape:
             tape.watch([queries, keys, values])
             read = function(queries, keys, values)
@@ -228,18 +228,45 @@ def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradien
 
     from incumbent.classifiers.dropout import drop
 
-    tf.keras.utils.set_random_seed(5)
     inputs = tf.ones((500, 401))
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        first = drop(inputs, 0.1)
+        first = drop(inputs, 0.1, (5, 6))
     gradient = tape.gradient(first, inputs)
-    second = drop(inputs, 0.1)
+    second = drop(inputs, 0.1, (7, 8))
     share = 26 / 256
     assert float(tf.reduce_mean(tf.cast(first == 0, tf.float32))) == pytest.approx(share, abs=0.003)
     assert float(tf.reduce_max(first)) == pytest.approx(1 / (1 - share))
     assert np.array_equal(first, gradient)
     together = float(tf.reduce_mean(tf.cast((first == 0) & (second == 0), tf.float32)))
-    assert together == pytest.approx(share**2, abs=0.003)  # each call draws anew
-    tf.keras.utils.set_random_seed(5)
-    assert np.array_equal(first, drop(inputs, 0.1))
+    assert together == pytest.approx(share**2, abs=0.003)  # each seed draws anew
+    assert np.array_equal(first, drop(inputs, 0.1, (5, 6)))
+
+
+def test_each_random_layer_draws_anew_each_step_and_again_when_it_is_put_back(
+    tiny_bert: Path,
+) -> None:
+    libraries.load()
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+    from incumbent.classifiers import randomness
+    from incumbent.classifiers.lean import lean
+
+    tokens = tf.constant([[101, 2000, 2001, 102]])
+    answers = []
+    for _ in range(2):
+        model = TFBertForSequenceClassification.from_pretrained(str(tiny_bert))
+        lean(model)
+        head = model.classifier.weights[0]
+        head.assign(tf.reshape(tf.linspace(-1.0, 1.0, tf.size(head)), head.shape))
+        randomness.seed(model, 3)
+        before = randomness.states(model)
+        draws = [model(tokens, training=True).logits.numpy() for _ in range(2)]
+        randomness.restore(model, before)
+        draws.append(model(tokens, training=True).logits.numpy())
+        answers.append(draws)
+        assert len({state.tobytes() for state in before}) == len(before) > 4
+        assert np.array_equal(draws[0], draws[2])
+        assert not np.allclose(draws[0], draws[1])
+    assert np.allclose(answers[0], answers[1])
