@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -40,7 +40,8 @@ class Job(BaseModel):
         """Note the MLflow run that does this job; gives that which did it before, or nothing."""
         file = self.folder / "run_id"
         before = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-        write_atomically(file, run_id)
+        with suppress(OSError):  # whatever needs the disk more says that it is full
+            write_atomically(file, run_id)
         return before
 
     @classmethod

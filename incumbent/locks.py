@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(path: Path) -> Iterator[bool]:
     """Hold the lock of a file, which stays empty; the folder has to be there.
 
     Yields:
-        Whether it was free. It is not waited for.
+        Whether it was free, or could not be asked for. It is not waited for.
     """
-    with path.open("a") as file:
-        free = True
+    with contextlib.ExitStack() as stack:
         try:
+            file = stack.enter_context(path.open("a"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            free = False
-        except OSError:  # a file system without locks
+            yield False
+            return
+        except OSError:  # a file system without locks, or without room
             pass
-        yield free
+        yield True

@@ -18,6 +18,7 @@ from incumbent.classifiers.checkpoints import Checkpoints
 from incumbent.classifiers.export import Served
 from incumbent.classifiers.finder import FoundRate
 from incumbent.config import ServingConfig, TrainingConfig
+from incumbent.errors import TrainingDiverged
 from incumbent.plots import learning_rates
 
 
@@ -89,8 +90,12 @@ def fit(
     with libraries.quiet(), libraries.scratch():
         identity = resuming.identity(classifier, encoded.key)
         minutes = classifier.training.checkpoint_minutes
-        with Checkpoints.opened(kept, identity, minutes, say) as saved:
-            fitted = _fit(classifier, train, validation, saved, on_step, say)
+        try:
+            with Checkpoints.opened(kept, identity, minutes, say) as saved:
+                fitted = _fit(classifier, train, validation, saved, on_step, say)
+        except TrainingDiverged:  # as it would again
+            checkpoints.clear(kept)
+            raise
         fitted.predictor.save(str(folder))
     classifier.complete(folder)
     served = export.serve(

@@ -187,3 +187,8 @@ def test_a_file_is_what_safetensors_reads(tmp_path: Path) -> None:
     with safe_open(path, "np") as file:
         assert json.loads(file.metadata()["state"])["epochs"] == []
         assert np.array_equal(file.get_tensor("weight.0"), ARRAYS["weight.0"])
+
+
+def test_a_lock_that_cannot_be_had_at_all_is_no_obstacle(tmp_path: Path) -> None:
+    with locks.held(tmp_path / "nowhere" / "lock") as free:
+        assert free

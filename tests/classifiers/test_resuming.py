@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -45,7 +47,10 @@ def one_layer(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path
     return folder
 
 
-def train(run: Any, at: int = 0, do: Callable[[], object] = lambda: None) -> Any:
+def train(
+    run: Any, at: int = 0, do: Callable[[], object] = lambda: None,
+    minutes: float | Literal["auto"] = 0,
+) -> Any:  # fmt: skip
     """Train as `fit` does, with a checkpoint after each step, and do something in one."""
     rows, held_out = training._rows(run.encoded, run.classifier.training)
 
@@ -57,7 +62,7 @@ def train(run: Any, at: int = 0, do: Callable[[], object] = lambda: None) -> Any
     from incumbent.classifiers import resuming
 
     identity = resuming.identity(run.classifier, run.encoded.key)
-    opened = Checkpoints.opened(run.folder / "checkpoints", identity, 0, run.said.append)
+    opened = Checkpoints.opened(run.folder / "checkpoints", identity, minutes, run.said.append)
     with libraries.quiet(), libraries.scratch(), opened as saved:
         return training._fit(run.classifier, rows, held_out, saved, on_step, run.said.append)
 
@@ -114,6 +119,17 @@ def test_a_full_disk_is_told_once_and_does_not_end_the_training(
     (told,) = (line for line in run.said if "cannot be written" in line)
     assert "File too large" in told
     assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["lock"]
+
+
+def test_an_interrupt_saves_the_step_that_it_came_in(
+    prepare: Ready, embedded: datasets.Dataset
+) -> None:
+    run = prepare(embedded, model="nbsvm", learning_rate=0.01, batch_size=19, max_length=8)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, 4, lambda: os.kill(os.getpid(), signal.SIGINT), "auto")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(run, minutes="auto").steps == STEPS
+    assert f"resuming at step 4 of {STEPS}" in run.said
 
 
 @pytest.mark.parametrize("devices", [1, 2])

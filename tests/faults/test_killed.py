@@ -22,10 +22,10 @@ pytestmark = pytest.mark.slow
 
 OPTIONS = settings(
     "data.sample=200", "preprocessing.max_length=8", "training.weights=weights",
-    "training.epochs=100", "training.batch_size=19", "training.checkpoint_minutes=0.01",
+    "training.epochs=20", "training.batch_size=19", "training.checkpoint_minutes=0.01",
     "evaluation.bootstrap_samples=100",
 )  # fmt: skip
-STEPS = 100 * 10
+STEPS = 20 * 10
 
 
 def test_the_same_command_resumes_a_killed_training(place: Place) -> None:
