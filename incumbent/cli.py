@@ -89,6 +89,7 @@ def cli() -> None:
     Examples:
       incumbent retrain --config configs/reviews.yaml
       incumbent predict "A gripping, beautifully shot film."
+      incumbent score new.xlsx scored.xlsx
       incumbent models
       incumbent history
       incumbent explain 1
@@ -168,7 +169,7 @@ def _load_libraries() -> None:
 @cli.command()
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @console.model
-@click.option("--alias", default="champion", show_default=True, help="Alias of the version.")
+@console.alias
 @console.as_json
 def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> None:
     """Classify texts with a registered model.
@@ -182,14 +183,7 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
         from incumbent import scoring
         from incumbent.registry import Registry
 
-        registry = Registry()
-        version = registry.by_alias(console.known(registry, name), alias)
-        if version is None:
-            there = sorted({a for found in registry.versions(name) for a in found.aliases})
-            raise ConfigError(
-                f"No version of {name!r} has the alias {alias!r}. "
-                + (f"Try --alias {' or '.join(there)}." if there else "None has any.")
-            )
+        version = Registry().aliased(name, alias)
         answers = scoring.predict(version, list(texts))
     rows = [{"text": text, **answer} for text, answer in zip(texts, answers, strict=True)]
     if as_json:
@@ -198,6 +192,54 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
     for row in rows:
         shown = ", ".join(f"{label} {p:.3f}" for label, p in row["probabilities"].items())
         click.echo(f"{row['label']}  ({shown})  {row['text']}")
+
+
+@cli.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
+@console.model
+@console.alias
+@click.option("--text-column", help="Column of the texts; else that of the training data.")
+@click.option("--sheet", default="0", help="Excel sheet, by name or by number (the first is 0).")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+@console.as_json
+def score(
+    source: str, output: Path, name: str, alias: str, text_column: str | None, sheet: str,
+    encoding: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Classify each row of a table with a registered model.
+
+    INPUT is a path or URL of a table in any format that training reads; OUTPUT a file with the same
+    rows and the columns label and probability_<class>, in the format of its extension: .xlsx .csv
+    .tsv .jsonl .parquet.
+
+    \b
+    Examples:
+      incumbent score new.xlsx scored.xlsx
+      incumbent score s3://bucket/queries.parquet scored.csv --model intents --text-column query
+    """
+    with console.standard_output_for_results():
+        from tqdm import tqdm
+
+        from incumbent import batch
+        from incumbent.registry import Registry
+
+        version = Registry().aliased(name, alias)
+        with tqdm(unit="row", disable=not sys.stderr.isatty(), leave=False) as bar:
+            summary = batch.score(
+                version, source, output, text_column=text_column,
+                sheet=int(sheet) if sheet.isdecimal() else sheet, encoding=encoding,
+                on_rows=bar.update,
+            )  # fmt: skip
+    if as_json:
+        console.print_json(summary.model_dump(mode="json"))
+        return
+    shares = ", ".join(f"{label} {n:,}" for label, n in summary.labels.items())
+    blank = f", {summary.empty:,} without text left blank" if summary.empty else ""
+    click.echo(
+        f"scored {summary.rows:,} rows with version {summary.version} of {name} into {output}: "
+        f"{shares}{blank}"
+    )
 
 
 @cli.group()

@@ -33,7 +33,7 @@ def models(name: str | None, as_json: bool) -> None:
         from incumbent.runs import Runs
 
         registry, runs = Registry(), Runs()
-        names = [console.known(registry, name)] if name else registry.names()
+        names = [registry.known(name)] if name else registry.names()
         rows = [_version_row(runs, v) for n in names for v in registry.versions(n)]
     if as_json:
         console.print_json(rows)
@@ -74,7 +74,7 @@ def history(name: str, plot: Path | None, as_json: bool) -> None:
         entries = Ledger(registry, name).entries()
         asked = click.get_current_context().get_parameter_source("name")
         if not entries and (asked is ParameterSource.COMMANDLINE or registry.names()):
-            console.known(registry, name)
+            registry.known(name)
         if plot:
             from incumbent import timeline
 
@@ -112,7 +112,7 @@ def explain(version: int, name: str, as_json: bool) -> None:
         from incumbent.registry import Registry
 
         registry = Registry()
-        found = explaining.explain(registry, console.known(registry, name), version)
+        found = explaining.explain(registry, registry.known(name), version)
     if as_json:
         console.print_json(
             {"model_name": name, "version": version, **found.model_dump(mode="json")}
@@ -148,7 +148,7 @@ def approve(version: int, name: str, reason: str, as_json: bool) -> None:
         from incumbent.registry import Registry
 
         registry = Registry()
-        entry = succession.approve(registry, console.known(registry, name), version, reason)
+        entry = succession.approve(registry, registry.known(name), version, reason)
     _moved(entry, name, as_json)
 
 
@@ -170,7 +170,7 @@ def rollback(version: int | None, reason: str, name: str, as_json: bool) -> None
         from incumbent.registry import Registry
 
         registry = Registry()
-        entry = succession.rollback(registry, console.known(registry, name), version, reason)
+        entry = succession.rollback(registry, registry.known(name), version, reason)
     _moved(entry, name, as_json)
 
 

@@ -8,14 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-from incumbent.errors import ConfigError
-
-if TYPE_CHECKING:
-    from incumbent.registry import Registry
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -34,20 +29,7 @@ model = click.option(
     help="Name of the registered model.",
 )  # fmt: skip
 
-
-def known(registry: Registry, name: str) -> str:
-    """The name of a registered model, if there is one.
-
-    Raises:
-        ConfigError: if not.
-    """
-    names = registry.names()
-    if name in names:
-        return name
-    raise ConfigError(
-        f"No model {name!r} is registered at {registry.uri}; there are "
-        f"{', '.join(names) or 'none yet'}."
-    )
+alias = click.option("--alias", default="champion", show_default=True, help="Alias of the version.")
 
 
 @contextlib.contextmanager

@@ -131,6 +131,11 @@ def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     return _known(reading) if reading else None
 
 
+def text_column(config: DataConfig) -> str:
+    """The column that texts are read from, also where no file is named."""
+    return config.text_column if config.train else _embedded_columns(config)["text_column"]
+
+
 def _known(reading: Path) -> Dataset | None:
     """What came of an earlier reading, if all of it is still there."""
     try:
@@ -401,9 +406,13 @@ def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
 def _embedded(config: DataConfig, folder: Path) -> DataConfig:
     """The config that reads the embedded reviews, which are written if they aren't there."""
     paths = _embedded_files(folder) or reviews.write(folder)
+    sides = {"train": str(paths[0]), "test": str(paths[1])}
+    return config.model_copy(update=_embedded_columns(config) | sides)
+
+
+def _embedded_columns(config: DataConfig) -> dict[str, str]:
+    """The columns of the embedded reviews, unless the config names others."""
     columns = {"text_column": reviews.TEXT_COLUMN, "label_columns": reviews.LABEL_COLUMN}
     defaults = DataConfig()
     kept = {key: getattr(config, key) for key in columns}
-    kept = {key: value for key, value in kept.items() if value != getattr(defaults, key)}
-    sides = {"train": str(paths[0]), "test": str(paths[1])}
-    return config.model_copy(update=columns | kept | sides)
+    return columns | {k: value for k, value in kept.items() if value != getattr(defaults, k)}

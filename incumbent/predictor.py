@@ -52,7 +52,7 @@ class Predictor:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         self.classes: tuple[str, ...] = tuple(settings["classes"])
         self.multilabel: bool = settings.get("multilabel", False)
-        self._text_column: str = settings["text_column"]
+        self.text_column: str = settings["text_column"]
         self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
         self._model: Model
         if (folder / NBSVM).is_file():
@@ -121,7 +121,7 @@ class Predictor:
 
         if isinstance(model_input, pd.DataFrame):
             # MLflow makes a frame of whatever it is given, and hands on the first column only.
-            named = [name for name in (self._text_column, "text") if name in model_input.columns]
+            named = [name for name in (self.text_column, "text") if name in model_input.columns]
             model_input = model_input[named[0]] if named else model_input.iloc[:, 0]
         texts = list(model_input)
         for index, text in enumerate(texts):

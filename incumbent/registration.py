@@ -87,5 +87,5 @@ def _example(
     """Two test rows as the model's input, and the shape of what it answers."""
     texts = datasets.load(dataset.test)["text"].head(2)
     classes = result.evidence.classes
-    example = pd.DataFrame({config.data.text_column: texts})
+    example = pd.DataFrame({datasets.text_column(config.data): texts})
     return example, pd.DataFrame(columns=["label", *(f"probability_{c}" for c in classes)])

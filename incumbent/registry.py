@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX
 from incumbent.runs import RUN_DIGEST, Run
 from incumbent.store import Store
@@ -144,6 +145,35 @@ class Registry(Store):
             if alias in version.aliases:
                 return version
         return None
+
+    def aliased(self, model_name: str, alias: str) -> Version:
+        """The version that bears an alias.
+
+        Raises:
+            ConfigError: if there is no such model, or none of its versions bears it.
+        """
+        found = self.by_alias(self.known(model_name), alias)
+        if found is None:
+            there = sorted({a for other in self.versions(model_name) for a in other.aliases})
+            raise ConfigError(
+                f"No version of {model_name!r} has the alias {alias!r}. "
+                + (f"Try --alias {' or '.join(there)}." if there else "None has any.")
+            )
+        return found
+
+    def known(self, model_name: str) -> str:
+        """The name of a registered model, if there is one.
+
+        Raises:
+            ConfigError: if not.
+        """
+        names = self.names()
+        if model_name in names:
+            return model_name
+        raise ConfigError(
+            f"No model {model_name!r} is registered at {self.uri}; there are "
+            f"{', '.join(names) or 'none yet'}."
+        )
 
     def versions(self, model_name: str) -> list[Version]:
         """All versions of a model, the newest first; none if there is no such model."""

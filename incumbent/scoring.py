@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,21 +182,44 @@ def _ask(request: answering.Request) -> tuple[int, str]:
         process.end()
 
 
+@dataclass(frozen=True)
+class Model:
+    """A registered model, loaded into this process as consumers load it.
+
+    `text_column` is the column of texts in the data that it was trained on.
+    """
+
+    text_column: str
+    predict: Callable[[list[str]], pd.DataFrame]
+    """Texts (n,) to n rows: `label`, and `probability_<class>` for each class."""
+
+    @classmethod
+    def load(cls, version: Version) -> Model:
+        """Load a version.
+
+        Raises:
+            RegistryError: if that fails.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = mlflow.pyfunc.load_model(version.uri)
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"Version {version.version} of {version.name} cannot be loaded: {error}"
+            ) from error
+        # What an earlier release registered does not say.
+        return cls(getattr(model.unwrap_python_model(), "text_column", "text"), model.predict)
+
+
 def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
     """Predict a few texts in this process: for each its `label` and `probabilities` by class.
 
     Raises:
         RegistryError: if the version cannot be loaded.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    try:
-        answers = mlflow.pyfunc.load_model(version.uri).predict(texts)
-    except (MlflowException, OSError) as error:
-        raise RegistryError(
-            f"Version {version.version} of {version.name} cannot be loaded: {error}"
-        ) from error
+    answers = Model.load(version).predict(texts)
     labels = answers.pop("label")
     answers.columns = [str(name).removeprefix("probability_") for name in answers.columns]
     return [

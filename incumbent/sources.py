@@ -95,7 +95,8 @@ def parts(
     columns = config.text_column, *config.labels_in
     width = None if suffix in EXCEL or suffix in DELIMITERS else len(columns)
     empty = True
-    for table in _without_blank_end(_tables(source, suffix, config, slices), width):
+    tables = _tables(source, suffix, config.sheet, config.encoding, columns, slices)
+    for table in _without_blank_end(tables, width):
         frame = _frame(table, config, slices, needed)
         if len(frame):
             empty = False
@@ -105,6 +106,28 @@ def parts(
             f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
             "row for each text."
         )
+
+
+def whole(source: str, sheet: str | int, encoding: str) -> Iterator[Table]:
+    """Read a source with all its columns, Parquet part by part; blank rows at the end are dropped.
+
+    Raises:
+        DataError: if it is missing, unreadable or in no known format.
+    """
+    suffix = extension(source)
+    for table in _without_blank_end(_tables(source, suffix, sheet, encoding, (), None), None):
+        if suffix in EXCEL:
+            table = replace(table, rows=[[_seen(cell) for cell in row] for row in table.rows])
+        yield table
+
+
+def texts(table: Table, text_column: str, remedy: str) -> list[str]:
+    """The column of texts of a table (n,), as `parts` shows them; "" where there is none.
+
+    Raises:
+        DataError: if there is no such column; `remedy` is what to set.
+    """
+    return [_shown(cell) for cell in _column(table.rows, _position(table, text_column, remedy))]
 
 
 def _frame(
@@ -182,6 +205,13 @@ def _name(source: str) -> str:
 def _shown(cell: object) -> str:
     """A text cell as text; a formula that was never computed stands for itself."""
     return as_text(cell.formula if isinstance(cell, Formula) and not cell else cell)
+
+
+def _seen(cell: object) -> object:
+    """A workbook's cell as its reader sees it: whole numbers whole, and see `_shown`."""
+    if isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    return _shown(cell) if isinstance(cell, Formula) else cell
 
 
 def _kind(cell: object) -> str:
@@ -302,26 +332,29 @@ def _unpack(data: bytes, shown: str) -> bytes:
     return unpacked
 
 
-def _tables(source: str, suffix: str, config: DataConfig, slices: Sequence[str]) -> Iterator[Table]:
-    """What a source holds, Parquet part by part."""
-    columns = config.text_column, *config.labels_in
+def _tables(
+    source: str, suffix: str, sheet: str | int, encoding: str,
+    columns: Sequence[str], optional: Sequence[str] | None,
+) -> Iterator[Table]:  # fmt: skip
+    """What a source holds, Parquet part by part; `optional` None stands for all other columns."""
     shown = public(source)
+    chosen = None if optional is None else (*columns, *optional)
     with _opened(source) as file:
         if not file.read(1):
             raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
         file.seek(0)
         if suffix in _PARQUET and not _name(shown).lower().endswith(_PACKED):
-            yield from tables.parts_of_parquet(file, shown, (*columns, *slices), _PART)
+            yield from tables.parts_of_parquet(file, shown, chosen, _PART)
             return
         data = _unpack(file.read(), shown)
     if suffix in EXCEL:
-        yield spreadsheets.read(data, shown, config.sheet)
+        yield spreadsheets.read(data, shown, sheet)
     elif suffix in DELIMITERS:
-        yield tables.from_csv(data, shown, config.encoding, DELIMITERS[suffix])
+        yield tables.from_csv(data, shown, encoding, DELIMITERS[suffix])
     elif suffix in _JSON_LINES:
-        yield tables.from_json_lines(data, shown, config.encoding, columns, slices)
+        yield tables.from_json_lines(data, shown, encoding, columns, optional)
     else:
-        yield from tables.parts_of_parquet(io.BytesIO(data), shown, (*columns, *slices), _PART)
+        yield from tables.parts_of_parquet(io.BytesIO(data), shown, chosen, _PART)
 
 
 def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:

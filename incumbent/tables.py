@@ -115,18 +115,21 @@ def _check_separator(text: str, source: str, delimiter: str) -> None:
 
 
 def from_json_lines(
-    data: bytes, source: str, encoding: str, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Table:
+    data: bytes, source: str, encoding: str, columns: Sequence[str],
+    optional: Sequence[str] | None = (),
+) -> Table:  # fmt: skip
     """Read `columns` of a file with one JSON object a line; blank lines are skipped.
 
-    A line may lack those in `optional`; if every line does, their names are blank in the header.
+    A line may lack those in `optional`, or all others if that is None; if every line does, their
+    names are blank in the header.
 
     Raises:
         DataError: if a line is not a JSON object, or lacks one of `columns`.
     """
-    rows: list[list[object]] = []
+    example = columns[0] if columns else "text"
+    asked = None if optional is None else (*columns, *optional)
+    records: list[dict[str, object]] = []
     numbers: list[int] = []
-    optional = [name for name in optional if name not in columns]
     keys: dict[str, None] = {}
     for number, line in enumerate(decode(data, source, encoding).split("\n"), start=1):
         if not line.strip():
@@ -136,14 +139,14 @@ def from_json_lines(
         except ValueError as error:
             raise DataError(
                 f"{source}, line {number}: not JSON ({error}). Each line must be one object, like "
-                f'{{"{columns[0]}": "…"}}.'
+                f'{{"{example}": "…"}}.'
             ) from None
         except RecursionError:
             raise DataError(f"{source}, line {number}: the JSON is nested too deeply.") from None
         if not isinstance(record, dict):
             raise DataError(
                 f"{source}, line {number}: found a JSON {type(record).__name__}; expected an "
-                f'object, like {{"{columns[0]}": "…"}}.'
+                f'object, like {{"{example}": "…"}}.'
             )
         missing = [name for name in columns if name not in record]
         if missing:
@@ -153,16 +156,19 @@ def from_json_lines(
                 "data.label_columns to keys that every line has."
             )
         keys |= dict.fromkeys(record)
-        rows.append([record.get(name) for name in (*columns, *optional)])
+        # Not the record itself, which may hold much that nobody asked for.
+        records.append(record if asked is None else {k: record.get(k) for k in asked})
         numbers.append(number)
+    optional = [name for name in (keys if optional is None else optional) if name not in columns]
+    rows = [[record.get(name) for name in (*columns, *optional)] for record in records]
     read = [*columns, *(name if name in keys else "" for name in optional)] if rows else []
     return Table(source, [*read, *(name for name in keys if name not in read)], rows, numbers)
 
 
 def parts_of_parquet(
-    file: BinaryIO, source: str, columns: Sequence[str], rows: int
+    file: BinaryIO, source: str, columns: Sequence[str] | None, rows: int
 ) -> Iterator[Table]:
-    """Read those of `columns` that a Parquet file holds, so many rows at a time.
+    """Read those of `columns` that a Parquet file holds, or all, so many rows at a time.
 
     Records count from 1. There is one part at least, which has no rows if the file has none.
 
@@ -173,7 +179,8 @@ def parts_of_parquet(
         # With a buffer a column is read page by page, not a row group at once.
         parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
         names = parquet.schema_arrow.names
-        chosen = [name for name in dict.fromkeys(columns) if names.count(name) == 1]
+        asked = names if columns is None else columns
+        chosen = [name for name in dict.fromkeys(asked) if names.count(name) == 1]
         header = [*chosen, *(name for name in names if name not in chosen)]
         read = 0
         for batch in parquet.iter_batches(rows, columns=chosen):

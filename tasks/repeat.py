@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import assessment, classifiers
+from incumbent import assessment, classifiers, datasets
 from incumbent.assessment import Assessment
 from incumbent.classifiers import callbacks
 from incumbent.config import Config
@@ -59,5 +59,5 @@ def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedMode
 
         return training.fit(
             classifier, encoded, job.folder / f"seed-{seed}" / "predictor",
-            config.data.text_column, config.serving, on_step, show.say,
+            datasets.text_column(config.data), config.serving, on_step, show.say,
         )  # fmt: skip

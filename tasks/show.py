@@ -47,16 +47,16 @@ class Progress:
         self._artifact = artifact
         self._told = 0.0
 
-    def to(self, done: int, total: int, **numbers: float) -> None:
-        """Move to `done` of `total`, showing some numbers beside the bar."""
+    def to(self, done: int, total: int | None, **numbers: float) -> None:
+        """Move to `done` of `total`, if that is known, showing some numbers beside the bar."""
         self._bar.n, self._bar.total = done, total
         if numbers:
             self._bar.set_postfix({k: f"{v:.3g}" for k, v in numbers.items()}, refresh=False)
         self._bar.refresh()
         now = time.monotonic()
-        if now - self._told >= _EVERY or done >= total:
+        if total and (now - self._told >= _EVERY or done >= total):
             self._told = now
-            percent = min(100.0, 100 * done / max(total, 1))
+            percent = min(100.0, 100 * done / total)
             update_progress_artifact(artifact_id=self._artifact, progress=percent)
 
     def by(self, done: int) -> None:

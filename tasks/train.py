@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import classifiers
+from incumbent import classifiers, datasets
 from incumbent.classifiers import callbacks
 from incumbent.config import Config
 from incumbent.encoding import Encoded
@@ -41,7 +41,7 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
             runs.log_metrics(run, state.metrics, state.step)
 
         trained = training.fit(
-            classifier, encoded, job.folder / "predictor", config.data.text_column,
+            classifier, encoded, job.folder / "predictor", datasets.text_column(config.data),
             config.serving, on_step, show.say,
         )  # fmt: skip
     runs.tag(run, {"incumbent.device": trained.device})

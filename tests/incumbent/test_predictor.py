@@ -77,13 +77,13 @@ def test_what_is_kept_fits_the_model(truncation: str) -> None:
 )
 def test_the_input_may_be_a_list_a_series_or_a_frame(given_input: object) -> None:
     predictor = Predictor()
-    predictor._text_column = "Reviews"
+    predictor.text_column = "Reviews"
     assert predictor._texts(given_input) == ["one", "two"]
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), 3])
 def test_what_is_no_text_is_refused(nothing: object) -> None:
     predictor = Predictor()
-    predictor._text_column = "text"
+    predictor.text_column = "text"
     with pytest.raises(TypeError, match="row 1 of the input is"):
         predictor._texts(["one", nothing])

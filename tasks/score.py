@@ -1,0 +1,36 @@
+"""Classify the rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from incumbent import batch
+from incumbent.batch import Summary
+from incumbent.registry import Version
+from tasks import show
+
+
+@task(cache_policy=NO_CACHE)
+def score(
+    version: Version, source: str, output: Path, text_column: str | None, sheet: str | int,
+    encoding: str,
+) -> Summary:  # fmt: skip
+    """Write the rows with their labels and probabilities; see `batch.score`."""
+    with show.progress("scoring", None, "row", "Rows scored") as progress:
+        summary = batch.score(
+            version, source, output, text_column=text_column, sheet=sheet, encoding=encoding,
+            on_rows=progress.by,
+        )  # fmt: skip
+    show.table(
+        "labels",
+        [{"label": label, "rows": rows} for label, rows in summary.labels.items()],
+        f"Rows by predicted label; {summary.empty:,} rows without text",
+    )
+    show.say(
+        "scored %s rows with version %s of %s into %s",
+        f"{summary.rows:,}", summary.version, summary.model_name, summary.output,
+    )  # fmt: skip
+    return summary

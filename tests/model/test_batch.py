@@ -1,0 +1,76 @@
+"""A table scored by the champion of a real retraining."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Place
+
+pytestmark = pytest.mark.slow
+
+TEXTS = ["A gripping, beautifully shot film.", "", "=cmd|' /C calc'!A0", "Dull, and far too long."]
+
+
+@pytest.fixture
+def table(first: tuple[Place, dict[str, Any]], tmp_path: Path) -> Path:
+    frame = pd.DataFrame({"id": range(7, 11), "Reviews": TEXTS, "label": list("abcd")})
+    path = tmp_path / "in.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_each_row_has_the_champions_answer(
+    first: tuple[Place, dict[str, Any]], champion: Any, table: Path
+) -> None:
+    place, _ = first
+    output = table.with_name("out.parquet")
+    summary = place.json("score", str(table), str(output))
+    scored = pd.read_parquet(output)
+    assert list(scored.columns) == [
+        "id", "Reviews", "input_label", "label", "probability_neg", "probability_pos",
+    ]  # fmt: skip
+    assert scored["id"].tolist() == ["7", "8", "9", "10"]
+    assert scored["Reviews"].tolist() == TEXTS
+    there = [0, 2, 3]
+    expected = champion.predict([TEXTS[row] for row in there])
+    found = scored.loc[there, list(expected.columns)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected.astype({"label": object}), check_dtype=False)
+    assert scored.loc[1, "label"] is None
+    assert scored.loc[1, ["probability_neg", "probability_pos"]].isna().all()
+    assert summary == {
+        "model_name": "reviews", "version": 1, "output": str(output), "rows": 4, "empty": 1,
+        "labels": expected["label"].value_counts().sort_index().to_dict(),
+    }  # fmt: skip
+
+
+def test_the_flow_does_the_same(
+    first: tuple[Place, dict[str, Any]], table: Path, prefect_server: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from flows.score import score
+
+    place, _ = first
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.store)
+    output = table.with_name("flow.xlsx")
+    assert score(str(table), str(output)).rows == len(TEXTS)
+    assert pd.read_excel(output)["label"].notna().sum() == len(TEXTS) - 1
+
+
+def test_mistakes_are_told(first: tuple[Place, dict[str, Any]], table: Path) -> None:
+    place, _ = first
+    for arguments, code, message in (
+        ((str(table), "out.docx"), 2, ".docx cannot be written"),
+        (("none.csv", "out.csv"), 3, "There is no file none.csv"),
+        ((str(table), "out.csv", "--text-column", "Review"), 3, "Did you mean 'Reviews'?"),
+        ((str(table), "out.csv", "--model", "none"), 2, "No model 'none' is registered"),
+        ((str(table), "out.csv", "--alias", "none"), 2, "has the alias 'none'"),
+    ):
+        done = place.run("score", *arguments)
+        assert done.returncode == code, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (place.folder / "out.csv").exists()
