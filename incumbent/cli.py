@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     interrupts.listen()
     code = _run(arguments)
+    interrupts.forget()
     gc.freeze()  # the end of Python would look through a million objects, for seconds
     sys.exit(code)
 

@@ -36,6 +36,16 @@ def ignore() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
+def forget() -> None:
+    """Let the process end with the exit code that it is given.
+
+    CPython notes an interrupt that leaves an `exec` of source, of which imports make many, and then
+    ends `python -m` by SIGINT though the interrupt was caught; the next `exec` clears that
+    (`run_eval_code_obj` in pythonrun.c).
+    """
+    exec("")  # noqa: S102
+
+
 class Hold:
     """Holds an interrupt back until work is at a good point, for ten seconds or until the next.
 

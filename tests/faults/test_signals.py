@@ -174,6 +174,22 @@ def test_an_interrupt_that_a_finalizer_swallows_is_sent_again() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
+def test_an_interrupt_of_an_exec_ends_with_the_exit_code_too(tmp_path: Path) -> None:
+    """Imports make named tuples, say, by `exec`, and meet an interrupt there now and then."""
+    (tmp_path / "interrupted.py").write_text(
+        "from incumbent import cli\n"
+        "def interrupted(**_: object) -> None:\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "cli.cli.main = interrupted\n"
+        "cli.main([])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "incumbent: interrupted\n")
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"]])
 def test_a_reader_that_leaves_is_no_failure(place: Place, arguments: list[str]) -> None:
     process = subprocess.Popen(
