@@ -359,6 +359,9 @@ class TrackingConfig(Section):
     """Address under which people open MLflow, for links, when the store is a database."""
     workdir: str = ".incumbent"
     """Folder for caches and the files of a run in the making."""
+    patience: Annotated[float, Field(ge=0, le=86_400)] = 300
+    """Seconds that a run waits for an MLflow server that goes away, or for a locked SQLite file.
+    Training goes on meanwhile."""
 
 
 def _not_a_ledger(name: str) -> str:

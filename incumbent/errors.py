@@ -7,6 +7,7 @@
     └── StageError                4      a stage failed
         ├── TrainingDiverged      4      the loss is not finite
         └── RegistryError         4      the MLflow store refused or lacks something
+            └── StoreAway         4      it does not answer, and may soon
 
 Messages say what was found, what was expected and what to do; they are shown to the
 user as they stand, without a traceback.
@@ -47,3 +48,7 @@ class TrainingDiverged(StageError):
 
 class RegistryError(StageError):
     """The MLflow store cannot be reached, or lacks what was asked for."""
+
+
+class StoreAway(RegistryError):
+    """The MLflow store does not answer, as far as one can tell for a while: it is waited for."""
