@@ -5,6 +5,7 @@
     ├── DataError                 3      the data cannot be read
     │   └── DataRefused           3      the data was read, and failed validation
     └── StageError                4      a stage failed
+        ├── StageTimedOut         4      it took longer than it may
         ├── TrainingDiverged      4      the loss is not finite
         └── RegistryError         4      the MLflow store refused or lacks something
             └── StoreAway         4      it does not answer, and may soon
@@ -40,6 +41,10 @@ class DataRefused(DataError):
 
 class StageError(IncumbentError):
     """A stage failed for a reason other than its input data."""
+
+
+class StageTimedOut(StageError):
+    """A stage took longer than `timeouts` allows."""
 
 
 class TrainingDiverged(StageError):

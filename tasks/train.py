@@ -16,12 +16,13 @@ from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, tags=["gpu"])
+@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=["gpu"])
 def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
