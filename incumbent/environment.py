@@ -86,3 +86,5 @@ def prepare() -> None:
         "transformers",
     ):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It logs a traceback of each error of the database, and raises the error, which we tell.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

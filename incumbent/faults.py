@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+_OF_SQLITE = "(sqlite3.OperationalError) "  # SQLAlchemy may say more before and after it
 _LOCKED = ("database is locked", "database table is locked")
 # What is said of a fault that does not pass, after words in its message.
 _REMEDIES = {
@@ -41,8 +42,9 @@ def passes(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """An error in one line, and what to do about it if that is known."""
-    said = str(error).strip().splitlines()[:1] or [repr(error)]
-    line = said[0].replace("(sqlite3.OperationalError) ", "").rstrip(".")
+    lines = str(error).strip().splitlines() or [repr(error)]
+    line = next((line for line in lines if line.startswith(_OF_SQLITE)), lines[0])
+    line = line.removeprefix(_OF_SQLITE).rstrip(".")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
         line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
     for words, remedy in _REMEDIES.items():

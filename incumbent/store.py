@@ -120,7 +120,7 @@ class Store:
 
     @staticmethod
     def put(write: Callable[..., object], *arguments: object) -> None:
-        """Make a write that sets a value, and once more if it fails.
+        """Make a write that sets a value, and once more if it is refused.
 
         MLflow looks whether the row is there and then inserts or updates it. Of two that set the
         same tag at the same time one fails; the second time it finds the row.
@@ -129,7 +129,9 @@ class Store:
 
         try:
             write(*arguments)
-        except MlflowException:
+        except MlflowException as error:
+            if faults.passes(error):
+                raise
             write(*arguments)
 
     @staticmethod
