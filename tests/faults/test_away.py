@@ -18,7 +18,8 @@ from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults import away
 
-pytestmark = pytest.mark.slow
+# Each run is one of several processes, which a busy machine takes its time for.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 EPOCHS, STEPS = 150, 10
 LONG = settings(
@@ -49,7 +50,7 @@ def test_both_servers_are_killed_in_mid_training_and_come_back(place: Place) -> 
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
             try:
-                away.until(lambda: run.poll() is not None or _steps(place) > 0, 240)
+                away.until(lambda: run.poll() is not None or _steps(place) > 0, 600)
                 tracking.kill()
                 orchestration.kill()
                 logged = _steps(place)
