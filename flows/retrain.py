@@ -34,7 +34,7 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    clock = Clock()
+    clock = Clock(config.timeouts)
     with clock("ingest"):
         dataset = ingest(config)
         job = Job.of(dataset, config)
@@ -75,5 +75,6 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
             report=str(job.folder / "report.html"),
             timings=clock.timings,
         )
-        report(outcome, entry, result, verdict, trained, config, run)
+        with clock("report"):
+            report(outcome, entry, result, verdict, trained, config, run)
     return outcome

@@ -26,6 +26,8 @@ from incumbent import environment
 if TYPE_CHECKING:
     import pandas as pd
 
+# For minutes, with back-off: `environment` has none made again, as writes must not be; this reads.
+_TRIES = "8"
 _REPEATS = 3  # how often a prediction is timed
 
 
@@ -108,6 +110,7 @@ def _main() -> None:
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     environment.prepare()
     environment.quiet()
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = _TRIES
     with environment.importing():
         _load_libraries()
     answer(Request.model_validate_json(requests.get()))

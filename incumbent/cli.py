@@ -150,7 +150,8 @@ def _flow(settings: Config) -> Outcome:
         from tasks import show
     prefect_server.start(meanwhile=_load_libraries)
     show.leave_errors_to_the_command()
-    outcome: Outcome = flow(settings)
+    with prefect_server.errors():
+        outcome: Outcome = flow(settings)
     return outcome
 
 

@@ -347,6 +347,21 @@ class RetentionConfig(Section):
     versions with an alias and those that can still be approved are kept always."""
 
 
+Hours = Annotated[float, Field(gt=0, le=10_000)]
+"""How long a stage may take."""
+
+
+class TimeoutsConfig(Section):
+    """Hours that a stage may take before it is ended, and the run fails."""
+
+    train: Hours = 72
+    """Training, with the learning-rate finder and the export."""
+    repeat: Hours = 240
+    """Training again with the other seeds of `promotion.seeds`, all of them together."""
+    other: Hours = 12
+    """Each other stage: ingest, validate, preprocess, evaluate, register, promote, report."""
+
+
 class TrackingConfig(Section):
     """Where runs and models are recorded."""
 
@@ -359,6 +374,9 @@ class TrackingConfig(Section):
     """Address under which people open MLflow, for links, when the store is a database."""
     workdir: str = ".incumbent"
     """Folder for caches and the files of a run in the making."""
+    patience: Annotated[float, Field(ge=0, le=86_400)] = 300
+    """Seconds that a run waits for an MLflow server that goes away, or for a locked SQLite file.
+    Training goes on meanwhile."""
 
 
 def _not_a_ledger(name: str) -> str:
@@ -380,6 +398,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
     retention: RetentionConfig = RetentionConfig()
+    timeouts: TimeoutsConfig = TimeoutsConfig()
     tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="after")

@@ -28,6 +28,11 @@ _SETTINGS = {
     # MLflow measures artifacts with tqdm bars of its own, and checks requirements at each load.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    # MLflow would make a request again whose answer was lost, and register a model twice; `store`
+    # waits and makes sure instead.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    # Prefect's client waits 2, 4, 8 ... seconds: 8 tries outlast a server that is away for minutes.
+    "PREFECT_CLIENT_MAX_RETRIES": "8",
     # A first ephemeral server makes its database, which takes longer than the 20 s it is given.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
@@ -81,3 +86,5 @@ def prepare() -> None:
         "transformers",
     ):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It logs a traceback of each error of the database, and raises the error, which we tell.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

@@ -5,8 +5,10 @@
     ├── DataError                 3      the data cannot be read
     │   └── DataRefused           3      the data was read, and failed validation
     └── StageError                4      a stage failed
+        ├── StageTimedOut         4      it took longer than it may
         ├── TrainingDiverged      4      the loss is not finite
         └── RegistryError         4      the MLflow store refused or lacks something
+            └── StoreAway         4      it does not answer, and may soon
 
 Messages say what was found, what was expected and what to do; they are shown to the
 user as they stand, without a traceback.
@@ -41,9 +43,17 @@ class StageError(IncumbentError):
     """A stage failed for a reason other than its input data."""
 
 
+class StageTimedOut(StageError):
+    """A stage took longer than `timeouts` allows."""
+
+
 class TrainingDiverged(StageError):
     """The training loss is not finite."""
 
 
 class RegistryError(StageError):
     """The MLflow store cannot be reached, or lacks what was asked for."""
+
+
+class StoreAway(RegistryError):
+    """The MLflow store does not answer, as far as one can tell for a while: it is waited for."""

@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, checklist, sources
-from incumbent.config import Config
+from incumbent import __version__, checklist, limits, sources
+from incumbent.config import Config, TimeoutsConfig
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
 from incumbent.errors import StageError
@@ -48,15 +48,15 @@ class Job(BaseModel):
     def of(cls, dataset: Dataset, config: Config) -> Job:
         """Identify the retraining of a dataset by a config.
 
-        Where the data was read from, where results are tracked and when checkpoints are saved do
-        not matter; the weights' content does.
+        Where the data was read from, where results are tracked, when checkpoints are saved and how
+        long a stage may take do not matter; the weights' content does.
 
         Raises:
             ConfigError: if the weights cannot be had, or the behaviour tests not be read.
         """
         settings = __version__ + config.model_dump_json(
             exclude={
-                "tracking": True, "data": True, "retention": True,
+                "tracking": True, "data": True, "retention": True, "timeouts": True,
                 "training": {"checkpoint_minutes"},
             }
         )  # fmt: skip
@@ -119,16 +119,26 @@ class Outcome(BaseModel):
 
 
 class Clock:
-    """Measures stages: `with clock("train"): ...`; `timings` are seconds by stage."""
+    """Measures stages, and ends those that take too long: `with clock("train"): ...`.
 
-    def __init__(self) -> None:
+    `timings` are seconds by stage.
+    """
+
+    def __init__(self, timeouts: TimeoutsConfig) -> None:
         self.timings: dict[str, float] = {}
+        self._hours = timeouts.model_dump()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Measure what runs inside the context."""
+        """Measure what runs inside the context.
+
+        Raises:
+            StageTimedOut: if it takes longer than `timeouts` allows.
+        """
         start = perf_counter()
         try:
-            yield
+            key = stage if stage in self._hours else "other"
+            with limits.within(stage, self._hours[key], f"timeouts.{key}"):
+                yield
         finally:
             self.timings[stage] = round(perf_counter() - start, 2)

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from incumbent import environment
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from prefect.server.api.server import SubprocessASGIServer
     from uvicorn import Server
@@ -105,6 +106,27 @@ def start(meanwhile: Callable[[], None]) -> None:
         raise
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Name the server that went away for longer than Prefect's client tries.
+
+    Raises:
+        StageError: if it did.
+    """
+    import httpx
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise StageError(
+            f"The Prefect server at {PREFECT_API_URL.value() or 'an address of this run'} went "
+            f"away ({error or type(error).__name__}), for longer than PREFECT_CLIENT_MAX_RETRIES "
+            f"({PREFECT_CLIENT_MAX_RETRIES.value()}) tries took. Start it, then run again: what is "
+            "done stays."
+        ) from error
 
 
 def _for_one_run() -> SubprocessASGIServer:

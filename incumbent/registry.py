@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX
 from incumbent.runs import RUN_DIGEST, Run
-from incumbent.store import Store
+from incumbent.store import Store, repeatable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,7 @@ class Version(BaseModel):
 class Registry(Store):
     """The registered models of an MLflow store."""
 
+    @repeatable
     def register(
         self, run: Run, model_name: str, predictor: Path, example: pd.DataFrame,
         output: pd.DataFrame, tags: Mapping[str, str], description: str,
@@ -91,6 +92,7 @@ class Registry(Store):
         # The input has no name, so that a list, a Series and a frame are all taken.
         signature = ModelSignature(Schema([ColSpec("string")]), Schema(columns))
         with self.errors("register the model"):
+            self._delete_unregistered(run)
             with mlflow.start_run(run_id=run.run_id):
                 logged = mlflow.pyfunc.log_model(
                     name="model",
@@ -116,6 +118,7 @@ class Registry(Store):
         self.set_alias(version, CHALLENGER)
         return version
 
+    @repeatable
     def find(self, model_name: str, run_digest: str) -> Version | None:
         """The version that a run of this digest registered, if any; the first, if several."""
         with self.errors("search the registry"):
@@ -125,11 +128,13 @@ class Registry(Store):
         numbers = [int(version.version) for version in found]
         return self.version(model_name, min(numbers)) if numbers else None
 
+    @repeatable
     def registered(self, source: str) -> bool:
         """Whether any version is of this logged model."""
         with self.errors("search the registry"):
             return bool(self.client.search_model_versions(f"source_path = '{source}'"))
 
+    @repeatable
     def version(self, model_name: str, number: int) -> Version:
         """One version, with its aliases.
 
@@ -175,6 +180,7 @@ class Registry(Store):
             f"{', '.join(names) or 'none yet'}."
         )
 
+    @repeatable
     def versions(self, model_name: str) -> list[Version]:
         """All versions of a model, the newest first; none if there is no such model."""
         with self.errors("list the versions"):
@@ -188,12 +194,14 @@ class Registry(Store):
         made = [_version(v, aliases.get(int(v.version), [])) for v in found]
         return sorted(made, key=lambda version: version.version, reverse=True)
 
+    @repeatable
     def names(self) -> list[str]:
         """The names of all registered models, ledgers left out."""
         with self.errors("list the models"):
             found = self.pages(self.client.search_registered_models)
             return sorted(model.name for model in found if not model.name.endswith(LEDGER))
 
+    @repeatable
     def set_alias(self, version: Version, alias: str) -> None:
         """Give a version an alias, taking it from whichever had it."""
         with self.errors(f"set @{alias}"):
@@ -204,12 +212,14 @@ class Registry(Store):
         """Set tags of a version."""
         self.tag_number(version.name, version.version, tags)
 
+    @repeatable
     def tag_number(self, model_name: str, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version that is known by its number."""
         with self.errors(f"tag version {number} of {model_name}"):
             for key, value in tags.items():
                 self.put(self.client.set_model_version_tag, model_name, str(number), key, value)
 
+    @repeatable
     def tag_model(self, model_name: str, tags: Mapping[str, str]) -> None:
         """Set tags of a registered model, as far as they are not as wanted."""
         with self.errors(f"tag {model_name}"):
@@ -218,12 +228,14 @@ class Registry(Store):
                 if known.get(key) != value:
                     self.put(self.client.set_registered_model_tag, model_name, key, value)
 
+    @repeatable
     def append(
         self, log: str, tags: Mapping[str, str], run_id: str | None, folder: str, text: str
     ) -> int:
         """Write the next entry of a log: a version of a model that has no files.
 
-        MLflow gives each the next number, whoever else writes at the same time.
+        MLflow gives each the next number, whoever else writes at the same time. An entry that is
+        there, as the answer to an earlier try was lost, is not written again.
 
         Args:
             log: The registered model that is the log; made if need be.
@@ -232,6 +244,9 @@ class Registry(Store):
             folder: the evidence.
             text: What people read on the entry's page.
         """
+        for found in self.versions(log):
+            if tags.items() <= found.tags.items():
+                return found.version
         about = "Decisions about a model, append-only; `incumbent history` shows them."
         with self.errors(f"write to {log}"):
             if not self._exists(log):
@@ -245,10 +260,25 @@ class Registry(Store):
             )
         return int(made.version)
 
+    @repeatable
     def delete(self, version: Version) -> None:
-        """Delete a version; its files stay."""
+        """Delete a version; its files stay. That it is gone already is no error."""
+        from mlflow.exceptions import MlflowException
+
         with self.errors(f"delete version {version.version} of {version.name}"):
-            self.client.delete_model_version(version.name, str(version.version))
+            try:
+                self.client.delete_model_version(version.name, str(version.version))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+
+    def _delete_unregistered(self, run: Run) -> None:
+        """Delete the models that the run logged in tries before, whose registration failed."""
+        query = f"source_run_id = '{run.run_id}'"
+        experiment = self.client.get_run(run.run_id).info.experiment_id
+        for model in self.client.search_logged_models([experiment], query):
+            if not self.client.search_model_versions(f"source_path = '{model.model_uri}'"):
+                self.client.delete_logged_model(model.model_id)
 
     def _exists(self, model_name: str) -> bool:
         return bool(self.client.search_registered_models(f"name = '{model_name}'"))

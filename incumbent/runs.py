@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,17 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError
-from incumbent.store import Store
+from incumbent.store import Store, repeatable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities import Metric
 
 RUN_DIGEST = "incumbent.run_digest"
 """Tag of a run and of the version that it made: the digest of its job."""
 # Tag of a run that went through all stages; MLflow's own status says so while one is registered.
 _FINISHED = "incumbent.finished"
+_TABLES = "mlflow.loggedArtifacts"  # MLflow's tag: which artifacts its page shows as tables
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit
 _MOST_EXPERIMENTS = 50_000  # MLflow's limit
 _DIGEST_LENGTH = 36  # characters, MLflow's limit
@@ -38,8 +41,9 @@ class Run(BaseModel):
 
 
 class Runs(Store):
-    """The runs of an MLflow store."""
+    """The runs of an MLflow store. What changes a run can be made again, and comes to the same."""
 
+    @repeatable
     def start_run(self, model_name: str, tags: Mapping[str, str], run_name: str) -> Run:
         """Start the MLflow run of a retraining, or go on with the one of the same Prefect run."""
         with self.errors("start a run"):
@@ -58,6 +62,7 @@ class Runs(Store):
             url = self._url(experiment, run.info.run_id)
             return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
 
+    @repeatable
     def finished(self, model_name: str, run_digest: str) -> bool:
         """Whether a run of this digest went through all stages."""
         with self.errors("search the runs"):
@@ -65,6 +70,7 @@ class Runs(Store):
             query = f"tags.`{RUN_DIGEST}` = '{run_digest}' and tags.`{_FINISHED}` = 'true'"
             return bool(self.client.search_runs([experiment], query, max_results=1))
 
+    @repeatable
     def log_params(self, run: Run, params: Mapping[str, Any]) -> None:
         """Log settings, cut to the length that MLflow takes."""
         from mlflow.entities import Param
@@ -75,13 +81,21 @@ class Runs(Store):
 
     def log_metrics(self, run: Run, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step (training steps, or 0)."""
-        from mlflow.entities import Metric
+        self._log_metrics(run, measured(metrics, step))
 
-        now = int(time.time() * 1000)
-        values = [Metric(k, float(v), now, step) for k, v in metrics.items()]
+    @repeatable
+    def _log_metrics(self, run: Run, metrics: Sequence[Metric]) -> None:
+        self.send_metrics(run, metrics)
+
+    def send_metrics(self, run: Run, metrics: Sequence[Metric]) -> None:
+        """Log metrics that have their time already, 1000 at most, without waiting for MLflow.
+
+        MLflow keeps one of two that are equal, time and step included.
+        """
         with self.errors("log metrics"):
-            self.client.log_batch(run.run_id, metrics=values)
+            self.client.log_batch(run.run_id, metrics=metrics)
 
+    @repeatable
     def log_files(self, run: Run, path: Path, folder: str = "") -> None:
         """Log a file, or a folder with all that is in it, as artifacts under `folder`."""
         with self.errors(f"log {path.name}"):
@@ -90,11 +104,21 @@ class Runs(Store):
             else:
                 self.client.log_artifact(run.run_id, str(path), folder or None)
 
+    @repeatable
     def log_table(self, run: Run, frame: pd.DataFrame, file: str) -> None:
-        """Log a frame as a table that the MLflow page shows."""
-        with self.errors(f"log {file}"):
-            self.client.log_table(run.run_id, frame, file)
+        """Log a frame as a table that the MLflow page shows, in place of one of the same name.
 
+        MLflow's own method appends to what is there: made again, it would double the rows.
+        """
+        text = frame.to_json(orient="split", index=False, date_format="iso")
+        with self.errors(f"log {file}"):
+            self.client.log_text(run.run_id, text, file)
+            tables = json.loads(self.client.get_run(run.run_id).data.tags.get(_TABLES, "[]"))
+            entry = {"path": file, "type": "table"}
+            if entry not in tables:
+                self.put(self.client.set_tag, run.run_id, _TABLES, json.dumps([*tables, entry]))
+
+    @repeatable
     def log_dataset(
         self, run: Run, frame: pd.DataFrame, *, source: str, name: str, digest: str, context: str
     ) -> None:
@@ -120,12 +144,14 @@ class Runs(Store):
         """Set tags of a run."""
         self.tag_id(run.run_id, tags)
 
+    @repeatable
     def tag_id(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run that is known by its id."""
         with self.errors("tag the run"):
             for key, value in tags.items():
                 self.put(self.client.set_tag, run_id, key, value)
 
+    @repeatable
     def tagged(self, key: str, value: str) -> dict[str, dict[str, str]]:
         """The tags of all runs that have one tag, by their ids."""
         with self.errors("search the runs"):
@@ -141,6 +167,7 @@ class Runs(Store):
                 if not token:
                     return found
 
+    @repeatable
     def delete_files(self, run_id: str, path: str) -> None:
         """Delete an artifact of a run, a file or a folder; that it is gone already is no error."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -151,6 +178,7 @@ class Runs(Store):
                 repository: Any = get_artifact_repository(address, self.uri)
                 repository.delete_artifacts(path)
 
+    @repeatable
     def delete_model(self, model_id: str) -> None:
         """Delete a logged model with its files; that it is gone already is no error."""
         from mlflow.exceptions import MlflowException
@@ -167,6 +195,7 @@ class Runs(Store):
             files.delete_artifacts()
             self.client.delete_logged_model(model_id)
 
+    @repeatable
     def end_run(self, run: Run, status: str) -> None:
         """End a run as `FINISHED`, `FAILED` or `KILLED`."""
         if status == "FINISHED":
@@ -174,6 +203,7 @@ class Runs(Store):
         with self.errors("end the run"):
             self.client.set_terminated(run.run_id, status)
 
+    @repeatable
     def status(self, run_id: str) -> str | None:
         """The status of a run, in MLflow's words; None if there is no such run."""
         from mlflow.exceptions import MlflowException
@@ -186,6 +216,7 @@ class Runs(Store):
                     raise
                 return None
 
+    @repeatable
     def take_over(self, run: Run, earlier: str) -> bool:
         """Note that a run resumes an earlier one, if that was ended before its time.
 
@@ -202,23 +233,27 @@ class Runs(Store):
         self.tag(run, {"incumbent.resumes": earlier})
         return True
 
+    @repeatable
     def has_file(self, run_id: str, path: str) -> bool:
         """Whether a run has an artifact."""
         parent = str(Path(path).parent) if "/" in path else None
         with self.errors("list artifacts"):
             return any(file.path == path for file in self.client.list_artifacts(run_id, parent))
 
+    @repeatable
     def download(self, run_id: str, path: str, folder: Path) -> Path:
         """Copy an artifact, a file or a folder, to `folder`; gives where it is there."""
         folder.mkdir(parents=True, exist_ok=True)
         with self.errors(f"download {path} of run {run_id}"):
             return Path(self.client.download_artifacts(run_id, path, str(folder)))
 
+    @repeatable
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of each metric of a run."""
         with self.errors("read the run"):
             return dict(self.client.get_run(run_id).data.metrics)
 
+    @repeatable
     def tags(self, run_id: str) -> dict[str, str]:
         """The tags of a run."""
         with self.errors("read the run"):
@@ -252,6 +287,14 @@ class Runs(Store):
     def _url(self, experiment: str, run_id: str) -> str:
         base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def measured(metrics: Mapping[str, float], step: int) -> list[Metric]:
+    """Metrics of one step as MLflow's, with the time now."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in metrics.items()]
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from incumbent import environment
+from incumbent import environment, faults
 from incumbent.config import TrackingConfig
-from incumbent.errors import RegistryError
+from incumbent.errors import RegistryError, StoreAway
+from incumbent.patience import Patience
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,13 +21,73 @@ _DEFAULT_STORE = Path("mlruns") / "mlflow.db"
 _ANSWER = 10  # seconds that a server may take to say that it is there
 
 
+_P = ParamSpec("_P")
+_S = TypeVar("_S", bound="Store")
+_T = TypeVar("_T")
+
+_answered: set[str] = set()  # stores that this process has reached: only these are waited for
+
+
+def repeatable(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
+    """Have a method of a store made again, as a whole, while the store is away.
+
+    It must come to the same when a try before was made and only its answer lost. Within another
+    such method the outer one is made again.
+    """
+
+    @functools.wraps(method)
+    def patient(self: _S, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
+        if self.waiting:
+            return method(self, *arguments, **named)
+        self.waiting = True
+        try:
+            while True:
+                try:
+                    result = method(self, *arguments, **named)
+                except StoreAway as error:
+                    if not self.patience.wait(str(error)):
+                        if not self.patience.seconds:
+                            raise
+                        raise StoreAway(
+                            f"{error} Waited {self.patience.seconds:g} s for it "
+                            "(tracking.patience). Run again when it answers: what is done stays."
+                        ) from error
+                else:
+                    self.patience.answered()
+                    return result
+        finally:
+            self.waiting = False
+
+    return patient
+
+
 class Store:
-    """One MLflow store: at `uri`, by `MLFLOW_TRACKING_URI`, or under `mlruns/` here."""
+    """One MLflow store: at `uri`, by `MLFLOW_TRACKING_URI`, or under `mlruns/` here.
+
+    The first time in a process that a server is opened, it must answer at once; later it is waited
+    for.
+
+    Attributes:
+        patience: How long.
+        waiting: Whether a method is being made that will be made again if the store is away.
+
+    Raises:
+        RegistryError: if it does not answer, or refuses.
+    """
 
     def __init__(self, tracking: TrackingConfig | None = None, uri: str | None = None) -> None:
         environment.prepare()
         self.tracking = tracking or TrackingConfig()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+        known = self.uri in _answered
+        self.patience = Patience(f"MLflow at {self.uri}", self.tracking.patience if known else 0)
+        self.waiting = False
+        self._open()
+        self.patience.seconds = self.tracking.patience
+        _answered.add(self.uri)
+
+    @repeatable
+    def _open(self) -> None:
         if self.uri.startswith("http"):
             _reach(self.uri)
         with environment.importing():
@@ -39,19 +101,26 @@ class Store:
 
     @contextmanager
     def errors(self, action: str) -> Iterator[None]:
-        """Say in one sentence what MLflow refused, instead of its traceback."""
+        """Say in one sentence what MLflow refused, instead of its traceback.
+
+        Raises:
+            StoreAway: if the same may succeed in a while.
+            RegistryError: if not.
+        """
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
+            kind = StoreAway if faults.passes(error) else RegistryError
+            raise kind(
+                f"MLflow at {self.uri} could not {action}: {faults.reason(error)}"
+            ) from error
 
     @staticmethod
     def put(write: Callable[..., object], *arguments: object) -> None:
-        """Make a write that sets a value, and once more if it fails.
+        """Make a write that sets a value, and once more if it is refused.
 
         MLflow looks whether the row is there and then inserts or updates it. Of two that set the
         same tag at the same time one fails; the second time it finds the row.
@@ -60,7 +129,9 @@ class Store:
 
         try:
             write(*arguments)
-        except MlflowException:
+        except MlflowException as error:
+            if faults.passes(error):
+                raise
             write(*arguments)
 
     @staticmethod
@@ -91,7 +162,7 @@ def _reach(address: str) -> None:
     """See at once whether a server answers: MLflow's own client tries for minutes, in silence.
 
     Raises:
-        RegistryError: if it does not.
+        StoreAway: if it does not.
     """
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
@@ -102,7 +173,7 @@ def _reach(address: str) -> None:
     except HTTPError:
         pass  # it answers; whether it lets us in is MLflow's to say
     except (URLError, OSError, ValueError) as error:
-        raise RegistryError(
+        raise StoreAway(
             f"No MLflow server answers at {address} ({error}). Start it, or correct "
             "MLFLOW_TRACKING_URI; without it the store is mlruns/mlflow.db."
         ) from None

@@ -15,6 +15,7 @@ from incumbent.datasets import Dataset
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _HEADLINES = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def evaluate(
     trained: TrainedModel,
     dataset: Dataset,

@@ -14,11 +14,12 @@ from incumbent.check import counted
 from incumbent.config import Config
 from incumbent.datasets import Dataset, Split
 from tasks import show
+from tasks.retries import RETRIES
 
 _PREVIEW = 5  # rows of each split
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def ingest(config: Config) -> Dataset:
     """Read both splits into canonical Parquet, and show what is in them.
 

@@ -12,9 +12,10 @@ from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.encoding import Encoded
 from tasks import show
+from tasks.retries import RETRIES
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def preprocess(dataset: Dataset, config: Config) -> Encoded:
     """Tokenize both splits as ktrain does, unless that was done before.
 

@@ -18,6 +18,7 @@ from incumbent.markdown import escaped
 from incumbent.registry import Registry, Version
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _FLIPS = "negative_flips.json"
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def promote(
     version: Version,
     result: Assessment,

@@ -15,12 +15,13 @@ from incumbent.job import Job
 from incumbent.registry import Version
 from incumbent.runs import Run
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def register(
     trained: TrainedModel,
     result: Assessment,

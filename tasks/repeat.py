@@ -17,12 +17,13 @@ from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(cache_policy=NO_CACHE, tags=["gpu"])
+@task(cache_policy=NO_CACHE, **RETRIES, tags=["gpu"])
 def repeat(
     encoded: Encoded, dataset: Dataset, result: Assessment, config: Config, job: Job, run: Run
 ) -> tuple[float, ...]:

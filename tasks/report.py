@@ -20,12 +20,13 @@ from incumbent.job import Outcome, settings
 from incumbent.ledger import Entry
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def report(
     outcome: Outcome,
     entry: Entry,

@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -18,10 +19,26 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from incumbent.errors import IncumbentError
+from incumbent.patience import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _EVERY = 2.0  # seconds between updates of a progress artifact: each is a request to the server
+_AWAY = 30.0  # seconds between them while it does not answer
+_ANSWER = 3.0  # seconds that the server may take: training waits meanwhile
+_PATIENCE = 300.0  # seconds to wait for the server, to show what a stage found
+_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses
+
+T = TypeVar("T")
 
 
 def say(message: str, *values: object) -> None:
@@ -31,21 +48,48 @@ def say(message: str, *values: object) -> None:
 
 def markdown(key: str, text: str, description: str) -> None:
     """Show markdown on the run's page; `text` must be escaped already (`incumbent.markdown`)."""
-    create_markdown_artifact(text, key=key, description=description)
+    _sent(lambda: create_markdown_artifact(text, key=key, description=description), key)
 
 
 def table(key: str, rows: Sequence[Mapping[Any, Any]], description: str) -> None:
     """Show a table on the run's page."""
-    create_table_artifact([dict(row) for row in rows], key=key, description=description)
+    found = [dict(row) for row in rows]
+    _sent(lambda: create_table_artifact(found, key=key, description=description), key)
+
+
+def _sent(create: Callable[[], T], key: str) -> T | None:
+    """Make an artifact; None if the server stays away: a page without it is no failed run.
+
+    Prefect's client makes a request again only if it has reached the server before, and each
+    artifact has a client of its own.
+    """
+    patience = Patience(f"The Prefect server at {PREFECT_API_URL.value()}", _PATIENCE)
+    while True:
+        try:
+            made = create()
+        except httpx.HTTPError as error:
+            if not (_passes(error) and patience.wait(str(error) or type(error).__name__)):
+                say("%s is not on the run's page: %s", key, error or type(error).__name__)
+                return None
+        else:
+            patience.answered()
+            return made
+
+
+def _passes(error: httpx.HTTPError) -> bool:
+    """Whether a request may succeed later."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _TRANSIENT
+    return isinstance(error, httpx.TransportError)
 
 
 class Progress:
     """A bar on the terminal and a progress artifact, moved together."""
 
-    def __init__(self, bar: Any, artifact: UUID) -> None:
+    def __init__(self, bar: Any, artifact: UUID | None) -> None:
         self._bar = bar
         self._artifact = artifact
-        self._told = 0.0
+        self._next = 0.0
 
     def to(self, done: int, total: int | None, **numbers: float) -> None:
         """Move to `done` of `total`, if that is known, showing some numbers beside the bar."""
@@ -54,10 +98,19 @@ class Progress:
             self._bar.set_postfix({k: f"{v:.3g}" for k, v in numbers.items()}, refresh=False)
         self._bar.refresh()
         now = time.monotonic()
-        if total and (now - self._told >= _EVERY or done >= total):
-            self._told = now
-            percent = min(100.0, 100 * done / total)
-            update_progress_artifact(artifact_id=self._artifact, progress=percent)
+        if total and self._artifact and (now >= self._next or done >= total):
+            told = self._tell(self._artifact, min(100.0, 100 * done / total))
+            self._next = time.monotonic() + (_EVERY if told else _AWAY)
+
+    def _tell(self, artifact: UUID, percent: float) -> bool:
+        """Show it on the page, unless the server is away: the work does not wait for that."""
+        quick = {PREFECT_API_REQUEST_TIMEOUT: _ANSWER, PREFECT_CLIENT_MAX_RETRIES: 0}
+        try:
+            with temporary_settings(quick):
+                update_progress_artifact(artifact_id=artifact, progress=percent)
+        except httpx.HTTPError:
+            return False
+        return True
 
     def by(self, done: int) -> None:
         """Move on by `done`."""
@@ -69,8 +122,10 @@ def progress(key: str, total: int | None, unit: str, description: str) -> Iterat
     """Show the progress of long work; the bar appears on a terminal only."""
     from tqdm import tqdm
 
-    artifact = create_progress_artifact(progress=0.0, key=key, description=description)
-    if not isinstance(artifact, UUID):
+    artifact = _sent(
+        lambda: create_progress_artifact(progress=0.0, key=key, description=description), key
+    )
+    if not isinstance(artifact, UUID | None):
         raise TypeError("create_progress_artifact was called outside a synchronous task")
     with tqdm(
         total=total, unit=unit, desc=key, disable=not sys.stderr.isatty(), leave=False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect import task
@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_UI_URL
 
 from incumbent import __version__, earlier, environment, locks, scoring
 from incumbent.config import Config
+from incumbent.errors import StoreAway
 from incumbent.job import Job, Outcome, settings
 from incumbent.runs import RUN_DIGEST, Run, Runs
 from tasks import show
@@ -77,12 +78,16 @@ def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
     try:
         with scoring.ahead():
             yield run
-    except Exception as error:
-        runs.tag(run, {"incumbent.error": str(error)[:5000]})
-        runs.end_run(run, "FAILED")
-        raise
-    except BaseException:
-        runs.end_run(run, "KILLED")
+    except BaseException as error:
+        failed = isinstance(error, Exception)
+        if not failed or isinstance(error, StoreAway):
+            runs.patience.seconds = 0  # nobody waits for it any more
+        # The error itself says more than that it could not be recorded; the next run of the job
+        # ends what MLflow takes to be running.
+        with suppress(StoreAway):
+            if failed:
+                runs.tag(run, {"incumbent.error": str(error)[:5000]})
+            runs.end_run(run, "FAILED" if failed else "KILLED")
         raise
     runs.end_run(run, "FINISHED")
 

@@ -9,18 +9,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent import classifiers, datasets
+from incumbent.buffer import MetricsBuffer
 from incumbent.classifiers import callbacks
 from incumbent.config import Config
 from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, tags=["gpu"])
+@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=["gpu"])
 def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
@@ -34,11 +36,15 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
         config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
         multilabel=encoded.multilabel,
     )  # fmt: skip
-    with show.progress("training", None, "step", f"Training {config.training.model}") as progress:
+    title = f"Training {config.training.model}"
+    with (
+        MetricsBuffer(runs, run) as metrics,
+        show.progress("training", None, "step", title) as progress,
+    ):
 
         def on_step(state: callbacks.Progress) -> None:
             progress.to(state.step, state.total, **state.metrics)
-            runs.log_metrics(run, state.metrics, state.step)
+            metrics.log(state.metrics, state.step)
 
         trained = training.fit(
             classifier, encoded, job.folder / "predictor", datasets.text_column(config.data),

@@ -15,9 +15,10 @@ from incumbent.markdown import escaped
 from incumbent.registry import Registry
 from incumbent.runs import Run, Runs
 from tasks import show
+from tasks.retries import RETRIES
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def validate(dataset: Dataset, config: Config, job: Job, run: Run) -> Verdict:
     """Validate both splits; the verdict's dataset lacks the rows that were dropped.
 

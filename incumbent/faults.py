@@ -1,0 +1,62 @@
+"""What goes wrong between MLflow and its store: what passes, what does not, and what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+_OF_SQLITE = "(sqlite3.OperationalError) "  # SQLAlchemy may say more before and after it
+_LOCKED = ("database is locked", "database table is locked")
+# What is said of a fault that does not pass, after words in its message.
+_REMEDIES = {
+    "readonly database": "Its file or folder is read-only: make both writable for this user.",
+    "disk is full": "Free space on the disk of the store.",
+    "No space left": "Free space on the disk of the store.",
+    "Read-only file system": "Its folder is read-only: make it writable for this user.",
+    "disk I/O error": "Look at the disk of the store: it may be full, failing or gone.",
+    "unable to open database file": "See that its folder is there, and writable for this user.",
+    "is not a database": "Its file is damaged: restore a backup.",
+    "malformed": "Its file is damaged: restore a backup.",
+    "database is locked": "Another process holds it: find it with `fuser`, or a backup that hangs.",
+}
+_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses, MLflow's own choice
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is that of a server that is away, or of a database that is locked."""
+    import requests
+    from sqlalchemy.exc import OperationalError
+
+    for cause in _causes(error):
+        if isinstance(cause, requests.exceptions.SSLError | requests.exceptions.InvalidURL):
+            return False
+        if isinstance(cause, requests.exceptions.HTTPError):
+            return cause.response is not None and cause.response.status_code in _TRANSIENT
+        if isinstance(cause, requests.exceptions.RequestException):
+            return True
+        if isinstance(cause, OperationalError):
+            ours = "sqlite3." in str(cause)
+            return any(words in str(cause) for words in _LOCKED) if ours else True
+    return False
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line, and what to do about it if that is known."""
+    lines = str(error).strip().splitlines() or [repr(error)]
+    line = next((line for line in lines if line.startswith(_OF_SQLITE)), lines[0])
+    line = line.removeprefix(_OF_SQLITE).rstrip(".")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
+        line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    for words, remedy in _REMEDIES.items():
+        if words in line:
+            return f"{line}. {remedy}"
+    return f"{line}."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it: MLflow does not always name its cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

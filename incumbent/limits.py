@@ -1,0 +1,70 @@
+"""How long a stage may take: no stage hangs for ever.
+
+Two clocks. An alarm raises in the main thread, so that the stage unwinds as it does when it fails;
+Python delivers it between two of its instructions, that is after the step that TensorFlow is at.
+Code that never comes back to Python is ended with the process, by a thread that needs no Python
+(`faulthandler`): it writes where each thread hangs, and what the process started ends with it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from incumbent.errors import StageTimedOut
+
+_AGAIN = 30.0  # seconds after which the alarm is raised again, if a library swallowed it
+_UNWINDING = 300.0  # seconds that a stage has to unwind before the process ends
+_STDERR = 2
+
+
+@contextmanager
+def within(stage: str, hours: float, key: str) -> Iterator[None]:
+    """Limit the time of a stage; in another thread than the main one it is not limited.
+
+    Args:
+        stage: Its name.
+        hours: How long it may take.
+        key: The key of the config that says so.
+
+    Raises:
+        StageTimedOut: once it took so long.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    error = StageTimedOut(
+        f"The stage {stage} took longer than {key} allows ({hours:g} hours), and was ended. If it "
+        f"needs that long, set {key} higher; what is done stays."
+    )
+    rung = False
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        nonlocal rung
+        rung = True
+        raise error
+
+    seconds = 3600 * hours
+    before, start = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    faulthandler.dump_traceback_later(seconds + _UNWINDING, exit=True, file=_STDERR)
+    try:
+        yield
+    except Exception as raised:
+        if rung and raised is not error:  # a library took it for a failure of its own
+            raise error from raised
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+        if left:  # someone else's alarm
+            signal.setitimer(
+                signal.ITIMER_REAL, max(left - (time.monotonic() - start), sys.float_info.epsilon)
+            )

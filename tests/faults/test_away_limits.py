@@ -1,0 +1,123 @@
+"""Stages that take too long, and failures that may pass."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from incumbent import limits, sources
+from incumbent.config import DataConfig
+from incumbent.errors import DataError, RegistryError, StageTimedOut, TrainingDiverged
+from tests.web.browser import free_port
+
+SECOND = 1 / 3600  # hours
+
+
+def test_a_stage_that_takes_too_long_ends() -> None:
+    start = time.monotonic()
+    with (
+        pytest.raises(StageTimedOut, match=r"train took longer than timeouts\.train allows"),
+        limits.within("train", SECOND, "timeouts.train"),
+    ):
+        time.sleep(60)
+    assert time.monotonic() - start < 10
+
+
+def test_a_library_that_swallows_the_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_AGAIN", 0.5)
+    swallowed = 0
+
+    def swallow() -> None:
+        nonlocal swallowed
+        while swallowed < 3:
+            try:
+                time.sleep(60)
+            except StageTimedOut:
+                swallowed += 1
+        time.sleep(60)
+
+    with pytest.raises(StageTimedOut), limits.within("train", SECOND / 2, "timeouts.train"):
+        swallow()
+    assert swallowed == 3
+
+
+def test_a_library_that_makes_it_an_error_of_its_own() -> None:
+    def fail() -> None:
+        try:
+            time.sleep(60)
+        except Exception as error:
+            raise RuntimeError("the request failed") from error
+
+    with pytest.raises(StageTimedOut), limits.within("register", SECOND, "timeouts.other"):
+        fail()
+
+
+def test_an_alarm_that_was_set_before_rings_after() -> None:
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with limits.within("train", 1, "timeouts.train"):
+            time.sleep(1)
+            assert not rung
+        time.sleep(0.1)
+        assert rung
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, left)
+
+
+def test_code_that_never_comes_back_to_python_ends_with_the_process() -> None:
+    code = (
+        "import collections, itertools\n"
+        "from incumbent import limits\n"
+        "limits._UNWINDING = 1\n"
+        "with limits.within('train', 1 / 3600, 'timeouts.train'):\n"
+        "    collections.deque(itertools.repeat(0), maxlen=0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
+
+
+def _unreachable() -> None:
+    sources.read(f"http://127.0.0.1:{free_port()}/train.csv", DataConfig())
+
+
+def _wrong_file() -> None:
+    sources.read("/nowhere/train.csv", DataConfig())
+
+
+def _raise(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fail", "passes"),
+    [
+        (_unreachable, True),
+        (_wrong_file, False),
+        (_raise(TimeoutError()), True),
+        (_raise(TrainingDiverged("nan")), False),
+        (_raise(DataError("wrong")), False),
+        (_raise(RegistryError("refused")), False),
+        (_raise(StageTimedOut("late")), False),
+    ],
+)
+def test_only_a_failure_of_a_network_may_pass(fail: Callable[[], None], passes: bool) -> None:
+    from tasks.retries import may_pass
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011  which one is what is tested
+        fail()
+    assert may_pass(caught.value) is passes
