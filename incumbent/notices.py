@@ -36,6 +36,11 @@ _EVENTS = {
     "champion-old": {events.CHAMPION_OLD},
     "wrong": {events.WRONG},
 }
+_BEGINS = {
+    "slack": ("https://",),
+    "email": ("mailto://", "mailtos://"),
+    "webhook": ("http://", "https://"),
+}
 _SUBJECT = "incumbent: {{ event.payload.subject }}"
 _BODY = "{{ event.payload.text }}{% if event.payload.page %}\n{{ event.payload.page }}{% endif %}"
 # Prefect's own event, of a process that could say nothing itself; its words are made harmless here.
@@ -170,7 +175,7 @@ def _known_block(name: str, slug: str) -> UUID:
     from prefect.blocks.core import Block
 
     try:
-        found = Block.load(slug)
+        found: Any = Block.load(slug)
     except ValueError:
         raise ConfigError(
             f"The channel {name!r} names the block {slug}, which the Prefect server does not have: "
@@ -188,17 +193,20 @@ def _block(name: str, channel: Channel, secret: str) -> Any:
     from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
     from pydantic import SecretStr
 
-    expected = {"slack": "https://", "email": ("mailto://", "mailtos://"), "webhook": "http"}
-    if not secret.startswith(expected[str(channel.kind)]):
+    if not secret.startswith(_BEGINS[str(channel.kind)]):
         raise ConfigError(
             f"{channel.variable} is no address of the kind {channel.kind} (channel {name!r}); "
             "deployments/notices.yaml says what is expected."
         )
     if channel.kind == "webhook":
-        return CustomWebhookNotificationBlock(
-            name=name, url="{{address}}", json_data={"subject": "{{subject}}", "text": "{{body}}"},
-            secrets={"address": secret},
-        )  # fmt: skip
+        return CustomWebhookNotificationBlock.model_validate(
+            {
+                "name": name,
+                "url": "{{address}}",
+                "json_data": {"subject": "{{subject}}", "text": "{{body}}"},
+                "secrets": {"address": secret},
+            }
+        )
     return SlackWebhook(url=SecretStr(secret))
 
 
@@ -215,7 +223,7 @@ def _automate(notice: str, blocks: list[UUID]) -> None:
         trigger=EventTrigger(
             expect=_EVENTS[notice],
             threshold=1,
-            match_related=(  # type: ignore[arg-type]  # Prefect takes a mapping for it
+            match_related=(
                 {"prefect.resource.role": "flow", "prefect.resource.name": _FLOWS} if crash else {}
             ),
         ),
