@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     if not watched.new and not lost:
         show.say("nothing new in %s", sources.public(place))
         return None
-    if api.runs(*_UNDER_WAY, deployment=target.id, limit=1):
+    if _at_work(api, target.id):
         show.say("%s is at work; the new files wait for the next look", target.name)
         return None
     attempts = watched.attempts + 1 if lost and not watched.new else 1
@@ -134,3 +135,12 @@ def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     )  # fmt: skip
     show.say("started %s as run %s with %s", target.name, run_id, ", ".join(watched.accepted))
     return run_id
+
+
+def _at_work(api: PrefectApi, deployment: str) -> bool:
+    """Whether a run of a deployment is under way, or due."""
+    if api.runs(*_UNDER_WAY, deployment=deployment, limit=1):
+        return True
+    due = api.runs("SCHEDULED", deployment=deployment, limit=1)
+    now = datetime.now(UTC)
+    return bool(due) and datetime.fromisoformat(due[0]["next_scheduled_start_time"]) <= now
