@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
-from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from incumbent import environment, health, status
+from incumbent.errors import StageError
+from incumbent.status import Status
 from tasks import show
 from tasks.examine import examine, tell
 
@@ -19,14 +17,17 @@ def monitor(
     min_free_gib: float = health.MIN_FREE,
     max_run_hours: float = health.MAX_HOURS,
     repeat_hours: float = 24.0,
-) -> State[Any]:
-    """Look at servers, champions, ledgers, runs and the disk; ends as Failed if one is not well.
+) -> Status:
+    """Look at servers, champions, ledgers, runs and the disk, and tell what is wrong.
 
     Args:
         max_age_days: A champion older than this is old.
         min_free_gib: A disk with less free than this is nearly full.
         max_run_hours: A run that has been under way for longer is stuck.
         repeat_hours: What stays wrong is told again after so long.
+
+    Raises:
+        StageError: if anything is wrong; it says what.
     """
     environment.prepare()
     environment.quiet()
@@ -34,5 +35,5 @@ def monitor(
     found = examine(max_age_days, min_free_gib, max_run_hours)
     tell(found, max_age_days, repeat_hours)
     if found.wrong:
-        return Failed(name="Wrong", message="\n".join(found.wrong))
-    return Completed(message="All is well.")
+        raise StageError("\n".join(found.wrong))
+    return found

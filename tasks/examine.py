@@ -42,8 +42,7 @@ def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> S
 def tell(found: Status, max_age_days: float, repeat_hours: float) -> None:
     """Show the page, and emit events for what is wrong, unless they were emitted lately."""
     show.markdown("monitor", page(found), "How everything stands")
-    for trouble in found.wrong:
-        show.say("%s", trouble)
+    show.say("%s", _headline(found.wrong))
     path = Path(TrackingConfig().workdir) / _TOLD
     due = health.news(found.wrong, path, repeat_hours)
     run_id = flow_run.get_id() or ""

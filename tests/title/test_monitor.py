@@ -5,44 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prefect.states import State
 
-from incumbent import health
+from incumbent import health, status
+from incumbent.errors import StageError
 from incumbent.registry import CHAMPION
+from incumbent.status import Status, Title
+from tasks.examine import page
 from tests.title.arena import NAME, Arena
 
 pytestmark = pytest.mark.slow
 
 
-def _look(**settings: float) -> State:
-    from flows.monitor import monitor
-
-    found: State = monitor(min_free_gib=0.0, return_state=True, **settings)
-    return found
-
-
 def test_all_is_well_and_then_it_is_not(
     two: Arena, prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from flows.monitor import monitor
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    state = _look()
-    assert (state.type.value, state.message) == ("COMPLETED", "All is well.")
-    state = _look(max_age_days=0.0)
-    assert (state.type.value, state.name) == ("FAILED", "Wrong")
-    assert "reviews: the champion, version 2, is 0 days old" in str(state.message)
+    assert monitor(min_free_gib=0.0).wrong == []
 
-    # Its files are no longer those that were registered, and somebody moved the alias.
+    # The champion is old, its files are not those that were registered, and the alias is astray.
     champion = two.registry.version(NAME, 2)
     two.registry.tag(champion, {"incumbent.predictor_digest": "0" * 64})
-    message = str(_look().message)
-    assert "reviews: the champion cannot be relied on" in message
-    assert "its files are not those that were registered" in message
+    with pytest.raises(StageError) as raised:
+        monitor(min_free_gib=0.0, max_age_days=0.0)
+    said = str(raised.value)
+    assert "reviews: the champion, version 2, is 0 days old, more than 0" in said
+    assert "reviews: the champion cannot be relied on" in said
+    assert "its files are not those that were registered" in said
     two.registry.set_alias(two.registry.version(NAME, 1), CHAMPION)
-    message = str(_look().message)
-    assert (
-        "the ledger says that the champion is version 2, and the alias is with version 1" in message
-    )
+    found = status.look({"MLFLOW_TRACKING_URI": two.store}, tmp_path, min_free=0.0)
+    (said,) = found.wrong
+    assert "the ledger says that the champion is version 2, and the alias is with version 1" in said
+
+
+def test_the_page_is_text(tmp_path: Path) -> None:
+    title = Title(model_name="m", champion=1, age=2.0, version=1, decision="promoted",
+                  reason="<img src=x> [a](http://evil) | x")  # fmt: skip
+    found = Status(servers=[], scheduled=[], running=[], models=[title], wrong=["# <b>full</b>"])
+    shown = page(found)
+    assert shown.startswith("# One thing is wrong")
+    assert "\\<img src=x\\> \\[a\\]" in shown
+    assert "- \\# \\<b\\>full" in shown
 
 
 def test_what_stays_wrong_is_told_once_a_day(tmp_path: Path) -> None:
