@@ -26,7 +26,6 @@ REFUSED = "incumbent.data-refused"
 FAILED = "incumbent.failed"
 CHAMPION_OLD = "incumbent.champion-old"
 WRONG = "incumbent.wrong"
-ARRIVED = "incumbent.data.arrived"
 
 _DECISIONS = {
     "promoted": PROMOTED, "approved": PROMOTED, "rolled back": ROLLED_BACK, "waiting": WAITING,

@@ -7,10 +7,10 @@ one number names a row of a dataset, however many files it was read from.
 from __future__ import annotations
 
 import fnmatch
+import os
 import posixpath
 import re
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _FILE = 10**9  # between the numbers of two files' first rows
 _PATTERN = re.compile(r"[*?\[]")
 _UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
+_WEB = ("http://", "https://")
 _MOST_NAMES = 3  # files that a message names
 
 
@@ -49,18 +50,19 @@ def expand(entries: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _of(entry: str) -> list[str]:
-    if "::" in entry or Path(entry).is_file():
+    # Links on a web page are no folder; and a name may hold signs of a pattern.
+    if "::" in entry or entry.startswith(_WEB) or os.path.isfile(entry):  # noqa: PTH113 - no error
         return [entry]
     head, _, pattern = entry.rstrip("/").rpartition("/")
-    wild = bool(_PATTERN.search(pattern.partition("?")[0] if "://" in entry else pattern))
-    if not wild and entry.lower().endswith(sources.READABLE):
+    wild = bool(_PATTERN.search(pattern))
+    if not wild and _readable(entry):
         return [entry]
     folder = head if wild else entry.rstrip("/")
     found = sources.files_in(folder or ("/" if entry.startswith("/") else "."))
     if found is None:
         return [entry]  # whatever is wrong with it, reading it says
     names = fnmatch.filter(found, pattern) if wild else list(found)
-    kept = sorted(n for n in names if finished(n) and n.lower().endswith(sources.READABLE))
+    kept = sorted(n for n in names if finished(n) and _readable(n))
     if not kept:
         kind = "pattern" if wild else "folder"
         raise DataError(
@@ -69,6 +71,14 @@ def _of(entry: str) -> list[str]:
             "files do not count."
         )
     return [f"{folder}/{name}" if folder or entry.startswith("/") else name for name in kept]
+
+
+def _readable(name: str) -> bool:
+    """Whether a file is of a known format, by its name."""
+    try:
+        return bool(sources.extension(name))
+    except DataError:
+        return False
 
 
 def finished(name: str) -> bool:

@@ -34,7 +34,7 @@ _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet",)
 FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
 _PACKED = (".gz", ".bz2")
-READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *_PACKED))
+_READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *_PACKED))
 SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
@@ -296,7 +296,7 @@ def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str
             siblings = [posixpath.basename(public(sibling)) for sibling in listing]
     except Exception:  # noqa: BLE001 - a hint is not worth a second error
         siblings = []
-    readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(READABLE)]
+    readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(_READABLE)]
     # Names are compared without the extension, which all have in common.
     stems = {posixpath.splitext(sibling)[0]: sibling for sibling in readable}
     name = _name(shown)

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from incumbent import arrivals
@@ -90,6 +91,23 @@ def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) 
     again = arrivals.complete(str(inbox), watched, 0)
     assert again is not None
     assert again[0].files == {}
+
+
+def test_a_place_may_be_a_url(config: Config) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/watched/a.csv", GOOD.encode())
+    memory.pipe("/watched/.hidden.csv", b"x")
+    found = arrivals.complete("memory://watched/", Watched(place="x"), 0)
+    assert found is not None
+    assert set(found[1]) == {"a.csv"}
+    seen = arrivals.inspect("memory://watched/", "gone.csv", "1", None, config)
+    assert "memory://watched/gone.csv could not be read" in seen.refused
+    seen = Seen(signature=found[1]["a.csv"], digest="d")
+    watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    memory.pipe("/watched/a.csv", GOOD.encode() + b"one more,a\n")
+    changed = arrivals.complete("memory://watched/", watched, 0)
+    assert changed is not None
+    assert set(changed[1]) == {"a.csv"}
 
 
 def test_state_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_a_folder_means_its_data_files_sorted_and_nothing_unfinished(
 
 
 def test_a_file_is_meant_as_it_is_named(write: Write, tmp_path: Path) -> None:
+    for address in ("https://h.example/a.csv?key=*", "https://h.example/export", "zip://a::b.zip"):
+        assert files.expand(address) == (address,)  # and nobody is asked
     odd = write("reviews [1].csv", ["t"])
     assert files.expand(odd) == (odd,)
     missing = str(tmp_path / "missing.csv")
