@@ -6,10 +6,14 @@ from prefect import flow
 
 from incumbent import environment
 from incumbent.config import TrackingConfig
-from tasks import crown, show
+from tasks import announce, crown, show
 
 
-@flow(name="approve", flow_run_name="approve {model_name} version {version}")
+@flow(
+    name="approve",
+    flow_run_name="approve {model_name} version {version}",
+    on_failure=[announce.failure],
+)
 def approve(model_name: str, version: int, reason: str = "approved") -> int:
     """Verify a version that waits, and give it the title.
 

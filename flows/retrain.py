@@ -7,7 +7,7 @@ from prefect import flow
 from incumbent import environment
 from incumbent.config import Config
 from incumbent.job import Clock, Job, Outcome
-from tasks import show
+from tasks import announce, show
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.preprocess import preprocess
@@ -15,12 +15,16 @@ from tasks.promote import promote
 from tasks.register import register
 from tasks.repeat import repeat
 from tasks.report import report
-from tasks.track import about, find_earlier, tracked
+from tasks.track import about, find_earlier, too_little_new, tracked
 from tasks.train import train
 from tasks.validate import validate
 
 
-@flow(name="retrain", flow_run_name="retrain {config.model_name}")
+@flow(
+    name="retrain",
+    flow_run_name="retrain {config.model_name}",
+    on_failure=[announce.failure],
+)
 def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
     """Retrain the classifier, and promote the result if it earns the title.
 
@@ -38,9 +42,9 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
     with clock("ingest"):
         dataset = ingest(config)
         job = Job.of(dataset, config)
-        earlier = find_earlier(job, config)
-    if earlier is not None:
-        return earlier.model_copy(update={"timings": clock.timings})
+        skipped = find_earlier(job, config) or too_little_new(dataset, config)
+    if skipped is not None:
+        return skipped.model_copy(update={"timings": clock.timings})
     with tracked(job, config) as run:
         with clock("validate"):
             verdict = validate(dataset, config, job, run)

@@ -6,10 +6,10 @@ from prefect import flow
 
 from incumbent import environment
 from incumbent.config import TrackingConfig
-from tasks import crown, show
+from tasks import announce, crown, show
 
 
-@flow(name="rollback", flow_run_name="rollback {model_name}")
+@flow(name="rollback", flow_run_name="rollback {model_name}", on_failure=[announce.failure])
 def rollback(model_name: str, reason: str, to: int | None = None) -> int:
     """Verify an earlier champion, and give it the title back; gives its version.
 

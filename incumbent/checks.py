@@ -11,14 +11,18 @@ import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from incumbent import label_checks
 from incumbent.check import Check, Side, count, remedy
 from incumbent.datasets import fold
+from incumbent.files import row_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from incumbent.config import ValidationConfig
 
@@ -53,16 +57,16 @@ def annotate(
     other: pd.DataFrame,
     known: Sequence[str],
     *,
-    typed: bool,
+    typed: bool | NDArray[np.bool_],
     sets: bool = False,
 ) -> pd.DataFrame:
     """The outline of a split with what the checks look at; `other` is that of the other split.
 
     Adds `length` (characters; null where there is no text), `known_label`, `class_rows` (rows of
     the row's class; null where the label is not known), `repeated` (not the first of its kind),
-    `conflict` (one text, two labels)
-    and `leaked_from` (the first row of `other` with the same text, or 0). In a source without cell
-    types, not `typed`, `found` says "no words" of texts that are all digits and punctuation.
+    `conflict` (one text, two labels) and `leaked_from` (the first row of `other` with the same
+    text, or 0). In rows of sources without cell types, not `typed` (n,), `found` says "no words" of
+    texts that are all digits and punctuation.
 
     Where labels are `sets` of the known ones, `class_rows` is the fewest rows that agree with the
     row about any one label (that have it too, or lack it too), and `undivided` counts the labels
@@ -74,8 +78,7 @@ def annotate(
     elsewhere = pd.Series(other["row"].to_numpy(), index=other["text"])
     elsewhere = elsewhere[elsewhere.index.notna() & ~elsewhere.index.duplicated()]
     found = split["found"]
-    if not typed:
-        found = found.mask((found == "text") & split["wordless"], "no words")
+    found = found.mask((found == "text") & split["wordless"] & ~np.asarray(typed), "no words")
     return split.assign(
         found=found,
         length=split["characters"].where(split["found"] == "text").astype(float),
@@ -233,4 +236,4 @@ def _kinds(frame: pd.DataFrame) -> str:
 def _pairs(frame: pd.DataFrame) -> str:
     leaked = frame[frame["leaked_from"] > 0].head(3)
     pairs = zip(leaked["row"], leaked["leaked_from"], strict=True)
-    return ", ".join(f"test row {there} is train row {here}" for there, here in pairs)
+    return ", ".join(f"test row {there} is train row {row_in_words(here)}" for there, here in pairs)

@@ -32,11 +32,15 @@ def up(as_json: bool) -> None:
     import os
 
     with console.standard_output_for_results():
+        from incumbent import notices as given
         from incumbent import up as machine
         from incumbent.servers import Servers
 
         servers = Servers.of(os.environ, Path.cwd())
         machine.up(servers)
+        wanted = given.load(Path.cwd() / given.FILE)
+        if given.configured(wanted):
+            given.apply(wanted, servers.environment())
     if as_json:
         console.print_json({**servers.public(), "logs": str(servers.folder), **servers.clients})
         return
@@ -93,7 +97,38 @@ def status(max_age: float, as_json: bool) -> None:
     _print(found)
 
 
-COMMANDS = (up, down, status)
+@click.command()
+@console.as_json
+def notices(as_json: bool) -> None:
+    """Have the Prefect server send notices as deployments/notices.yaml asks.
+
+    Addresses come from the environment variables that the file names. `incumbent up` does the same
+    on its own server.
+
+    \b
+    Example:
+      INCUMBENT_NOTICE_SLACK=https://hooks.slack.com/services/... incumbent notices
+    """
+    import os
+
+    with console.standard_output_for_results():
+        from incumbent import notices as given
+        from incumbent import up as machine
+
+        started = machine.recorded(Path.cwd()) or {}
+        there = {"PREFECT_API_URL": f"{started['prefect']}/api"} if "prefect" in started else {}
+        told = given.apply(given.load(Path.cwd() / given.FILE), {**there, **os.environ})
+    if as_json:
+        console.print_json(told)
+        return
+    console.print_table(
+        ["notice", "channels"],
+        [[notice, ", ".join(channels) or "-"] for notice, channels in told.items()],
+        empty="none",
+    )
+
+
+COMMANDS = (up, down, status, notices)
 
 
 def _short(reason: str) -> str:
@@ -132,6 +167,10 @@ def _print(found: Status) -> None:
         ],
         empty="  no model yet; `incumbent retrain` makes the first",
     )  # fmt: skip
+    skipped = [f"  {title.model_name}: {title.skipped}" for title in found.models if title.skipped]
+    if skipped:
+        click.echo("\nskipped since")
+        click.echo("\n".join(skipped))
     click.echo("\nwrong")
     for trouble in found.wrong or ["nothing"]:
         click.echo(f"  {trouble}")

@@ -178,6 +178,9 @@ COMMANDS = (models, history, explain, approve, rollback)
 
 
 def _moved(entry: Entry, name: str, as_json: bool) -> None:
+    from incumbent import events
+
+    events.decided(entry, name, say=lambda said: click.echo(f"incumbent: {said}", err=True))
     if as_json:
         console.print_json({"model_name": name, **entry.model_dump(mode="json")})
         return

@@ -79,11 +79,11 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where labelled text comes from, and how to read it."""
 
-    train: str = ""
-    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl). Empty for
-    the embedded film reviews."""
+    train: str | tuple[str, ...] = ""
+    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl), a folder, a
+    pattern like `data/2026-*.xlsx`, or a list of these. Empty for the embedded film reviews."""
     test: str = ""
-    """The frozen test set, read like `train`. Empty for the embedded film reviews."""
+    """The frozen test set: one file. Empty for the embedded film reviews."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
     """Excel sheet, by name or by number (the first is 0)."""
     text_column: str = "text"
@@ -133,6 +133,14 @@ class DataConfig(Section):
                 f"data.{missing} is not set: name both files, or neither for the embedded reviews"
             )
         return self
+
+
+class IngestConfig(Section):
+    """Which data is worth a retraining."""
+
+    min_new_rows: Annotated[int, Field(ge=0)] = 0
+    """Fewest labelled training texts that the version trained last has not seen; with fewer of
+    them the run is skipped."""
 
 
 class ValidationConfig(Section):
@@ -391,6 +399,7 @@ class Config(Section):
     model_name: Annotated[str, Field(pattern=MODEL_NAME), AfterValidator(_not_a_ledger)] = "reviews"
     """Name in the MLflow registry: letters, digits, `.`, `_` and `-`."""
     data: DataConfig = DataConfig()
+    ingest: IngestConfig = IngestConfig()
     validation: ValidationConfig = ValidationConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     training: TrainingConfig = TrainingConfig()

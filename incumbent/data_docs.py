@@ -92,7 +92,7 @@ def _summary(title: str, findings: Sequence[Finding], pages: Sequence[str]) -> s
 def _row(finding: Finding) -> str:
     result = "passed" if finding.passed else finding.severity
     quotes = "".join(f"<q>{html.escape(example)}</q>" for example in finding.examples)
-    rows = ", ".join(map(str, finding.rows))
+    rows = html.escape(finding.where)
     more = f" and {finding.count - len(finding.rows):,} more" if finding.rows else ""
     return (
         f'<tr><td>{finding.split}</td><td class="{result}">{result}</td>'

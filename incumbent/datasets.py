@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, labels, reviews, sources, truth
+from incumbent import __version__, files, labels, reviews, sources, truth
 from incumbent.config import COMPUTED_SLICES, DataConfig
 from incumbent.errors import DataError
 from incumbent.labels import CONTROL
@@ -55,7 +55,9 @@ class Split(BaseModel):
     path: Path
     """Canonical Parquet."""
     source: str
-    """The file it was read from, as messages name it: see `sources.public`."""
+    """The files it was read from, as messages name them: see `files.named`."""
+    files: tuple[str, ...] = ()
+    """Each of them, where there are several; see `files` for how their rows are numbered."""
     rows: int
     digest: str
     """SHA-256 over texts and labels, in hexadecimal."""
@@ -101,18 +103,21 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
         StageError: if the embedded reviews are asked for and not installed.
     """
     if not config.train:
-        config = _embedded(config, workdir / "reviews")
+        config = embedded(config, workdir)
     known = _reading(config, slices, workdir)
     if known and (found := _known(known)):
         return found
     columns = [name for name in slices if name not in ("length", "class")]
     needed = [name for name in slices if name not in COMPUTED_SLICES]
-    train, test = (
-        map(canonical, sources.parts(source, config, columns, must))
-        for source, must in ((config.train, ()), (config.test, needed))
-    )
-    names = sources.public(config.train), sources.public(config.test)
+    several = files.expand(config.train)
+    train = map(canonical, files.parts(several, config, columns))
+    test = map(canonical, sources.parts(config.test, config, columns, needed))
+    names = files.named(several), sources.public(config.test)
     dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
+    if len(several) > 1:
+        read_from = tuple(map(sources.public, several))
+        split = dataset.train.model_copy(update={"files": read_from})
+        dataset = dataset.model_copy(update={"train": split})
     if known:
         known.parent.mkdir(exist_ok=True)
         draft = known.with_name(f"{known.name}.{os.getpid()}")
@@ -126,7 +131,7 @@ def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     if not config.train:
         if not _embedded_files(workdir / "reviews"):
             return None
-        config = _embedded(config, workdir / "reviews")
+        config = embedded(config, workdir)
     reading = _reading(config, slices, workdir)
     return _known(reading) if reading else None
 
@@ -152,12 +157,13 @@ def _known(reading: Path) -> Dataset | None:
 def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path | None:
     """Where it is kept what came of reading these files in this way; None unless all are local."""
     state = hashlib.sha256(f"{__version__} {config.model_dump_json()} {list(slices)}".encode())
-    for source in (config.train, config.test):
-        try:
+    try:
+        for source in (*files.expand(config.train), config.test):
+            state.update(source.encode())
             with Path(source).open("rb") as file:
                 state.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError:
-            return None  # a URL; or `sources.read` says what is wrong
+    except (OSError, DataError):
+        return None  # a URL; or `sources.read` says what is wrong
     return workdir / "readings" / f"{state.hexdigest()[:32]}.json"
 
 
@@ -403,8 +409,9 @@ def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
     return paths if all(path.is_file() for path in paths) else None
 
 
-def _embedded(config: DataConfig, folder: Path) -> DataConfig:
+def embedded(config: DataConfig, workdir: Path) -> DataConfig:
     """The config that reads the embedded reviews, which are written if they aren't there."""
+    folder = workdir / "reviews"
     paths = _embedded_files(folder) or reviews.write(folder)
     sides = {"train": str(paths[0]), "test": str(paths[1])}
     return config.model_copy(update=_embedded_columns(config) | sides)

@@ -11,9 +11,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import checks, data_docs, datasets, label_checks, sources
+from incumbent import checks, data_docs, datasets, files, label_checks, sources
 from incumbent.check import Side
 from incumbent.datasets import Dataset, Split
 from incumbent.errors import StageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from incumbent.check import Check
     from incumbent.config import ValidationConfig
@@ -45,6 +47,8 @@ class Finding(BaseModel):
     """What is wrong and what to do, or, when it passed, what holds."""
     rows: tuple[int, ...] = ()
     """The first 20 rows concerned, as the user's program numbers them."""
+    where: str = ""
+    """The same rows in words: of several files, each with its own."""
     examples: tuple[str, ...] = ()
     """The first 3 texts concerned, cut to 80 characters."""
 
@@ -96,8 +100,8 @@ def validate(
     known, sets = label_checks.known_labels(config, dataset.classes), dataset.multilabel
 
     def annotated(split: Side, own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-        source = dataset.train.source if split == "train" else dataset.test.source
-        return checks.annotate(own, other, known[split], typed=_typed(source), sets=sets)
+        typed = _typed(dataset.train if split == "train" else dataset.test, own)
+        return checks.annotate(own, other, known[split], typed=typed, sets=sets)
 
     sides: tuple[tuple[Side, pd.DataFrame], ...] = (
         ("train", annotated("train", train, test)),
@@ -137,14 +141,16 @@ def _explain(finding: Finding) -> str:
     if finding.rows:
         more = finding.count - len(finding.rows)
         rest = f" and {more:,} more" if more > 0 else ""
-        lines.append(f"    Rows {', '.join(map(str, finding.rows))}{rest}.")
+        lines.append(f"    Rows {finding.where}{rest}.")
     lines += [f"    e.g. {example!r}" for example in finding.examples]
     return "\n".join(lines)
 
 
-def _typed(source: str) -> bool:
-    """Whether cells of this source have types, so that a number is seen to be no text."""
-    return sources.extension(source) not in sources.DELIMITERS
+def _typed(split: Split, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows (n,) are of files whose cells have types, so that a number is seen to be one."""
+    read_from = split.files or (split.source,)
+    typed = [sources.extension(file) not in sources.DELIMITERS for file in read_from]
+    return np.array(typed)[files.position(rows["row"].to_numpy())]
 
 
 def _without_leaks(
@@ -169,6 +175,8 @@ def _without_leaks(
     names = dataset.train.source, dataset.test.source
     folder = dataset.train.path.parent.parent
     smaller = datasets.save(kept, datasets.parts(dataset.test), names, folder, dataset.label_names)
+    less = smaller.train.model_copy(update={"files": dataset.train.files})
+    smaller = smaller.model_copy(update={"train": less})
     return smaller, train[~leaked].reset_index(drop=True), (finding,)
 
 
@@ -187,7 +195,10 @@ def _with_examples(findings: Iterable[Finding], split: Split) -> list[Finding]:
             texts |= zip(found["row"], found["text"].str[:_CHARACTERS], strict=True)
     return [
         finding.model_copy(
-            update={"examples": tuple(texts[r] for r in finding.rows if r in texts)[:_EXAMPLES]}
+            update={
+                "where": files.rows_in_words(finding.rows, split.files),
+                "examples": tuple(texts[r] for r in finding.rows if r in texts)[:_EXAMPLES],
+            }
         )
         for finding in findings
     ]

@@ -56,7 +56,8 @@ class Job(BaseModel):
         """
         settings = __version__ + config.model_dump_json(
             exclude={
-                "tracking": True, "data": True, "retention": True, "timeouts": True,
+                "tracking": True, "data": True, "ingest": True, "retention": True,
+                "timeouts": True,
                 "training": {"checkpoint_minutes"},
             }
         )  # fmt: skip
@@ -83,8 +84,11 @@ class Job(BaseModel):
 def settings(config: Config) -> dict[str, object]:
     """The config under dotted names, to show and log: addresses without their secrets."""
     shown = config.model_dump(mode="json")
-    for split in ("train", "test"):
-        shown["data"][split] = sources.public(shown["data"][split])
+    shown["data"]["test"] = sources.public(config.data.test)
+    train = config.data.train
+    shown["data"]["train"] = (
+        sources.public(train) if isinstance(train, str) else list(map(sources.public, train))
+    )
     return dict(_flatten(shown))
 
 

@@ -17,7 +17,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,11 @@ def fingerprint(texts: Sequence[str]) -> Fingerprints:
         exact[row] = _hash(folded)
         signatures[row] = minhash.hashvalues
     return Fingerprints(exact, signatures)
+
+
+def hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """Hashes of the folded texts (n,), as `Fingerprints.exact` has them."""
+    return np.fromiter((_hash(datasets.fold(text)) for text in texts), np.uint64)
 
 
 def leaked(test: Fingerprints, train: Fingerprints, threshold: float = THRESHOLD) -> Leakage:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -70,6 +71,35 @@ class PrefectApi:
         )
         return found
 
+    def deployment(self, name: str) -> dict[str, Any] | None:
+        """A deployment by its name, as flow/deployment; None if there is none."""
+        flows = self.flows()
+        for found in self.deployments():
+            if name == f"{flows.get(found['flow_id'])}/{found['name']}":
+                return found
+        return None
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """A flow run; None if there is none."""
+        found = self._post("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        return found[0] if found else None
+
+    def start(self, deployment: str, parameters: Mapping[str, Any], key: str) -> str:
+        """Start a run of the deployment of this id; gives the run's.
+
+        Asked again with the same key, the server gives the run that it has.
+        """
+        body = {
+            "parameters": dict(parameters),
+            "idempotency_key": key,
+            "state": {"type": "SCHEDULED"},
+        }
+        return str(self._post(f"deployments/{deployment}/create_flow_run", body)["id"])
+
+    def emit(self, event: Mapping[str, Any]) -> None:
+        """Record an event, as Prefect's API describes one."""
+        self._post("events", [dict(event)])
+
     def _all(self, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
@@ -78,14 +108,15 @@ class PrefectApi:
             if len(page) < _LIMIT:
                 return found
 
-    def _post(self, path: str, body: dict[str, Any], tries: int = _TRIES) -> Any:
-        """One answer; the server asks to try again (503) while its SQLite file is locked."""
+    def _post(self, path: str, body: Any, tries: int = _TRIES) -> Any:
+        """One answer, or None; the server asks to try again (503) while SQLite's file is locked."""
         request = Request(  # noqa: S310  the owner's address
             f"{self.address}/{path}", json.dumps(body).encode(), _headers(), method="POST"
         )
         try:
             with urlopen(request, timeout=_ANSWER) as answer:  # noqa: S310
-                return json.load(answer)
+                said = answer.read()
+                return json.loads(said) if said else None
         except HTTPError as error:
             if error.code == HTTPStatus.SERVICE_UNAVAILABLE and tries > 1:
                 time.sleep(_PAUSE)

@@ -229,6 +229,12 @@ class Registry(Store):
                     self.put(self.client.set_registered_model_tag, model_name, key, value)
 
     @repeatable
+    def model_tags(self, model_name: str) -> dict[str, str]:
+        """The tags of a registered model."""
+        with self.errors(f"find {model_name}"):
+            return dict(self.client.get_registered_model(model_name).tags)
+
+    @repeatable
     def append(
         self, log: str, tags: Mapping[str, str], run_id: str | None, folder: str, text: str
     ) -> int:

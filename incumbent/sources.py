@@ -32,15 +32,17 @@ EXCEL = (".xlsx", ".xlsm", ".xls")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet",)
-_FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
+FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
 _PACKED = (".gz", ".bz2")
-_READABLE = tuple(suffix + packed for suffix in _FORMATS for packed in ("", *_PACKED))
+_READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *_PACKED))
 SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _PART = 2_000  # rows of a part
+# What file systems call the time of the last change, or another sign of it.
+_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
@@ -176,10 +178,10 @@ def extension(source: str) -> str:
     for packed in _PACKED:
         name = name.removesuffix(packed)
     suffix = posixpath.splitext(name)[1]
-    if suffix not in _FORMATS:
+    if suffix not in FORMATS:
         raise DataError(
             f"{public(source)}: {suffix or 'a name without an extension'} is no known format. "
-            f"Expected one of {' '.join(_FORMATS)}, or one of them with {' or '.join(_PACKED)} "
+            f"Expected one of {' '.join(FORMATS)}, or one of them with {' or '.join(_PACKED)} "
             "added; save the data as .xlsx."
         )
     return suffix
@@ -281,6 +283,32 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
             f"({_without_secrets(error, source)}); {remedy}."
         ) from None
     return filesystem, str(path)
+
+
+def files_in(folder: str) -> dict[str, str] | None:
+    """The files in a folder: by their names, what changes when they do; None if it isn't there.
+
+    Raises:
+        DataError: if it cannot be looked into.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        if not filesystem.isdir(path):
+            return None
+        found = filesystem.ls(path, detail=True)
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        reason = f"{type(error).__name__}: {_without_secrets(error, folder)}"
+        raise DataError(
+            f"The folder {public(folder)} could not be looked into ({reason}). Check the address, "
+            "the credentials and the connection."
+        ) from None
+    return {
+        posixpath.basename(str(one["name"])): " ".join(
+            str(one[key]) for key in ("size", *_CHANGED) if key in one
+        )
+        for one in found
+        if one["type"] == "file"
+    }
 
 
 def _folder(shown: str) -> DataError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from incumbent import launch, supervision, up
+from incumbent import health, launch, supervision, up
 from incumbent.errors import IncumbentError, RegistryError
 from incumbent.prefect_api import PrefectApi
 from incumbent.servers import FOLDER
@@ -48,7 +48,10 @@ class Running(BaseModel, frozen=True):
 
 
 class Title(BaseModel, frozen=True):
-    """A model: its champion, the age of that in days, and the last decision about it."""
+    """A model: its champion, the age of that in days, and the last decision about it.
+
+    `skipped` is why the last run that was skipped for want of new rows was, if it came later.
+    """
 
     model_name: str
     champion: int | None
@@ -57,6 +60,7 @@ class Title(BaseModel, frozen=True):
     decision: str | None = None
     time: str | None = None
     reason: str | None = None
+    skipped: str | None = None
 
 
 class Status(BaseModel, frozen=True):
@@ -69,13 +73,18 @@ class Status(BaseModel, frozen=True):
     wrong: list[str]
 
 
-def look(settings: Mapping[str, str], root: Path, max_age: float = MAX_AGE) -> Status:
+def look(
+    settings: Mapping[str, str], root: Path, max_age: float = MAX_AGE,
+    min_free: float = health.MIN_FREE, max_hours: float = health.MAX_HOURS,
+) -> Status:  # fmt: skip
     """Look at the servers that the environment names, else those that were started in a folder.
 
     Args:
         settings: The environment: PREFECT_API_URL and MLFLOW_TRACKING_URI count.
         root: The working directory: of the servers of `incumbent up`, or of the local store.
         max_age: Days after which a champion is called old.
+        min_free: GiB of free disk below which it is called nearly full.
+        max_hours: Hours after which a run is called stuck.
     """
     wrong: list[str] = []
     started = up.recorded(root) or {}
@@ -87,23 +96,29 @@ def look(settings: Mapping[str, str], root: Path, max_age: float = MAX_AGE) -> S
             "again should they end: run `make up`."
         )
     now = datetime.now(UTC)
-    titles = [_title(name, entry, version, now) for name, entry, version in models]
-    wrong += [
-        f"{title.model_name}: the champion, version {title.champion}, is {title.age:.0f} days old, "
-        f"more than {max_age:g}. Retrain on newer labels, or look why challengers do not win: "
-        f"`incumbent history --model {title.model_name}`."
-        for title in titles
-        if title.age is not None and title.age > max_age
-    ]
+    titles = [_title(*found, now) for found in models]
+    wrong += health.disk(root, min_free) + health.stuck(running, max_hours)
+    wrong += filter(None, (old(title, max_age) for title in titles))
     return Status(
         servers=[prefect, mlflow], scheduled=scheduled, running=running, models=titles, wrong=wrong
     )
 
 
+def old(title: Title, max_age: float) -> str | None:
+    """That a champion is older than so many days, if it is."""
+    if title.age is None or title.age <= max_age:
+        return None
+    return (
+        f"{title.model_name}: the champion, version {title.champion}, is {title.age:.0f} days old, "
+        f"more than {max_age:g}. Retrain on newer labels, or look why challengers do not win: "
+        f"`incumbent history --model {title.model_name}`."
+    )
+
+
 def _models(
     settings: Mapping[str, str], root: Path, started: Mapping[str, str], wrong: list[str]
-) -> tuple[Server, list[tuple[str, Any, Any]]]:
-    """Each model's name, last entry of the ledger and champion."""
+) -> tuple[Server, list[tuple[str, Any, Any, Any]]]:
+    """Each model's name, last entry of the ledger, champion and last skip."""
     address = settings.get("MLFLOW_TRACKING_URI")
     if not address and (server := started.get("mlflow")):
         if launch.answers(f"{server}/health"):
@@ -113,6 +128,7 @@ def _models(
     if not address and not (root / _STORE).is_file():
         return Server(name="mlflow", address=None, answers=False), []
     from incumbent.ledger import Ledger
+    from incumbent.novelty import last_skip
     from incumbent.registry import CHAMPION, Registry
 
     found = []
@@ -121,21 +137,25 @@ def _models(
         for name in registry.names():
             entries = Ledger(registry, name).entries()
             last = entries[-1] if entries else None
-            found.append((name, last, registry.by_alias(name, CHAMPION)))
+            champion = registry.by_alias(name, CHAMPION)
+            wrong += health.ledger(name, entries, champion)
+            found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
         wrong.append(str(error))
         return Server(name="mlflow", address=address or str(_STORE), answers=False), found
     return Server(name="mlflow", address=registry.uri, answers=True), found
 
 
-def _title(name: str, entry: Any, champion: Any, now: datetime) -> Title:
+def _title(name: str, entry: Any, champion: Any, skip: Any, now: datetime) -> Title:
     age = (now.timestamp() - champion.created) / 86_400 if champion else None
     held = champion.version if champion else None
     if entry is None:
         return Title(model_name=name, champion=held, age=age)
+    later = skip is not None and skip.time >= entry.time
     return Title(
         model_name=name, champion=held, age=age, version=entry.version, decision=entry.decision,
         time=entry.time, reason=entry.reason,
+        skipped=f"{skip.time}: {skip.reason}" if later else None,
     )  # fmt: skip
 
 
@@ -152,7 +172,9 @@ def _flows(
     try:
         names = _names(api)
         scheduled, running = _scheduled(api, names, wrong), _running(api)
-        wrong += _failures(api, names) + _late(api, names)
+        # That the monitor failed says that something else is wrong, or was.
+        others = {k: name for k, name in names.items() if not name.startswith("monitor/")}
+        wrong += _failures(api, others) + _late(api, names)
     except IncumbentError as error:
         wrong.append(f"{error} {hint}")
         return Server(name="prefect", address=address, answers=False), [], []

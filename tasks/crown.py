@@ -10,7 +10,7 @@ from incumbent.config import TrackingConfig
 from incumbent.ledger import Entry
 from incumbent.markdown import escaped
 from incumbent.registry import Registry
-from tasks import show
+from tasks import announce, show
 
 
 @task(cache_policy=NO_CACHE)
@@ -43,5 +43,6 @@ def _tell(entry: Entry, model_name: str) -> int:
         f"was {before}.\n\n{escaped(entry.reason)}",
         "Who holds the title",
     )
+    announce.decision(entry, model_name)
     show.say("%s version %s %s: %s", model_name, entry.version, entry.decision, entry.reason)
     return entry.version

@@ -17,7 +17,7 @@ from incumbent.ledger import Entry
 from incumbent.markdown import escaped
 from incumbent.registry import Registry, Version
 from incumbent.runs import Run, Runs
-from tasks import show
+from tasks import announce, show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def promote(
             runs.log_table(run, _negative_flips(runs, entry, challenge), _FLIPS)
     show.markdown("decision", page(entry, version.name, champion, run), "Who holds the title, why")
     show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
+    announce.decision(entry, version.name)
     try:
         gone = retention.retire(registry, runs, version.name, config.retention)
     except IncumbentError as error:  # the decision stands; the next run tries again

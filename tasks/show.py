@@ -164,4 +164,4 @@ def _plain(record: logging.LogRecord) -> bool:
         error.logged = True
         record.msg, record.args, record.exc_info = str(error), (), None
         record.incumbent = True
-    return not record.getMessage().startswith("Finished in state")
+    return not record.getMessage().startswith(("Finished in state", "Running hook", "Hook "))

@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, earlier, environment, locks, scoring
+from incumbent import __version__, earlier, environment, locks, novelty, scoring
 from incumbent.config import Config
+from incumbent.datasets import Dataset
 from incumbent.errors import StoreAway
 from incumbent.job import Job, Outcome, settings
 from incumbent.runs import RUN_DIGEST, Run, Runs
@@ -37,6 +38,15 @@ def about() -> dict[str, str]:
 def find_earlier(job: Job, config: Config) -> Outcome | None:
     """The outcome `skipped`, if a version of the same dataset and config was decided before."""
     found = earlier.outcome(job, config, flow_run.get_id())
+    if found is not None:
+        show.say("skipped: %s", found.reason)
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
+    """The outcome `skipped`, if fewer rows are new than `ingest.min_new_rows`."""
+    found = novelty.too_little(dataset.train, dataset.digest, config, flow_run.get_id() or "")
     if found is not None:
         show.say("skipped: %s", found.reason)
     return found

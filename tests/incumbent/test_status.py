@@ -83,7 +83,7 @@ def test_the_local_store_is_enough_and_old_champions_are_named(run: Run) -> None
 RUN = {
     "id": "r1", "name": "retrain reviews", "deployment_id": "d1", "state_name": "Late",
     "state_type": "SCHEDULED", "next_scheduled_start_time": "2026-11-27T03:00:00Z",
-    "expected_start_time": "2026-11-26T03:00:00Z", "start_time": "2026-11-26T03:00:05Z",
+    "expected_start_time": "2026-11-26T03:00:00Z", "start_time": "2020-11-26T03:00:05Z",
     "end_time": "2026-11-26T03:05:00+00:00", "state": {"message": "Boom.\nat line 3"},
 }  # fmt: skip
 
@@ -135,8 +135,10 @@ def test_a_bad_night_is_told(tmp_path: Path) -> None:
     (scheduled,) = found.scheduled
     assert scheduled.schedule == "0 3 * * * Europe/Berlin"
     assert scheduled.next == "2026-11-27T03:00:00+00:00"
-    pool, crash, late = found.wrong
+    pool, crash, late, stuck = found.wrong
     assert "no worker polls the work pool 'train' (not ready)" in pool
     assert "retrain/reviews: its last run crashed, 2026-11-26T03:05:00+00:00: Boom. (" in crash
     assert "/runs/flow-run/r1)" in crash
     assert "a run is late, due 2026-11-26T03:00:00+00:00" in late
+    assert "has been late since 2020-11-26T03:00:05+00:00, for more than 24 hours" in stuck
+    assert "run r1" in stuck

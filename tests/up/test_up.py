@@ -81,10 +81,10 @@ def test_a_run_of_the_worker_is_seen_everywhere(machine: Machine) -> None:
     found = status.look({}, machine.folder)
     assert [server.answers for server in found.servers] == [True, True]
     assert [server.address for server in found.servers] == [machine.api, machine.mlflow]
-    (scheduled,) = found.scheduled
-    assert scheduled.deployment == "retrain/reviews"
-    assert scheduled.next
-    assert found.running == []
+    scheduled = {one.deployment: one.next for one in found.scheduled}
+    assert set(scheduled) == {"retrain/reviews", "watch/inbox", "monitor/hourly"}
+    assert all(scheduled.values())
+    assert [run for run in found.running if run.flow_run_id == flow_run] == []
     (model,) = found.models
     assert (model.model_name, model.champion, model.decision) == ("reviews", 1, "promoted")
     assert found.wrong == []

@@ -1,0 +1,39 @@
+"""See that all is well, while nobody looks."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from incumbent import environment, health, status
+from incumbent.errors import StageError
+from incumbent.status import Status
+from tasks import show
+from tasks.examine import examine, tell
+
+
+@flow(name="monitor")
+def monitor(
+    max_age_days: float = status.MAX_AGE,
+    min_free_gib: float = health.MIN_FREE,
+    max_run_hours: float = health.MAX_HOURS,
+    repeat_hours: float = 24.0,
+) -> Status:
+    """Look at servers, champions, ledgers, runs and the disk, and tell what is wrong.
+
+    Args:
+        max_age_days: A champion older than this is old.
+        min_free_gib: A disk with less free than this is nearly full.
+        max_run_hours: A run that has been under way for longer is stuck.
+        repeat_hours: What stays wrong is told again after so long.
+
+    Raises:
+        StageError: if anything is wrong; it says what.
+    """
+    environment.prepare()
+    environment.quiet()
+    show.tidy_logs()
+    found = examine(max_age_days, min_free_gib, max_run_hours)
+    tell(found, max_age_days, repeat_hours)
+    if found.wrong:
+        raise StageError("\n".join(found.wrong))
+    return found

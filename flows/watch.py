@@ -1,0 +1,36 @@
+"""Retrain when new data arrives."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from incumbent import environment
+from tasks import announce, show
+from tasks.arrive import find_target, hand_over, take
+
+
+@flow(name="watch", on_failure=[announce.failure])
+def watch(
+    place: str = "data/inbox",
+    deployment: str = "retrain/reviews",
+    settle_seconds: float = 10.0,
+) -> str | None:
+    """Look once for new files in a place, and start a retraining on them; gives its flow run.
+
+    Args:
+        place: A folder, or any fsspec URL of one. Hidden, temporary and lock files are left alone.
+        deployment: The deployment of the flow `retrain` that is started; its training data and
+            the files in the place make up the run's.
+        settle_seconds: A file that does not change for so long is complete.
+
+    Raises:
+        ConfigError: if there is no such deployment.
+        DataError: if the place cannot be looked into.
+        StageError: if no Prefect server answers.
+    """
+    environment.prepare()
+    environment.quiet()
+    show.tidy_logs()
+    target = find_target(deployment)
+    watched = take(place, settle_seconds, target)
+    return hand_over(place, watched, target) if watched else None

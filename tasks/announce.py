@@ -1,0 +1,43 @@
+"""Tell of what happened in a run, so that notices can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from prefect.runtime import flow_run
+
+from incumbent import events
+from incumbent.errors import DataError
+from incumbent.ledger import Entry
+from tasks import show
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import FlowRun, State
+
+
+def decision(entry: Entry, model_name: str) -> None:
+    """Tell that the title moved, or waits to."""
+    events.decided(entry, model_name, flow_run.get_id() or "", show.say)
+
+
+def failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell why a run failed; a hook of flows, which Prefect calls with these names."""
+    found = state.result(raise_on_failure=False)
+    refused = isinstance(found, DataError)
+    name = _model_name(flow_run.parameters)
+    events.emit(
+        events.REFUSED if refused else events.FAILED,
+        name,
+        f"{flow.name} {name}: {'the data was refused' if refused else 'the run failed'}",
+        str(found) if isinstance(found, Exception) else str(state.message),
+        str(flow_run.id),
+    )
+
+
+def _model_name(parameters: Mapping[str, Any]) -> str:
+    config = parameters.get("config")
+    if isinstance(config, Mapping):
+        return str(config.get("model_name", ""))
+    return str(getattr(config, "model_name", "") or parameters.get("model_name") or "")

@@ -1,0 +1,146 @@
+"""Take new files of a watched place, and start a retraining on them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from pydantic import BaseModel, ValidationError
+
+from incumbent import arrivals, datasets, events, prefect_server, sources
+from incumbent.arrivals import Watched
+from incumbent.config import Config
+from incumbent.errors import ConfigError, StageError
+from incumbent.prefect_api import PrefectApi
+from tasks import show
+
+_ATTEMPTS = 3  # runs for the same files, if one crashes or is cancelled
+_UNDER_WAY = ("RUNNING", "PENDING", "PAUSED", "CANCELLING")
+_LOST = ("CRASHED", "CANCELLED")
+
+
+class Target(BaseModel, frozen=True):
+    """A deployment of the flow `retrain`: what it is called, and what it retrains with."""
+
+    name: str
+    id: str
+    api: str
+    given: dict[str, Any]
+    """Its config as it was written."""
+    config: Config
+    """The same, whole; the embedded reviews are named as files."""
+
+    @property
+    def workdir(self) -> Path:
+        """Where what was seen is kept."""
+        return Path(self.config.tracking.workdir)
+
+
+@task(cache_policy=NO_CACHE)
+def find_target(deployment: str) -> Target:
+    """Find the deployment that retrains, and its config.
+
+    Raises:
+        StageError: if no Prefect server is named, or it does not answer.
+        ConfigError: if there is no such deployment, or its config is wrong.
+    """
+    address = prefect_server.reach()
+    if address is None:
+        raise StageError(
+            f"Deployments are a Prefect server's, and none is named: `make up` starts one that has "
+            f"{deployment}; else set PREFECT_API_URL."
+        )
+    found = PrefectApi(address).deployment(deployment)
+    if found is None:
+        raise ConfigError(
+            f"The Prefect server at {address} has no deployment {deployment!r}; a name like "
+            "retrain/reviews is expected, of a deployment of the flow retrain."
+        )
+    given = found.get("parameters", {}).get("config", {})
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(f"The config of the deployment {deployment} is wrong: {error}") from None
+    if not config.data.train:
+        data = datasets.embedded(config.data, Path(config.tracking.workdir))
+        config = config.model_copy(update={"data": data})
+    return Target(name=deployment, id=found["id"], api=address, given=given, config=config)
+
+
+@task(cache_policy=NO_CACHE)
+def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
+    """Look into the files that are new and complete, and keep what was found.
+
+    Returns:
+        What is known of the place now; None if it isn't there.
+
+    Raises:
+        DataError: if the place cannot be looked into.
+    """
+    shown = sources.public(place)
+    before = arrivals.load(place, target.workdir)
+    found = arrivals.complete(place, before, settle_seconds)
+    if found is None:
+        show.say("there is no folder %s yet", shown)
+        return None
+    watched, new = found
+    for name, signature in sorted(new.items()):
+        seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
+        if seen.refused:
+            show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
+            events.emit(
+                events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
+                flow_run.get_id() or "", show.say, file=name,
+            )  # fmt: skip
+        else:
+            show.say("%s can be trained on", arrivals.address(shown, name))
+        watched = watched.model_copy(update={"files": {**watched.files, name: seen}})
+        arrivals.save(watched, place, target.workdir)
+    return watched
+
+
+@task(cache_policy=NO_CACHE)
+def hand_over(place: str, watched: Watched, target: Target) -> str | None:
+    """Start a retraining, if an accepted file has been in none; gives the flow run.
+
+    A run that crashed or was cancelled counts as none, three times. While the deployment is at
+    work, nothing is started: the next look does it.
+
+    Raises:
+        StageError: if the server does not answer.
+    """
+    api = PrefectApi(target.api)
+    last = api.run(watched.run_id) if watched.run_id else None
+    lost = last is not None and last["state_type"] in _LOST and watched.attempts < _ATTEMPTS
+    if not watched.new and not lost:
+        show.say("nothing new in %s", sources.public(place))
+        return None
+    if _at_work(api, target.id):
+        show.say("%s is at work; the new files wait for the next look", target.name)
+        return None
+    attempts = watched.attempts + 1 if lost and not watched.new else 1
+    key = hashlib.sha256(" ".join([target.id, *watched.digests, str(attempts)]).encode())
+    config = arrivals.config_with(target.config, place, watched, target.given)
+    run_id = api.start(target.id, {"config": config}, key.hexdigest())
+    arrivals.save(
+        watched.model_copy(
+            update={"handed_over": watched.digests, "run_id": run_id, "attempts": attempts}
+        ),
+        place, target.workdir,
+    )  # fmt: skip
+    show.say("started %s as run %s with %s", target.name, run_id, ", ".join(watched.accepted))
+    return run_id
+
+
+def _at_work(api: PrefectApi, deployment: str) -> bool:
+    """Whether a run of a deployment is under way, or due."""
+    if api.runs(*_UNDER_WAY, deployment=deployment, limit=1):
+        return True
+    due = api.runs("SCHEDULED", deployment=deployment, limit=1)
+    now = datetime.now(UTC)
+    return bool(due) and datetime.fromisoformat(due[0]["next_scheduled_start_time"]) <= now

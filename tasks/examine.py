@@ -1,0 +1,88 @@
+"""Look whether all is well, show it on one page, and tell what is new of what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from incumbent import events, health, status
+from incumbent.config import TrackingConfig
+from incumbent.errors import RegistryError
+from incumbent.markdown import escaped
+from incumbent.registry import Registry
+from incumbent.status import Status
+from tasks import show
+
+_TOLD = Path("monitor") / "told.json"
+
+
+@task(cache_policy=NO_CACHE)
+def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> Status:
+    """What `incumbent status` shows, and whether each champion answers as it was measured."""
+    found = status.look(os.environ, Path.cwd(), max_age_days, min_free_gib, max_run_hours)
+    wrong = list(found.wrong)
+    if any(title.champion for title in found.models):
+        try:
+            registry = Registry(uri=os.environ.get("MLFLOW_TRACKING_URI"))
+            for title in found.models:
+                if title.champion is not None:
+                    version = registry.version(title.model_name, title.champion)
+                    wrong += health.champion(registry, version)
+        except RegistryError as error:
+            wrong.append(str(error))
+    return found.model_copy(update={"wrong": wrong})
+
+
+@task(cache_policy=NO_CACHE)
+def tell(found: Status, max_age_days: float, repeat_hours: float) -> None:
+    """Show the page, and emit events for what is wrong, unless they were emitted lately."""
+    show.markdown("monitor", page(found), "How everything stands")
+    show.say("%s", _headline(found.wrong))
+    path = Path(TrackingConfig().workdir) / _TOLD
+    due = health.news(found.wrong, path, repeat_hours)
+    run_id = flow_run.get_id() or ""
+    aged = {status.old(title, max_age_days): title for title in found.models}
+    for trouble in due:
+        if title := aged.get(trouble):
+            events.emit(
+                events.CHAMPION_OLD, title.model_name, f"{title.model_name}: the champion is old",
+                trouble, run_id, show.say, version=title.champion,
+            )  # fmt: skip
+    others = [trouble for trouble in due if trouble not in aged]
+    if others:
+        events.emit(
+            events.WRONG, "monitor", f"{len(others)} wrong", "\n".join(others), run_id, show.say
+        )
+
+
+def page(found: Status) -> str:
+    """How everything stands, in markdown."""
+    lines = [f"# {_headline(found.wrong)}", ""]
+    lines += [f"- {escaped(trouble)}" for trouble in found.wrong]
+    lines += [
+        "",
+        "| model | champion | age, days | last decision | reason |",
+        "|---|---|---|---|---|",
+    ]
+    for title in found.models:
+        age = "" if title.age is None else f"{title.age:.1f}"
+        decided = f"version {title.version} {title.decision}" if title.decision else ""
+        cells = title.model_name, title.champion or "nobody", age, decided, title.reason or ""
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
+    lines += ["", "| server | address | answers |", "|---|---|---|"]
+    lines += [
+        f"| {s.name} | {escaped(s.address or 'none')} | {'yes' if s.answers else 'no'} |"
+        for s in found.servers
+    ]
+    return "\n".join(lines)
+
+
+def _headline(wrong: Sequence[str]) -> str:
+    if not wrong:
+        return "All is well"
+    return "One thing is wrong" if len(wrong) == 1 else f"{len(wrong)} things are wrong"

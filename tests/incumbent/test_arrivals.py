@@ -1,0 +1,171 @@
+"""What is new in a watched place, and what is still being written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from incumbent import arrivals
+from incumbent.arrivals import Seen, Watched
+from incumbent.config import Config
+from incumbent.errors import StageError
+
+GOOD = "text,label\n" + "".join(f"a text number {i},{'ab'[i % 2]}\n" for i in range(12))
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    test = tmp_path / "test.csv"
+    test.write_text(GOOD.replace("a text number", "another test"))
+    return Config.model_validate(
+        {
+            "data": {"train": str(tmp_path / "train.csv"), "test": str(test)},
+            "tracking": {"workdir": str(tmp_path / "work")},
+        }
+    )
+
+
+def new_in(inbox: Path, watched: Watched | None = None, seconds: float = 0.05) -> list[str]:
+    found = arrivals.complete(str(inbox), watched or Watched(place="x"), seconds)
+    assert found is not None
+    return sorted(found[1])
+
+
+def test_a_place_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    assert arrivals.complete(str(tmp_path / "none"), Watched(place="x"), 0) is None
+
+
+def test_hidden_temporary_and_lock_files_are_left_alone(inbox: Path) -> None:
+    for name in ("~$a.xlsx", ".a.csv", "a.csv.part", "a.csv.tmp", "a.csv~", "a.xlsx.crdownload"):
+        (inbox / name).write_text("x")
+    assert new_in(inbox) == []
+    (inbox / "a.csv").write_text("x")
+    assert new_in(inbox) == ["a.csv"]
+
+
+def test_a_file_that_grows_is_not_taken(inbox: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with (inbox / "slow.csv").open("w") as file:
+            while not stop.is_set():
+                file.write("a line\n")
+                file.flush()
+                time.sleep(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not (inbox / "slow.csv").is_file():
+            time.sleep(0.01)
+        (inbox / "done.csv").write_text(GOOD)
+        assert new_in(inbox, seconds=0.3) == ["done.csv"]
+    finally:
+        stop.set()
+        writer.join()
+    assert new_in(inbox, seconds=0.1) == ["done.csv", "slow.csv"]
+
+
+def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) -> None:
+    path = inbox / "a.csv"
+    path.write_text(GOOD)
+    found = arrivals.complete(str(inbox), Watched(place="x"), 0)
+    assert found is not None
+    seen = arrivals.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, config)
+    watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    assert new_in(inbox, watched) == []
+    path.touch()
+    assert new_in(inbox, watched) == ["a.csv"]  # it may have changed: its contents tell
+    path.unlink()
+    again = arrivals.complete(str(inbox), watched, 0)
+    assert again is not None
+    assert again[0].files == {}
+
+
+def test_a_place_may_be_a_url(config: Config) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/watched/a.csv", GOOD.encode())
+    memory.pipe("/watched/.hidden.csv", b"x")
+    found = arrivals.complete("memory://watched/", Watched(place="x"), 0)
+    assert found is not None
+    assert set(found[1]) == {"a.csv"}
+    seen = arrivals.inspect("memory://watched/", "gone.csv", "1", None, config)
+    assert "memory://watched/gone.csv could not be read" in seen.refused
+    seen = Seen(signature=found[1]["a.csv"], digest="d")
+    watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    memory.pipe("/watched/a.csv", GOOD.encode() + b"one more,a\n")
+    changed = arrivals.complete("memory://watched/", watched, 0)
+    assert changed is not None
+    assert set(changed[1]) == {"a.csv"}
+
+
+def test_state_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    seen = Seen(signature="1 2", digest="d")
+    watched = Watched(place="in", files={"a.csv": seen}, handed_over=("d",), run_id="r")
+    assert arrivals.load("in", work) == Watched(place="in")
+    arrivals.save(watched, "in", work)
+    assert arrivals.load("in", work) == watched
+    (file,) = (work / "watched").iterdir()
+    file.write_text(file.read_text()[:-5])
+    assert arrivals.load("in", work) == Watched(place="in")
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(StageError, match=r"set tracking\.workdir"):
+        arrivals.save(watched, "in", tmp_path / "taken")
+
+
+def test_new_is_what_no_run_was_started_for() -> None:
+    good, bad = Seen(signature="1", digest="d1"), Seen(signature="2", digest="d2", refused="no")
+    watched = Watched(place="in", files={"a.csv": good, "b.csv": bad})
+    assert watched.new
+    assert watched.accepted == ["a.csv"]
+    assert not watched.model_copy(update={"handed_over": ("d1",)}).new
+    assert not Watched(place="in", files={"b.csv": bad}).new
+    # A file that was taken away starts nothing.
+    assert not Watched(place="in", handed_over=("d1",)).new
+
+
+def test_a_run_is_given_the_accepted_files_beside_its_own(config: Config) -> None:
+    good, bad = Seen(signature="1", digest="d1"), Seen(signature="2", digest="d2", refused="no")
+    watched = Watched(place="in/", files={"b.csv": good, "c.csv": bad})
+    given = {"model_name": "trial", "data": {"test": config.data.test}}
+    found = arrivals.config_with(config, "in/", watched, given)
+    data = Config.model_validate(found).data
+    assert data.train == (config.data.train, "in/b.csv")
+    assert data.test == config.data.test
+    assert found["model_name"] == "trial"
+    # A deployment that reads the folder itself gets the accepted files of it instead.
+    folder = config.model_copy(update={"data": config.data.model_copy(update={"train": "in"})})
+    data = Config.model_validate(arrivals.config_with(folder, "in/", watched, given)).data
+    assert data.train == ("in/b.csv",)
+
+
+@pytest.mark.slow
+def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
+    inbox: Path, config: Config
+) -> None:
+    good, empty, leak = (inbox / f"{name}.csv" for name in ("good", "empty", "leak"))
+    good.write_text("text,label\none more text,a\n")  # one row of one class
+    empty.write_text(GOOD + " ,a\n")
+    leak.write_text(GOOD + "another test 3,b\n")
+    assert arrivals.refusal(str(good), config) == ""
+    assert "1 row without a text" in arrivals.refusal(str(empty), config)
+    assert "Rows 14." in arrivals.refusal(str(empty), config)
+    assert "1 text of test that train holds too" in arrivals.refusal(str(leak), config)
+    (inbox / "a.docx").write_text("x")
+    assert "is no known format" in arrivals.refusal(str(inbox / "a.docx"), config)
+    # Once looked into, it is not read again while its contents are the same.
+    seen = arrivals.inspect(str(inbox), "empty.csv", "1", None, config)
+    again = arrivals.inspect(str(inbox), "empty.csv", "2", seen, config)
+    assert (again.signature, again.refused) == ("2", seen.refused)

@@ -1,0 +1,48 @@
+"""The file that says who is told of what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incumbent import notices
+from incumbent.errors import ConfigError, StageError
+from tests.conftest import ROOT
+
+
+def test_the_file_of_the_project_tells_everybody_everything() -> None:
+    found = notices.load(ROOT / notices.FILE)
+    assert {channel for told in found.notices.values() for channel in told} == set(found.channels)
+    assert not notices.configured(found, {})
+    assert notices.configured(found, {"INCUMBENT_NOTICE_SLACK": "https://hooks.slack.com/x"})
+
+
+def test_without_a_file_nobody_is_told(tmp_path: Path) -> None:
+    assert notices.load(tmp_path / "notices.yaml") == notices.Notices()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("channels: {a: {kind: slack}}", "either `block`, or both `kind` and `from`"),
+        ("channels: {a: {kind: fax, from: X}}", "channels.a.kind: Input should be 'slack'"),
+        ("channels: {a: {url: x}}", "channels.a.url: Extra inputs are not permitted"),
+        ("notices: {fired: []}", "there is no notice 'fired'; known are failed, crashed"),
+        ("notices: {failed: [sms]}", "failed names the channel 'sms', which is not there"),
+        ("- a", "Input should be a valid dictionary"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "notices.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        notices.load(path)
+    assert said in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_without_a_server_it_says_which_would_do() -> None:
+    with pytest.raises(StageError, match="`make up` starts one"):
+        notices.apply(notices.Notices(), {})
