@@ -60,7 +60,8 @@ def main() -> None:
             ended, status, used = os.wait4(-1, os.WNOHANG)
             if not ended:
                 break
-            _write(f"{jobs.pop(ended)}.end", f"{status} {used.ru_maxrss}")
+            if ended in jobs:  # a library's child may have been left to it, too
+                _write(f"{jobs.pop(ended)}.end", f"{status} {used.ru_maxrss}")
 
 
 def _write(path: str, text: str) -> None:
