@@ -39,7 +39,7 @@ _MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each
 _WORKBOOK = "xl/workbook.xml"
 
 # Cells (ECMA-376-1, 18.3.1.4 `c`): column, row and, if one follows, `f` and the formula's text.
-# Letters and digits are as many as there are: calamine ends the process at a cell too far away.
+# However long: a cell too far away has calamine end the process.
 _CELL = re.compile(
     rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
 )
