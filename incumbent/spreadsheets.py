@@ -56,13 +56,11 @@ _ERROR_TYPE = re.compile(rb"""=["']e["']""")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
-
 _LONG = 12  # letters or digits of a reference that are looked at: enough to be too far away
 _LETTERS, _DIGITS = string.ascii_uppercase.encode(), string.digits.encode()
 
 _Marks = dict[tuple[int, int], str]  # (row, column), both from 0
-# Numbers of rows, letters of columns, at most so many bare cells in a row, and formulas: letters,
-# number and what the cell holds.
+# Rows, letters of columns, most bare cells in a row, and formulas: letters, row, what it holds.
 _Cells = tuple[set[bytes], set[bytes], int, list[tuple[bytes, bytes, bytes]]]
 
 

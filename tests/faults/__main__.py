@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer of each")
     parser.add_argument("--docs", action="store_true", help="write docs/faults.md from it")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="incumbent-faults-") as scratch,
