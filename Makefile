@@ -9,7 +9,7 @@ TORCH := .venv-torch
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain up down bench test quick lint types lock docs pictures clean
+.PHONY: help setup retrain up down bench faults test quick lint types lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,9 @@ down: ## Stop them
 
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+faults: $(INSTALLED) ## Every fault, injected (an hour); ARGS="--only 'full disk' --quick --docs"
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest

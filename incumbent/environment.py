@@ -24,6 +24,7 @@ _SETTINGS = {
     "DO_NOT_TRACK": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",  # read as onnxruntime is imported
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # MLflow measures artifacts with tqdm bars of its own, and checks requirements at each load.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -173,6 +173,7 @@ class Transformer:
             return self._sessions[threads]
 
     def _load(self, threads: int) -> Any:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports usage to its maker
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

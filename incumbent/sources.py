@@ -44,6 +44,8 @@ _PART = 2_000  # rows of a part
 # What file systems call the time of the last change, or another sign of it.
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
+_SUSPECT = 64 << 20  # bytes; above this, so well compressed a file is a bomb
+_MAX_RATIO = 200  # unpacked to packed; real texts stay below 20
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
@@ -347,16 +349,20 @@ def _unpack(data: bytes, shown: str) -> bytes:
     if not name.endswith(_PACKED):
         return data
     opener = gzip.open if name.endswith(".gz") else bz2.open
+    most = min(_MAX_UNPACKED, max(_SUSPECT, _MAX_RATIO * len(data)))
     try:
         with opener(io.BytesIO(data)) as stream:
-            unpacked: bytes = stream.read(_MAX_UNPACKED + 1)
+            unpacked: bytes = stream.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
             "again, or name it without the last extension."
         ) from None
-    if len(unpacked) > _MAX_UNPACKED:
-        raise DataError(f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet.")
+    if len(unpacked) > most:
+        raise DataError(
+            f"{shown} ({len(data):,} bytes) unpacks to more than {most:,} bytes; at most 2 GiB and "
+            f"a factor of {_MAX_RATIO} are read. If it is real, split it, or write Parquet."
+        )
     return unpacked
 
 

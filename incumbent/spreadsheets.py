@@ -39,11 +39,14 @@ _MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each
 _WORKBOOK = "xl/workbook.xml"
 
 # Cells (ECMA-376-1, 18.3.1.4 `c`): column, row and, if one follows, `f` and the formula's text.
+# However long: a cell too far away has calamine end the process.
 _CELL = re.compile(
-    rb"""r=["']([A-Z]{1,3})([0-9]{1,7})["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
+    rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
 )
+_BARE = re.compile(rb"<(?:\w+:)?c(?:[/>]|\s(?![^<>]*\br\s*=))")  # next to the cell before it
+_ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^<>]*\s)?r\s*=\s*["']([0-9]+)["']""")
 # The same as programs write them, the reference first: several times as quick to find.
-_PLAIN_CELL = re.compile(rb"""<c(?: r="([A-Z]{1,3}[0-9]{1,7})"|[\s/>])""")
+_PLAIN_CELL = re.compile(rb"""<c(?: r="([A-Z]+[0-9]+)"|[\s/>])""")
 _PLAIN_FORMULA = re.compile(
     rb"""<c r="([A-Z]{1,3})([0-9]{1,7})"[^<>]*>\s*<f(?:[\s/][^<>]*)?>([^<]*)"""
 )
@@ -53,12 +56,12 @@ _ERROR_TYPE = re.compile(rb"""=["']e["']""")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
-
+_LONG = 12  # letters or digits of a reference that are looked at: enough to be too far away
 _LETTERS, _DIGITS = string.ascii_uppercase.encode(), string.digits.encode()
 
 _Marks = dict[tuple[int, int], str]  # (row, column), both from 0
-# Numbers of rows, letters of columns, and formulas: letters, number and what the cell holds.
-_Cells = tuple[set[bytes], set[bytes], list[tuple[bytes, bytes, bytes]]]
+# Rows, letters of columns, most bare cells in a row, and formulas: letters, row, what it holds.
+_Cells = tuple[set[bytes], set[bytes], int, list[tuple[bytes, bytes, bytes]]]
 
 
 def read(data: bytes, source: str, sheet: str | int) -> Table:
@@ -227,9 +230,9 @@ def _opened(
 
 def _inspect(xml: bytes, where: str) -> _Marks:
     """Where a sheet holds formulas and errors; refuses one whose used area is too wide."""
-    numbers, letters, formulas = _plain(xml) or _any(xml)
-    rows = max(map(int, numbers), default=0)
-    columns = max(map(_column, letters), default=-1) + 1
+    numbers, letters, bare, formulas = _plain(xml) or _any(xml)
+    rows = max((int(number[:_LONG]) for number in numbers), default=0)
+    columns = max((_column(name[:_LONG]) for name in letters), default=-1) + 1 + bare
     if rows * columns > _MAX_CELLS:
         raise DataError(
             f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
@@ -244,9 +247,11 @@ def _inspect(xml: bytes, where: str) -> _Marks:
 
 def _any(xml: bytes) -> _Cells:
     cells = _CELL.findall(xml)
+    bare = max(len(_BARE.findall(row)) for row in xml.split(b"row>"))
     return (
-        {row for _, row, *_ in cells},
+        {row for _, row, *_ in cells} | (set(_ROW.findall(xml)) if bare else set()),
         {letters for letters, *_ in cells},
+        bare,
         [(letters, row, body) for letters, row, formula, body in cells if formula],
     )
 
@@ -264,6 +269,7 @@ def _plain(xml: bytes) -> _Cells | None:
     return (
         {reference.lstrip(_LETTERS) for reference in references},
         {reference.rstrip(_DIGITS) for reference in references},
+        0,
         formulas,
     )
 
@@ -289,6 +295,6 @@ def _member(archive: zipfile.ZipFile, position: int) -> str:
 def _column(letters: bytes) -> int:
     """`A` → 0, `Z` → 25, `AA` → 26."""
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - ord("A") + 1
     return number - 1

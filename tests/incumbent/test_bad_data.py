@@ -63,6 +63,21 @@ def bomb(declared: int) -> bytes:
     return data.replace(size.to_bytes(4, "little"), declared.to_bytes(4, "little"))
 
 
+def rewritten(**parts: str) -> bytes:
+    """A workbook with other references in its sheet than programs write."""
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook())) as source,
+        zipfile.ZipFile(stream, "w") as target,
+    ):
+        for name in source.namelist():
+            xml = source.read(name).decode()
+            for old, new in parts.items():
+                xml = xml.replace(f'r="{old.lstrip("_")}"', new)
+            target.writestr(name, xml)
+    return stream.getvalue()
+
+
 def half_a_sheet() -> bytes:
     stream = io.BytesIO()
     with (
@@ -100,6 +115,15 @@ BAD = {
     "bomb": ("a.xlsx", bomb(4_000_000_000), {}, ["4.0 GB", r"at most 2\.1 GB"]),
     "dense bomb": ("a.xlsx", bomb(600_000_000), {}, ["0.6 GB", "a factor of 200"]),
     "stray cell": ("a.xlsx", stray(), {}, ["1,048,576 rows by 16,384 columns", "stray"]),
+    "cell too far down": ("a.xlsx", rewritten(A2='r="A99999999"'), {}, ["99,999,999 rows"]),
+    "small letters": ("a.xlsx", rewritten(A2='r="xfd1048576"'), {}, ["16,384 columns"]),
+    "spaced reference": ("a.xlsx", rewritten(A2='r = "A99999999"'), {}, ["99,999,999 rows"]),
+    "row too far down": (
+        "a.xlsx",
+        rewritten(_2='r="99999999"', A2="", B2=""),
+        {},
+        ["99,999,999 rows"],
+    ),
     "missing sheet": (
         "a.xlsx",
         workbook(),
@@ -150,6 +174,7 @@ BAD = {
     "parquet columns": ("a.parquet", parquet(texts=["a"], label=[1]), {}, ["mean 'texts'"]),
     "parquet rows": ("a.parquet", parquet(text=[], label=[]), {}, ["no rows"]),
     "truncated gzip": ("a.csv.gz", gzip.compress(CSV * 99)[:40], {}, ["cannot be unpacked"]),
+    "packed bomb": ("a.csv.gz", gzip.compress(bytes(80 << 20)), {}, ["67,108,864 bytes", "200"]),
     "no gzip": ("a.csv.gz", CSV, {}, ["cannot be unpacked", "last extension"]),
 }
 

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.models.utils
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 
 from incumbent import evidence, pending, promotion, registration, scoring, succession, title
 from incumbent.evidence import Challenge
 from incumbent.ledger import Ledger
 from incumbent.registry import CHAMPION, Registry
 from incumbent.runs import Runs
+from tests.faults.cuts import die_at
 
 NAME = "reviews"
 # MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
@@ -36,7 +34,6 @@ mlflow.models.utils._validate_serving_input = lambda **_: None
 _score = scoring.score
 scoring.score = lambda *given, **named: _score(*given, **{**named, "fresh": False})
 _PATIENCE = 120  # seconds that contenders wait for one another
-_WRITES = ("create_", "set_", "log_", "update_", "finalize_", "delete_", "record_")
 
 
 class Killed(Exception):
@@ -52,7 +49,7 @@ def start(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None)
         return child, reader
     try:
         if kill_at is not None:
-            _die_at(kill_at)
+            die_at(kill_at)
         answer = work(*arguments)
         os.write(writer, json.dumps(answer).encode())
         os._exit(0)
@@ -81,26 +78,6 @@ def finish(child: int, reader: int) -> Any:
 def forked(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None) -> Any:
     """Run something in a fork, to its end."""
     return finish(*start(work, *arguments, kill_at=kill_at))
-
-
-def _die_at(write: int) -> None:
-    """Have this process killed just before its so-many-th write to the store (0 is the first)."""
-    done = 0
-
-    def counted(method: Any) -> Any:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal done
-            if done == write:
-                os.kill(os.getpid(), signal.SIGKILL)
-            done += 1
-            return method(*arguments, **named)
-
-        return call
-
-    for store in (RegistryStore, TrackingStore):
-        for name in dir(store):
-            if name.startswith(_WRITES) and callable(getattr(store, name)):
-                setattr(store, name, counted(getattr(store, name)))
 
 
 def register(trained: Any) -> int:

@@ -1,0 +1,35 @@
+"""What stands in a store, as a fork of the zygote finds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "reviews"
+TEXTS = ["A wonderful, moving film.", "A dull and pointless mess.", ""]
+
+
+def look() -> dict[str, Any]:
+    """What stands in the store of the working directory; see `State`."""
+    from incumbent import explain, scoring
+    from incumbent.ledger import Ledger
+    from incumbent.registry import CHAMPION, Registry
+    from incumbent.runs import RUN_DIGEST
+
+    registry = Registry()
+    versions = registry.versions(NAME)
+    numbers = sorted(version.version for version in versions)
+    entries = Ledger(registry, NAME).entries()
+    decided = [entry.version for entry in entries]
+    jobs = [version.tags.get(RUN_DIGEST) for version in versions]
+    held = registry.by_alias(NAME, CHAMPION)
+    doubts = [f"version {n} is not in the registry" for n in set(decided) - set(numbers)]
+    for number in sorted(set(decided) & set(numbers)):
+        found = explain.explain(registry, NAME, number)
+        doubts += [f"version {number}: {difference}" for difference in found.differences]
+    return {
+        "champion": held.version if held else None,
+        "versions": numbers,
+        "answers": {v.version: scoring.predict(v, TEXTS) for v in versions},
+        "twice": len(jobs) - len(set(jobs)) + len(decided) - len(set(decided)),
+        "doubts": doubts,
+    }

@@ -1,0 +1,28 @@
+"""No library reports usage home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "loads",
+    [
+        "from incumbent import environment; environment.prepare(); import onnxruntime",
+        "from incumbent.predictor import Transformer; from types import SimpleNamespace as Space\n"
+        "try: Transformer._load(Space(_file='none.onnx'), 1)\n"
+        "except Exception as error: assert 'NoSuchFile' in type(error).__name__",
+    ],
+)
+def test_onnxruntime_keeps_no_identity(loads: str, tmp_path: Path) -> None:
+    """Where it reports to its maker it keeps one, in the temporary folder."""
+    known = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", loads], env={**known, "TMPDIR": str(tmp_path)}, check=True
+    )
+    assert list(tmp_path.iterdir()) == []
