@@ -45,7 +45,7 @@ def known(registry: Registry, name: str) -> str:
     if name in names:
         return name
     raise ConfigError(
-        f"No model {name!r} is registered at {registry.uri}; there are "
+        f"No model {name!r} is registered at {registry.shown}; there are "
         f"{', '.join(names) or 'none yet'}."
     )
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, labels, reviews, sources, truth
+from incumbent import __version__, addresses, labels, reviews, sources, truth
 from incumbent.config import COMPUTED_SLICES, DataConfig
 from incumbent.errors import DataError
 from incumbent.labels import CONTROL
@@ -55,7 +55,7 @@ class Split(BaseModel):
     path: Path
     """Canonical Parquet."""
     source: str
-    """The file it was read from, as messages name it: see `sources.public`."""
+    """The file it was read from, as messages name it: see `addresses.public`."""
     rows: int
     digest: str
     """SHA-256 over texts and labels, in hexadecimal."""
@@ -111,7 +111,7 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
         map(canonical, sources.parts(source, config, columns, must))
         for source, must in ((config.train, ()), (config.test, needed))
     )
-    names = sources.public(config.train), sources.public(config.test)
+    names = addresses.public(config.train), addresses.public(config.test)
     dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
     if known:
         known.parent.mkdir(exist_ok=True)

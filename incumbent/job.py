@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, checklist, sources
+from incumbent import __version__, addresses, checklist
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
@@ -84,7 +84,7 @@ def settings(config: Config) -> dict[str, object]:
     """The config under dotted names, to show and log: addresses without their secrets."""
     shown = config.model_dump(mode="json")
     for split in ("train", "test"):
-        shown["data"][split] = sources.public(shown["data"][split])
+        shown["data"][split] = addresses.public(shown["data"][split])
     return dict(_flatten(shown))
 
 

@@ -45,7 +45,7 @@ def score(
 ) -> Answers:
     """Predict texts through the version's own saved predictor.
 
-    Its files must be those that were registered: see `Version.predictor_digest`.
+    Its files must be those that were registered: see `integrity`.
 
     Args:
         registry: Where the version is.
@@ -72,7 +72,8 @@ def score(
         pd.DataFrame({"text": texts}).to_parquet(question)
         request = answering.Request(
             tracking_uri=registry.uri, model_uri=version.uri, texts=question, answers=partial,
-            predictor_digest=version.predictor_digest, timed=min(timed, _TIMED),
+            model_digest=version.model_digest, predictor_digest=version.predictor_digest,
+            timed=min(timed, _TIMED),
         )  # fmt: skip
         try:
             code, errors = _ask(request)
@@ -185,16 +186,21 @@ def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
     """Predict a few texts in this process: for each its `label` and `probabilities` by class.
 
     Raises:
-        RegistryError: if the version cannot be loaded.
+        RegistryError: if the version cannot be loaded, or is not what was registered.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    from incumbent import integrity
+
+    digests = version.model_digest, version.predictor_digest
     try:
-        answers = mlflow.pyfunc.load_model(version.uri).predict(texts)
-    except (MlflowException, OSError) as error:
+        with integrity.copied(version.uri, *digests) as folder:
+            answers = mlflow.pyfunc.load_model(str(folder)).predict(texts)
+    except (MlflowException, OSError, RegistryError) as error:
         raise RegistryError(
-            f"Version {version.version} of {version.name} cannot be loaded: {error}"
+            f"Version {version.version} of {version.name} cannot be loaded: {error}. Give the "
+            "title to another (`incumbent rollback`), or restore its files."
         ) from error
     labels = answers.pop("label")
     answers.columns = [str(name).removeprefix("probability_") for name in answers.columns]

@@ -8,6 +8,7 @@ import decimal
 import difflib
 import gzip
 import io
+import os
 import posixpath
 import re
 import zlib
@@ -19,6 +20,7 @@ import fsspec
 import pandas as pd
 
 from incumbent import marks, spreadsheets, tables
+from incumbent.addresses import expanded, public, without_secrets
 from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
@@ -45,17 +47,6 @@ _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
-
-# User info in a URL, up to the @; a password may hold / ? # @ by mistake, and what precedes the @
-# in Azure's URLs is a container. `::` joins the links of a chain.
-_USER = re.compile(
-    r"(?<=://)(?<!abfs://)(?<!abfss://)(?<!az://)"
-    r"(?:(?:(?!::)[^/?#])*|[^/?#:@\[]*:(?!:|\d*(?:[/?#]|$))(?:(?!::).)*)@",
-    re.DOTALL,
-)
-_QUERY = re.compile(r"[?#].*?(?=::\w[\w+.-]*://|$)", re.DOTALL)  # and fragment, of each link
-_URL = re.compile(r"""\w[\w+.-]*://[^\s'"<>]+""")
-_LOOSE_QUERY = re.compile(r"""\?[^\s'"?]+=[^\s'"]*""")
 
 
 def read(
@@ -162,17 +153,6 @@ def extension(source: str) -> str:
     return suffix
 
 
-def public(source: str) -> str:
-    """A path as it is, and a URL without what may be secret: query, fragment and user info."""
-    return _QUERY.sub("", _USER.sub("", source)) if "://" in source else source
-
-
-def _without_secrets(message: object, source: str) -> str:
-    """What a library says of `source`, its URLs made public: it may quote them in any form."""
-    text = str(message).replace(source, public(source))
-    return _LOOSE_QUERY.sub("", _URL.sub(lambda url: public(url[0]), text))
-
-
 def _name(source: str) -> str:
     """The file's name; in a chain like `zip://a.csv::b.zip`, that of the first address."""
     links = public(source).split("::") if "://" in source else [source]
@@ -209,6 +189,7 @@ def _opened(source: str) -> Iterator[BinaryIO]:
         DataError: if it cannot be read, now or later.
     """
     shown = public(source)
+    source = expanded(source, os.environ)
     filesystem, path = None, source
     try:
         filesystem, path = _filesystem(source)
@@ -227,7 +208,7 @@ def _opened(source: str) -> Iterator[BinaryIO]:
             "yours, make it readable to the user that runs this."
         ) from None
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {_without_secrets(error, source)}"
+        reason = f"{type(error).__name__}: {without_secrets(error, source)}"
         raise DataError(
             f"{shown} could not be read ({reason}). Check the address, the credentials and the "
             "connection."
@@ -248,7 +229,7 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
         )
         raise DataError(
             f"{public(source)}: {scheme}:// cannot be read here "
-            f"({_without_secrets(error, source)}); {remedy}."
+            f"({without_secrets(error, source)}); {remedy}."
         ) from None
     return filesystem, str(path)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incumbent import environment
+from incumbent.addresses import public
 from incumbent.config import TrackingConfig
+from incumbent.credentials import AUTH
 from incumbent.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Store:
         self.tracking = tracking or TrackingConfig()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
         if self.uri.startswith("http"):
-            _reach(self.uri)
+            _reach(self.shown)
         with environment.importing():
             import mlflow
         with self.errors("open the store"):
@@ -36,6 +38,11 @@ class Store:
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
             self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
             self.client.search_experiments(max_results=1)
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown and recorded: without a password."""
+        return public(self.uri)
 
     @contextmanager
     def errors(self, action: str) -> Iterator[None]:
@@ -46,8 +53,14 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
+            if getattr(error, "error_code", "") == "UNAUTHENTICATED":
+                raise RegistryError(
+                    f"MLflow at {self.shown} asks for a login, and was given none or another: set "
+                    f"{AUTH} to its user:password, or MLFLOW_TRACKING_USERNAME and "
+                    "MLFLOW_TRACKING_PASSWORD."
+                ) from None
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
+            raise RegistryError(f"MLflow at {self.shown} could not {action}: {reason}") from error
 
     @staticmethod
     def put(write: Callable[..., object], *arguments: object) -> None:
