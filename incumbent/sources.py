@@ -44,6 +44,9 @@ _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _PART = 2_000  # rows of a part
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
+_SUSPECT_UNPACKED = 100 << 20  # bytes unpacked; above this, so well compressed a file is a bomb
+_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
+_UNPACKED_AT_ONCE = 16 << 20  # bytes
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
@@ -269,18 +272,28 @@ def _unpack(data: bytes, shown: str) -> bytes:
     name = _name(shown).lower()
     if not name.endswith(_PACKED):
         return data
-    opener = gzip.open if name.endswith(".gz") else bz2.open
+    packed = io.BytesIO(data)
+    unpacked = bytearray()
     try:
-        with opener(io.BytesIO(data)) as stream:
-            unpacked: bytes = stream.read(_MAX_UNPACKED + 1)
+        with (gzip.open if name.endswith(".gz") else bz2.open)(packed) as stream:
+            while part := stream.read(_UNPACKED_AT_ONCE):
+                unpacked += part
+                if len(unpacked) > _MAX_UNPACKED:
+                    raise DataError(
+                        f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet."
+                    )
+                ratio = len(unpacked) / max(packed.tell(), 1)
+                if len(unpacked) > _SUSPECT_UNPACKED and ratio > _MAX_RATIO:
+                    raise DataError(
+                        f"{shown} unpacks to {ratio:,.0f} times its size; at most a factor of "
+                        f"{_MAX_RATIO} is read. If it is real, unpack it and name that file."
+                    )
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
             "again, or name it without the last extension."
         ) from None
-    if len(unpacked) > _MAX_UNPACKED:
-        raise DataError(f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet.")
-    return unpacked
+    return bytes(unpacked)
 
 
 def _tables(source: str, suffix: str, config: DataConfig, slices: Sequence[str]) -> Iterator[Table]:

@@ -20,6 +20,7 @@ from prefect.logging import get_run_logger
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from incumbent.errors import IncumbentError
+from incumbent.markdown import escaped
 
 _EVERY = 2.0  # seconds between updates of a progress artifact: each is a request to the server
 
@@ -35,8 +36,12 @@ def markdown(key: str, text: str, description: str) -> None:
 
 
 def table(key: str, rows: Sequence[Mapping[Any, Any]], description: str) -> None:
-    """Show a table on the run's page."""
-    create_table_artifact([dict(row) for row in rows], key=key, description=description)
+    """Show a table on the run's page, which renders each text in it as markdown."""
+    cells = [
+        {name: escaped(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    ]
+    create_table_artifact(cells, key=key, description=description)
 
 
 class Progress:

@@ -28,7 +28,7 @@ def test_it_is_given_to_the_clients_of_both_servers() -> None:
 def test_what_is_set_already_stays() -> None:
     settings = {**AUTH, "MLFLOW_TRACKING_PASSWORD": "another"}
     credentials.prepare(settings)
-    assert settings["MLFLOW_TRACKING_PASSWORD"] == "another"
+    assert settings["MLFLOW_TRACKING_PASSWORD"] == "another"  # noqa: S105
 
 
 def test_a_login_in_an_address_is_taken_out() -> None:
@@ -68,7 +68,7 @@ def test_both_servers_ask_for_it_and_no_command_line_or_record_tells_it() -> Non
     environment = servers.environment()
     assert environment["PREFECT_SERVER_API_AUTH_STRING"] == "owner:planted:secret-1"
     assert environment["MLFLOW_AUTH_ADMIN_USERNAME"] == "owner"
-    assert environment["MLFLOW_AUTH_ADMIN_PASSWORD"] == "planted:secret-1"
+    assert environment["MLFLOW_AUTH_ADMIN_PASSWORD"] == "planted:secret-1"  # noqa: S105
     assert "INCUMBENT_AUTH" not in environment
     assert "basic-auth" in servers.command("mlflow")
     assert servers.public()["login"] == "owner"
