@@ -13,7 +13,6 @@ import gc
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import environment
+from incumbent.errors import RegistryError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,8 @@ class Request(BaseModel):
     """Which model to ask, what, and where to put its answers.
 
     `texts` is a Parquet file with the column `text`; `answers` will be one with the columns `label`
-    and `probability_<class>`. `predictor_digest` is that of the registered files, if known; the
-    last `timed` texts measure its speed.
+    and `probability_<class>`. `model_digest` and `predictor_digest` are those of the registered
+    files, if known; the last `timed` texts measure its speed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +45,7 @@ class Request(BaseModel):
     model_uri: str
     texts: Path
     answers: Path
+    model_digest: str
     predictor_digest: str
     timed: int
 
@@ -54,19 +55,16 @@ def answer(request: Request) -> None:
     import mlflow
     import pandas as pd
 
-    from incumbent.classifiers.weights import folder_digest
+    from incumbent import integrity
 
     mlflow.set_tracking_uri(request.tracking_uri)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(mlflow.artifacts.download_artifacts(request.model_uri, dst_path=place))
-        predictor = folder / "artifacts" / "predictor"
-        known = request.predictor_digest
-        if known and folder_digest(predictor) != known:  # before anything is loaded
-            sys.exit("its files are not those that were registered")
+    digests = request.model_digest, request.predictor_digest
+    with integrity.copied(request.model_uri, *digests) as folder:
         model = mlflow.pyfunc.load_model(str(folder))
         texts = pd.read_parquet(request.texts)
         frame = model.predict(texts)
         frame.attrs["seconds_per_row"] = _latency(model, texts.tail(request.timed))
+        predictor = folder / "artifacts" / "predictor"
         size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
         frame.attrs["megabytes"] = size / 1e6
         frame.to_parquet(request.answers)
@@ -113,7 +111,10 @@ def _main() -> None:
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = _TRIES
     with environment.importing():
         _load_libraries()
-    answer(Request.model_validate_json(requests.get()))
+    try:
+        answer(Request.model_validate_json(requests.get()))
+    except RegistryError as error:
+        sys.exit(str(error))
     gc.freeze()  # the end of Python would look through all objects, while a flow waits for it
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import fsspec
 from pydantic import BaseModel, ValidationError
 
-from incumbent import datasets, expectations, files, sources
+from incumbent import addresses, datasets, expectations, files, sources
 from incumbent.config import Config
 from incumbent.encoding import write_atomically
 from incumbent.errors import DataError, StageError
@@ -70,7 +70,7 @@ def load(place: str, workdir: Path) -> Watched:
     try:
         return Watched.model_validate_json(_file(place, workdir).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
-        return Watched(place=sources.public(place))
+        return Watched(place=addresses.public(place))
 
 
 def save(watched: Watched, place: str, workdir: Path) -> None:
@@ -146,7 +146,7 @@ def inspect(place: str, name: str, signature: str, before: Seen | None, config: 
             while block := file.read(_BLOCK):
                 state.update(block)
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{sources.public(source)} could not be read: {type(error).__name__}"
+        reason = f"{addresses.public(source)} could not be read: {type(error).__name__}"
         return Seen(signature=signature, digest="", refused=f"{reason}. Is it ours to read?")
     digest = state.hexdigest()
     if before is not None and before.digest == digest:

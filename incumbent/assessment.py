@@ -10,11 +10,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import __version__, datasets, evaluation, plots
-from incumbent.classifiers import weights
 from incumbent.config import EvaluationConfig
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
-from incumbent.predictor import Predictor
+from incumbent.predictor import Predictor, folder_digest
 from incumbent.scored import Scored
 from incumbent.truth import truth_of
 
@@ -76,7 +75,7 @@ def assess(
         cache: Where the evidence on baselines is kept, by dataset.
         on_rows: Told how many test rows are done.
     """
-    digest = weights.folder_digest(predictor)
+    digest = folder_digest(predictor)
     manifest = folder / "assessment.json"
     if manifest.is_file():
         found = Assessment.model_validate_json(manifest.read_text(encoding="utf-8"))

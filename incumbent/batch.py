@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import scoring, sinks, sources
+from incumbent import addresses, scoring, sinks, sources
 from incumbent.errors import DataError
 from incumbent.registry import Version
 
@@ -74,10 +74,9 @@ def score(
     """
     counts: Counter[str] = Counter()
     rows = empty = 0
-    model = scoring.Model.load(version)
     tables = _parts(sources.whole(source, sheet, encoding))
     first = next(tables)  # before there is a draft of the output beside the input
-    with sinks.opened(output, _PROBABILITY) as write:
+    with scoring.opened(version) as model, sinks.opened(output, _PROBABILITY) as write:
         for table in chain([first], tables):
             texts = sources.texts(table, text_column or model.text_column, "--text-column")
             answers, there = _answers(model.predict, texts)
@@ -87,7 +86,7 @@ def score(
             empty += len(texts) - int(there.sum())
             on_rows(len(texts))
         if not rows:
-            raise DataError(f"{sources.public(source)} has a header, and no rows under it.")
+            raise DataError(f"{addresses.public(source)} has a header, and no rows under it.")
     return Summary(
         model_name=version.name, version=version.version, output=str(output), rows=rows,
         empty=empty, labels=dict(sorted(counts.items())),

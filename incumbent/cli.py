@@ -118,9 +118,12 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
       incumbent retrain --config configs/imdb.yaml --set data.sample=500
       incumbent retrain --set training.seed=2 --json
     """
+    import os
+
     from incumbent import config, environment
 
-    settings = config.load(path, overrides)
+    # Prefect records what a flow is given.
+    settings = config.without_secrets(config.load(path, overrides), os.environ)
     with console.standard_output_for_results():
         with environment.importing():
             from incumbent import earlier

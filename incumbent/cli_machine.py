@@ -22,7 +22,8 @@ def up(as_json: bool) -> None:
 
     Returns when all answer; what runs already is left alone. They are started again whenever one
     ends. Ports: INCUMBENT_PREFECT_PORT (4200), INCUMBENT_MLFLOW_PORT (5000). Database:
-    INCUMBENT_DATABASE_URL (PostgreSQL; SQLite without).
+    INCUMBENT_DATABASE_URL (PostgreSQL; SQLite without). Login: INCUMBENT_AUTH (user:password, which
+    both then ask of everyone).
 
     \b
     Examples:
@@ -49,6 +50,8 @@ def up(as_json: bool) -> None:
     click.echo(f"logs:    {servers.folder}")
     exports = " ".join(f"{key}={value}" for key, value in servers.clients.items())
     click.echo(f"To have your own commands use them: export {exports}")
+    if servers.login:
+        click.echo("They ask for a login: keep INCUMBENT_AUTH set for your commands, too.")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from incumbent import labels
+from incumbent import addresses, labels
 from incumbent.errors import ConfigError
 
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
@@ -445,6 +445,16 @@ def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Confi
             if lines
         )
     )
+
+
+def without_secrets(config: Config, settings: MutableMapping[str, str]) -> Config:
+    """The config as it may be recorded: what is secret in its addresses goes to the environment."""
+    data = config.data
+    hidden = {
+        split: addresses.hidden(getattr(data, split), f"INCUMBENT_DATA_{split.upper()}", settings)
+        for split in ("train", "test")
+    }
+    return config.model_copy(update={"data": data.model_copy(update=hidden)})
 
 
 def _problems(values: dict[str, Any]) -> list[str]:

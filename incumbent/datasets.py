@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, files, labels, reviews, sources, truth
+from incumbent import __version__, addresses, files, labels, reviews, sources, truth
 from incumbent.config import COMPUTED_SLICES, DataConfig
 from incumbent.errors import DataError
 from incumbent.labels import CONTROL
@@ -112,10 +112,10 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     several = files.expand(config.train)
     train = map(canonical, files.parts(several, config, columns))
     test = map(canonical, sources.parts(config.test, config, columns, needed))
-    names = files.named(several), sources.public(config.test)
+    names = files.named(several), addresses.public(config.test)
     dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
     if len(several) > 1:
-        read_from = tuple(map(sources.public, several))
+        read_from = tuple(map(addresses.public, several))
         split = dataset.train.model_copy(update={"files": read_from})
         dataset = dataset.model_copy(update={"train": split})
     if known:

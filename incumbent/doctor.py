@@ -116,7 +116,7 @@ def _disk() -> tuple[bool, str]:
 def _mlflow() -> tuple[bool, str]:
     from incumbent.registry import Registry
 
-    return True, f"answers at {Registry().uri}"
+    return True, f"answers at {Registry().shown}"
 
 
 def _prefect() -> tuple[bool, str]:

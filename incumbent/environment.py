@@ -10,6 +10,8 @@ import os
 import warnings
 from collections.abc import Iterator
 
+from incumbent import credentials
+
 _SETTINGS = {
     # ktrain runs on Keras 2 only, and TensorFlow picks the Keras at its first import.
     "TF_USE_LEGACY_KERAS": "1",
@@ -72,8 +74,13 @@ def quiet() -> None:
 def prepare() -> None:
     """Set what is not set yet, and raise the level of chatty loggers.
 
-    Safe to call again; whatever the owner has set in the environment stays.
+    Safe to call again; whatever the owner has set in the environment stays, but for a login in the
+    address of a server: see `credentials`.
+
+    Raises:
+        ConfigError: if INCUMBENT_AUTH is no login.
     """
+    credentials.prepare(os.environ)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     for name in (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incumbent import sources
+from incumbent import addresses, sources
 from incumbent.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def expand(entries: str | Sequence[str]) -> tuple[str, ...]:
     found = [file for e in ([entries] if isinstance(entries, str) else entries) for file in _of(e)]
     if twice := next((file for file in found if found.count(file) > 1), None):
         raise DataError(
-            f"data.train names {sources.public(twice)} twice, perhaps by a folder or a pattern "
+            f"data.train names {addresses.public(twice)} twice, perhaps by a folder or a pattern "
             "that it is in. Name it once."
         )
     return tuple(found)
@@ -66,7 +66,7 @@ def _of(entry: str) -> list[str]:
     if not kept:
         kind = "pattern" if wild else "folder"
         raise DataError(
-            f"{sources.public(entry)}: there is no file that can be read under this {kind}. "
+            f"{addresses.public(entry)}: there is no file that can be read under this {kind}. "
             f"Expected one or more of {' '.join(sources.FORMATS)}; hidden, temporary and lock "
             "files do not count."
         )
@@ -113,7 +113,7 @@ def position(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def named(files: Sequence[str]) -> str:
     """The files as messages name them all together, without secrets."""
-    shown = ", ".join(map(sources.public, files[:_MOST_NAMES]))
+    shown = ", ".join(map(addresses.public, files[:_MOST_NAMES]))
     more = len(files) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
@@ -130,6 +130,6 @@ def rows_in_words(rows: Sequence[int], files: Sequence[str]) -> str:
         return ", ".join(map(str, rows))
     return "; ".join(
         f"{', '.join(str(row % _FILE) for row in group)} of "
-        f"{posixpath.basename(sources.public(files[file]))}"
+        f"{posixpath.basename(addresses.public(files[file]))}"
         for file, group in groupby(rows, key=lambda row: row // _FILE)
     )

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import __version__, checklist, limits, sources
+from incumbent import __version__, addresses, checklist, limits
 from incumbent.config import Config, TimeoutsConfig
 from incumbent.datasets import Dataset
 from incumbent.encoding import write_atomically
@@ -84,10 +84,10 @@ class Job(BaseModel):
 def settings(config: Config) -> dict[str, object]:
     """The config under dotted names, to show and log: addresses without their secrets."""
     shown = config.model_dump(mode="json")
-    shown["data"]["test"] = sources.public(config.data.test)
+    shown["data"]["test"] = addresses.public(config.data.test)
     train = config.data.train
     shown["data"]["train"] = (
-        sources.public(train) if isinstance(train, str) else list(map(sources.public, train))
+        addresses.public(train) if isinstance(train, str) else list(map(addresses.public, train))
     )
     return dict(_flatten(shown))
 

@@ -6,6 +6,7 @@ consumer needs only the requirements that are recorded with the model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -24,6 +25,8 @@ ONNX = "model.onnx"
 LINEAR = "linear.npz"
 NBSVM = "nbsvm.npz"
 WORDS = "words.json"
+DIGEST = "predictor_digest"
+"""Key in the registered model's own config: `folder_digest` of the predictor's folder."""
 # As in `incumbent.labels`, which is not at hand in a registry: halves of surrogate pairs, too.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 128  # rows between two reports of progress
@@ -44,8 +47,19 @@ class Predictor:
     """Label and class probabilities for texts, by the exported model in a folder."""
 
     def load_context(self, context: Any) -> None:
-        """Load the exported model; called by MLflow."""
-        self.load(Path(context.artifacts["predictor"]))
+        """Load the exported model; called by MLflow.
+
+        Raises:
+            ValueError: if its files are not those that were registered; none was read then.
+        """
+        folder = Path(context.artifacts["predictor"])
+        registered = (context.model_config or {}).get(DIGEST)
+        if registered and folder_digest(folder) != registered:
+            raise ValueError(
+                f"the files in {folder} are not those that were registered: they were damaged or "
+                "changed. Restore them, or load another version."
+            )
+        self.load(folder)
 
     def load(self, folder: Path) -> Predictor:
         """Load the exported model that `save_settings` completed in `folder`."""
@@ -128,6 +142,16 @@ class Predictor:
             if not isinstance(text, str):
                 raise TypeError(f"row {index} of the input is {text!r}; a text is expected")
         return texts
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in a folder, in hex."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").hexdigest().encode())
+    return digest.hexdigest()
 
 
 def plain(text: str) -> str:

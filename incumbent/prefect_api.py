@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import time
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from incumbent.credentials import AUTH, basic
 from incumbent.errors import StageError
 
 _ANSWER = 10  # seconds that the server may take for one answer
@@ -121,6 +121,12 @@ class PrefectApi:
             if error.code == HTTPStatus.SERVICE_UNAVAILABLE and tries > 1:
                 time.sleep(_PAUSE)
                 return self._post(path, body, tries - 1)
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                raise StageError(
+                    f"The Prefect server at {self.address} asks for a login, and was given "
+                    f"{'another' if 'Authorization' in _headers() else 'none'}: set {AUTH} to its "
+                    "user:password."
+                ) from None
             kind = _NotThere if error.code == HTTPStatus.NOT_FOUND else StageError
             raise kind(
                 f"The Prefect server at {self.address} refused {path}: {error.code} {error.reason}."
@@ -138,7 +144,7 @@ def _headers() -> dict[str, str]:
     """With the credentials that Prefect's own client would use."""
     headers = {"Content-Type": "application/json"}
     if password := os.environ.get("PREFECT_API_AUTH_STRING"):
-        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+        headers["Authorization"] = basic(password)
     elif key := os.environ.get("PREFECT_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
     return headers

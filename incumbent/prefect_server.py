@@ -17,14 +17,17 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from incumbent import environment
+from incumbent.credentials import AUTH
 from incumbent.errors import StageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.server.api.server import SubprocessASGIServer
     from uvicorn import Server
 
@@ -38,6 +41,7 @@ def reach() -> str | None:
     Raises:
         StageError: if it does not answer: Prefect's own error blames nobody.
     """
+    from httpx import HTTPStatusError
     from prefect.client.orchestration import get_client
     from prefect.settings import (
         PREFECT_API_REQUEST_TIMEOUT,
@@ -51,7 +55,13 @@ def reach() -> str | None:
         return None
     # By Prefect's client, which has the credentials and certificates; it would try for a minute.
     with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: _ANSWER, PREFECT_CLIENT_MAX_RETRIES: 0}):
-        error = get_client(sync_client=True).api_healthcheck()
+        client = get_client(sync_client=True)
+        error = client.api_healthcheck() or _refusal(client)
+    if isinstance(error, HTTPStatusError) and error.response.status_code == HTTPStatus.UNAUTHORIZED:
+        raise StageError(
+            f"The Prefect server at {address} asks for a login, and was given none or another: set "
+            f"{AUTH} to its user:password, or PREFECT_API_AUTH_STRING."
+        )
     if error is not None:
         raise StageError(
             f"No Prefect server answers at {address} ({error or type(error).__name__}). Start it "
@@ -59,6 +69,15 @@ def reach() -> str | None:
             "starts a server of its own."
         )
     return address
+
+
+def _refusal(client: SyncPrefectClient) -> Exception | None:
+    """What comes of a request that wants a login, as a question about its health does not."""
+    try:
+        client.api_version()
+    except Exception as error:  # noqa: BLE001  httpx has several
+        return error
+    return None
 
 
 def start(meanwhile: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from incumbent import integrity
 from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX
 from incumbent.runs import RUN_DIGEST, Run
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+MODEL_DIGEST = "incumbent.model_digest"
+"""Tag of a version: `integrity.model_digest` of its files."""
 LEDGER = ".ledger"
 """How the names of registered models end that are logs of decisions: see `ledger`."""
 # What a consumer needs; versions are those of this installation.
@@ -53,6 +56,11 @@ class Version(BaseModel):
     def predictor_digest(self) -> str:
         """Digest of the predictor's files as they were registered; empty if none is on record."""
         return self.tags.get("incumbent.predictor_digest", "")
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of all files as they were registered; empty if none is on record."""
+        return self.tags.get(MODEL_DIGEST, "")
 
 
 class Registry(Store):
@@ -101,13 +109,17 @@ class Registry(Store):
                     signature=signature,
                     input_example=example.iloc[:, 0].tolist(),
                     pip_requirements=_requirements(predictor),
+                    # For consumers who load it without incumbent: it looks at its own files.
+                    model_config={served.DIGEST: served.folder_digest(predictor)},
                 )
             # Leaving the context ended the run, and the decision is still to come.
             self.client.update_run(run.run_id, "RUNNING")
             if not self._exists(model_name):
                 self._create(model_name)
+            with integrity.copied(logged.model_uri, "", "") as folder:
+                digest = integrity.model_digest(folder)
             made = self.client.create_model_version(
-                model_name, logged.model_uri, run.run_id, tags=dict(tags),
+                model_name, logged.model_uri, run.run_id, tags={**tags, MODEL_DIGEST: digest},
                 description=description, model_id=logged.model_id,
             )  # fmt: skip
         version = self.version(model_name, int(made.version))

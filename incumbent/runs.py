@@ -285,7 +285,7 @@ class Runs(Store):
             return str(found.experiment_id)
 
     def _url(self, experiment: str, run_id: str) -> str:
-        base = self.uri if self.uri.startswith("http") else self.tracking.mlflow_ui
+        base = self.shown if self.uri.startswith("http") else self.tracking.mlflow_ui
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
 
 

@@ -46,7 +46,7 @@ def score(
 ) -> Answers:
     """Predict texts through the version's own saved predictor.
 
-    Its files must be those that were registered: see `Version.predictor_digest`.
+    Its files must be those that were registered: see `integrity`.
 
     Args:
         registry: Where the version is.
@@ -73,7 +73,8 @@ def score(
         pd.DataFrame({"text": texts}).to_parquet(question)
         request = answering.Request(
             tracking_uri=registry.uri, model_uri=version.uri, texts=question, answers=partial,
-            predictor_digest=version.predictor_digest, timed=min(timed, _TIMED),
+            model_digest=version.model_digest, predictor_digest=version.predictor_digest,
+            timed=min(timed, _TIMED),
         )  # fmt: skip
         try:
             code, errors = _ask(request)
@@ -193,33 +194,43 @@ class Model:
     predict: Callable[[list[str]], pd.DataFrame]
     """Texts (n,) to n rows: `label`, and `probability_<class>` for each class."""
 
-    @classmethod
-    def load(cls, version: Version) -> Model:
-        """Load a version.
 
-        Raises:
-            RegistryError: if that fails.
-        """
-        import mlflow
-        from mlflow.exceptions import MlflowException
+@contextlib.contextmanager
+def opened(version: Version) -> Iterator[Model]:
+    """Load a version's files as they were registered; they are there while the context lasts.
 
+    Raises:
+        RegistryError: if it cannot be loaded, or is not what was registered.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from incumbent import integrity
+
+    with contextlib.ExitStack() as files:
         try:
-            model = mlflow.pyfunc.load_model(version.uri)
-        except (MlflowException, OSError) as error:
+            folder = files.enter_context(
+                integrity.copied(version.uri, version.model_digest, version.predictor_digest)
+            )
+            model = mlflow.pyfunc.load_model(str(folder))
+        except (MlflowException, OSError, RegistryError) as error:
             raise RegistryError(
-                f"Version {version.version} of {version.name} cannot be loaded: {error}"
+                f"Version {version.version} of {version.name} cannot be loaded: {error}. Give the "
+                "title to another (`incumbent rollback`), or restore its files."
             ) from error
-        # What an earlier release registered does not say.
-        return cls(getattr(model.unwrap_python_model(), "text_column", "text"), model.predict)
+        # What an earlier release registered does not say its column.
+        column = getattr(model.unwrap_python_model(), "text_column", "text")
+        yield Model(column, model.predict)
 
 
 def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:
     """Predict a few texts in this process: for each its `label` and `probabilities` by class.
 
     Raises:
-        RegistryError: if the version cannot be loaded.
+        RegistryError: if the version cannot be loaded, or is not what was registered.
     """
-    answers = Model.load(version).predict(texts)
+    with opened(version) as model:
+        answers = model.predict(texts)
     labels = answers.pop("label")
     answers.columns = [str(name).removeprefix("probability_") for name in answers.columns]
     return [

@@ -6,6 +6,7 @@ Nothing here starts anything: these are the commands, the environment and the ad
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from incumbent import environment
+from incumbent.credentials import AUTH, Login
 from incumbent.errors import ConfigError, StageError
 
 FOLDER = Path(".incumbent") / "up"
@@ -23,6 +25,7 @@ PREFECT, MLFLOW, WORKER = PARTS = ("prefect", "mlflow", "worker")
 """In the order in which they are started; they are stopped in the reverse."""
 
 _HOST = "127.0.0.1"
+_AUTH_CONFIG = "mlflow-auth.ini"
 _PORTS = {"INCUMBENT_PREFECT_PORT": 4200, "INCUMBENT_MLFLOW_PORT": 5000}
 _DATABASE = "INCUMBENT_DATABASE_URL"
 # Both servers keep tables of the same name (alembic_version), so each has a schema of its own.
@@ -36,9 +39,10 @@ _ELSEWHERE = (
 
 
 class Servers(BaseModel):
-    """The servers of one project folder: their ports (0 to 65,535) and their database.
+    """The servers of one project folder: their ports (0 to 65,535), database and login.
 
-    `database` is the address of a PostgreSQL database for both, or None for SQLite files.
+    `database` is the address of a PostgreSQL database for both, or None for SQLite files; `login`
+    is what they ask of their clients, or None if they let everyone in.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,13 +51,14 @@ class Servers(BaseModel):
     prefect_port: int
     mlflow_port: int
     database: SecretStr | None = None
+    login: Login | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, str], root: Path) -> Servers:
         """What the environment asks for.
 
         Raises:
-            ConfigError: if a port or the database's address is none.
+            ConfigError: if a port, the database's address or the login is none.
         """
         prefect_port, mlflow_port = (_port(settings, name) for name in _PORTS)
         if prefect_port == mlflow_port:
@@ -69,7 +74,7 @@ class Servers(BaseModel):
             )
         return cls(
             root=root, prefect_port=prefect_port, mlflow_port=mlflow_port,
-            database=SecretStr(address) if address else None,
+            database=SecretStr(address) if address else None, login=Login.of(settings),
         )  # fmt: skip
 
     @property
@@ -98,13 +103,16 @@ class Servers(BaseModel):
         return dict(zip(_PORTS, (self.prefect_port, self.mlflow_port), strict=True))
 
     def public(self) -> dict[str, str]:
-        """What may be written down: the addresses, without the database's password."""
+        """What may be written down: the addresses and the user, without passwords."""
         from sqlalchemy.engine import make_url
 
         database = "SQLite"
         if self.database:
             database = make_url(self.database.get_secret_value()).render_as_string()
-        return {"prefect": self.prefect, "mlflow": self.mlflow, "database": database}
+        login = self.login.user if self.login else "none"
+        return {
+            "prefect": self.prefect, "mlflow": self.mlflow, "database": database, "login": login,
+        }  # fmt: skip
 
     def command(self, part: str) -> list[str]:
         """How a part is started."""
@@ -119,6 +127,7 @@ class Servers(BaseModel):
                 # Files by their place, as in local runs: they can be loaded without the server.
                 "--default-artifact-root", artifacts.as_uri(),
                 "--artifacts-destination", str(artifacts),
+                *(["--app-name", "basic-auth"] if self.login else []),
             ]  # fmt: skip
         return [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
 
@@ -126,7 +135,8 @@ class Servers(BaseModel):
         """The environment of all parts; secrets are handed on here, never on a command line."""
         environment.prepare()
         inherited = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
-        inherited.pop(_DATABASE, None)
+        for name in (_DATABASE, AUTH):
+            inherited.pop(name, None)
         return {
             **inherited,
             # A run that is killed while a server restarts gives its slot back all the same.
@@ -139,6 +149,20 @@ class Servers(BaseModel):
             "PYTHONUNBUFFERED": "1",
             **self.clients,
             **self._databases(),
+            **self._logins(),
+        }
+
+    def _logins(self) -> dict[str, str]:
+        if not self.login:
+            return {}
+        return {
+            **self.login.of_clients,
+            "PREFECT_SERVER_API_AUTH_STRING": self.login.text,
+            "MLFLOW_AUTH_ADMIN_USERNAME": self.login.user,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.login.password.get_secret_value(),
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.folder / _AUTH_CONFIG),
+            # For MLflow's one form, of new users; one that is open must be loaded again after this.
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
         }
 
     def _databases(self) -> dict[str, str]:
@@ -164,20 +188,22 @@ class Servers(BaseModel):
         }
 
     def make_databases(self) -> None:
-        """Make what the servers do not make themselves: a folder, or a schema for each.
+        """Make what the servers do not make themselves: folders, a schema for each, MLflow's users.
 
         Raises:
             ConfigError: if PostgreSQL's driver is missing.
             StageError: if the folder cannot be made, or PostgreSQL does not let us in.
         """
+        try:
+            (self.root / "mlruns").mkdir(exist_ok=True)
+            if self.login:
+                self._keep_users_private()
+        except OSError as error:
+            raise StageError(
+                f"The folder {self.root / 'mlruns'} cannot be made: {error.strerror}. Run in "
+                "a folder you may write to."
+            ) from None
         if not self.database:
-            try:
-                (self.root / "mlruns").mkdir(exist_ok=True)
-            except OSError as error:
-                raise StageError(
-                    f"The folder {self.root / 'mlruns'} cannot be made: {error.strerror}. Run in "
-                    "a folder you may write to."
-                ) from None
             return
         from sqlalchemy import create_engine
         from sqlalchemy.engine import make_url
@@ -202,6 +228,20 @@ class Servers(BaseModel):
                 f"The database at {url.render_as_string()} of {_DATABASE} cannot be used: "
                 f"{reason}. It has to exist and its user be allowed to make schemas in it."
             ) from None
+
+    def _keep_users_private(self) -> None:
+        """Say where MLflow keeps its users, with passwords as hashes, and close that to others."""
+        self.users.touch(mode=0o600)
+        self.users.chmod(0o600)
+        (self.folder / _AUTH_CONFIG).write_text(
+            f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{self.users}\n",
+            encoding="utf-8",
+        )
+
+    @property
+    def users(self) -> Path:
+        """Where MLflow keeps its users and what they may do."""
+        return self.root / "mlruns" / "users.db"
 
 
 def _port(settings: Mapping[str, str], name: str) -> int:

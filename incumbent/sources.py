@@ -8,6 +8,7 @@ import decimal
 import difflib
 import gzip
 import io
+import os
 import posixpath
 import re
 import zlib
@@ -19,6 +20,7 @@ import fsspec
 import pandas as pd
 
 from incumbent import marks, spreadsheets, tables
+from incumbent.addresses import expanded, public, without_secrets
 from incumbent.errors import DataError
 from incumbent.tables import CellError, Formula, Table, as_text
 
@@ -44,22 +46,12 @@ _PART = 2_000  # rows of a part
 # What file systems call the time of the last change, or another sign of it.
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
-_SUSPECT = 64 << 20  # bytes; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real texts stay below 20
+_SUSPECT_UNPACKED = 100 << 20  # bytes unpacked; above this, so well compressed a file is a bomb
+_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
+_UNPACKED_AT_ONCE = 16 << 20  # bytes
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
-
-# User info in a URL, up to the @; a password may hold / ? # @ by mistake, and what precedes the @
-# in Azure's URLs is a container. `::` joins the links of a chain.
-_USER = re.compile(
-    r"(?<=://)(?<!abfs://)(?<!abfss://)(?<!az://)"
-    r"(?:(?:(?!::)[^/?#])*|[^/?#:@\[]*:(?!:|\d*(?:[/?#]|$))(?:(?!::).)*)@",
-    re.DOTALL,
-)
-_QUERY = re.compile(r"[?#].*?(?=::\w[\w+.-]*://|$)", re.DOTALL)  # and fragment, of each link
-_URL = re.compile(r"""\w[\w+.-]*://[^\s'"<>]+""")
-_LOOSE_QUERY = re.compile(r"""\?[^\s'"?]+=[^\s'"]*""")
 
 
 def read(
@@ -189,17 +181,6 @@ def extension(source: str) -> str:
     return suffix
 
 
-def public(source: str) -> str:
-    """A path as it is, and a URL without what may be secret: query, fragment and user info."""
-    return _QUERY.sub("", _USER.sub("", source)) if "://" in source else source
-
-
-def _without_secrets(message: object, source: str) -> str:
-    """What a library says of `source`, its URLs made public: it may quote them in any form."""
-    text = str(message).replace(source, public(source))
-    return _LOOSE_QUERY.sub("", _URL.sub(lambda url: public(url[0]), text))
-
-
 def _name(source: str) -> str:
     """The file's name; in a chain like `zip://a.csv::b.zip`, that of the first address."""
     links = public(source).split("::") if "://" in source else [source]
@@ -243,6 +224,7 @@ def _opened(source: str) -> Iterator[BinaryIO]:
         DataError: if it cannot be read, now or later.
     """
     shown = public(source)
+    source = expanded(source, os.environ)
     filesystem, path = None, source
     try:
         filesystem, path = _filesystem(source)
@@ -261,7 +243,7 @@ def _opened(source: str) -> Iterator[BinaryIO]:
             "yours, make it readable to the user that runs this."
         ) from None
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {_without_secrets(error, source)}"
+        reason = f"{type(error).__name__}: {without_secrets(error, source)}"
         raise DataError(
             f"{shown} could not be read ({reason}). Check the address, the credentials and the "
             "connection."
@@ -282,7 +264,7 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
         )
         raise DataError(
             f"{public(source)}: {scheme}:// cannot be read here "
-            f"({_without_secrets(error, source)}); {remedy}."
+            f"({without_secrets(error, source)}); {remedy}."
         ) from None
     return filesystem, str(path)
 
@@ -299,7 +281,7 @@ def files_in(folder: str) -> dict[str, str] | None:
             return None
         found = filesystem.ls(path, detail=True)
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {_without_secrets(error, folder)}"
+        reason = f"{type(error).__name__}: {without_secrets(error, folder)}"
         raise DataError(
             f"The folder {public(folder)} could not be looked into ({reason}). Check the address, "
             "the credentials and the connection."
@@ -348,22 +330,28 @@ def _unpack(data: bytes, shown: str) -> bytes:
     name = _name(shown).lower()
     if not name.endswith(_PACKED):
         return data
-    opener = gzip.open if name.endswith(".gz") else bz2.open
-    most = min(_MAX_UNPACKED, max(_SUSPECT, _MAX_RATIO * len(data)))
+    packed = io.BytesIO(data)
+    unpacked = bytearray()
     try:
-        with opener(io.BytesIO(data)) as stream:
-            unpacked: bytes = stream.read(most + 1)
+        with (gzip.open if name.endswith(".gz") else bz2.open)(packed) as stream:
+            while part := stream.read(_UNPACKED_AT_ONCE):
+                unpacked += part
+                if len(unpacked) > _MAX_UNPACKED:
+                    raise DataError(
+                        f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet."
+                    )
+                ratio = len(unpacked) / max(packed.tell(), 1)
+                if len(unpacked) > _SUSPECT_UNPACKED and ratio > _MAX_RATIO:
+                    raise DataError(
+                        f"{shown} unpacks to {ratio:,.0f} times its size; at most a factor of "
+                        f"{_MAX_RATIO} is read. If it is real, unpack it and name that file."
+                    )
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
             "again, or name it without the last extension."
         ) from None
-    if len(unpacked) > most:
-        raise DataError(
-            f"{shown} ({len(data):,} bytes) unpacks to more than {most:,} bytes; at most 2 GiB and "
-            f"a factor of {_MAX_RATIO} are read. If it is real, split it, or write Parquet."
-        )
-    return unpacked
+    return bytes(unpacked)
 
 
 def _tables(

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from incumbent import health, launch, supervision, up
+from incumbent.addresses import public
 from incumbent.errors import IncumbentError, RegistryError
 from incumbent.prefect_api import PrefectApi
 from incumbent.servers import FOLDER
@@ -142,8 +143,8 @@ def _models(
             found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
         wrong.append(str(error))
-        return Server(name="mlflow", address=address or str(_STORE), answers=False), found
-    return Server(name="mlflow", address=registry.uri, answers=True), found
+        return Server(name="mlflow", address=public(address or str(_STORE)), answers=False), found
+    return Server(name="mlflow", address=registry.shown, answers=True), found
 
 
 def _title(name: str, entry: Any, champion: Any, skip: Any, now: datetime) -> Title:

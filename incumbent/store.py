@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from incumbent import environment, faults
+from incumbent.addresses import public
 from incumbent.config import TrackingConfig
+from incumbent.credentials import AUTH
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.patience import Patience
 
@@ -89,7 +91,7 @@ class Store:
     @repeatable
     def _open(self) -> None:
         if self.uri.startswith("http"):
-            _reach(self.uri)
+            _reach(self.shown)
         with environment.importing():
             import mlflow
         with self.errors("open the store"):
@@ -98,6 +100,11 @@ class Store:
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
             self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
             self.client.search_experiments(max_results=1)
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown and recorded: without a password."""
+        return public(self.uri)
 
     @contextmanager
     def errors(self, action: str) -> Iterator[None]:
@@ -113,9 +120,15 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
+            if getattr(error, "error_code", "") == "UNAUTHENTICATED":
+                raise RegistryError(
+                    f"MLflow at {self.shown} asks for a login, and was given none or another: set "
+                    f"{AUTH} to its user:password, or MLFLOW_TRACKING_USERNAME and "
+                    "MLFLOW_TRACKING_PASSWORD."
+                ) from None
             kind = StoreAway if faults.passes(error) else RegistryError
             raise kind(
-                f"MLflow at {self.uri} could not {action}: {faults.reason(error)}"
+                f"MLflow at {self.shown} could not {action}: {faults.reason(error)}"
             ) from error
 
     @staticmethod

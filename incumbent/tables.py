@@ -7,10 +7,11 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from incumbent.errors import DataError
@@ -38,6 +39,11 @@ class CellError(str):
     __slots__ = ()
 
 
+_SUSPECT_BYTES = 100 << 20  # unpacked; above this, so well compressed a file is a bomb
+_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
+# With a buffer a column is read page by page, not a row group at once.
+_BY_PAGE: Any = {"buffer_size": 1 << 20, "pre_buffer": False}
+_MAX_PART = 256 << 20  # bytes of one part of a Parquet file
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
@@ -173,17 +179,26 @@ def parts_of_parquet(
     Records count from 1. There is one part at least, which has no rows if the file has none.
 
     Raises:
-        DataError: if the file is damaged or no Parquet.
+        DataError: if the file is damaged, no Parquet, or too much for memory.
     """
     try:
-        # With a buffer a column is read page by page, not a row group at once.
-        parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        parquet = pq.ParquetFile(file, **_BY_PAGE)
         names = parquet.schema_arrow.names
         asked = names if columns is None else columns
         chosen = [name for name in dict.fromkeys(asked) if names.count(name) == 1]
         header = [*chosen, *(name for name in names if name not in chosen)]
         read = 0
-        for batch in parquet.iter_batches(rows, columns=chosen):
+        longest = _bearable(parquet, file, source, chosen)
+        for batch in parquet.iter_batches(
+            max(1, min(rows, _MAX_PART // max(longest, 1))), columns=chosen
+        ):
+            size = sum(map(_bytes, batch.columns))
+            if size / batch.num_rows > _MAX_PART / rows:
+                raise DataError(
+                    f"{source}, rows {read + 1:,} to {read + batch.num_rows:,} hold "
+                    f"{size / 1e6:,.0f} MB; at most {_MAX_PART / rows / 1e3:,.0f} kB a row "
+                    "are read, on average. Shorten the texts."
+                )
             cells = [_cells(batch.column(name)) for name in chosen]
             part = [list(row) for row in zip(*cells, strict=True)]
             yield Table(source, header, part, range(read + 1, read + len(part) + 1))
@@ -195,6 +210,51 @@ def parts_of_parquet(
             f"{source} is damaged, or no Parquet file ({str(error).splitlines()[0]}). Write it "
             "again, or copy it again from where it came."
         ) from None
+
+
+def _bearable(parquet: pq.ParquetFile, file: BinaryIO, source: str, columns: Sequence[str]) -> int:
+    """The longest value, in bytes, of those that a file has once for many rows; 0 if none is known.
+
+    Raises:
+        DataError: if the file says that its columns unpack to much more than they are.
+    """
+    about = parquet.metadata
+    packed = unpacked = 0
+    shared: list[tuple[int, str]] = []
+    for group in range(about.num_row_groups):
+        for index in range(about.num_columns):
+            column = about.row_group(group).column(index)
+            if column.path_in_schema in columns:
+                packed += column.total_compressed_size
+                unpacked += column.total_uncompressed_size
+                if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
+                    shared.append((group, column.path_in_schema))
+    if unpacked > _SUSPECT_BYTES and unpacked > _MAX_RATIO * packed:
+        raise DataError(
+            f"{source} would unpack to {unpacked / 1e9:.1f} GB, {unpacked / max(packed, 1):,.0f} "
+            f"times its size; at most a factor of {_MAX_RATIO} is read. Write it with less "
+            "repetition."
+        )
+    longest = 0
+    names = sorted({name for _, name in shared})
+    with_dictionary = pq.ParquetFile(file, read_dictionary=names, **_BY_PAGE)
+    for group, name in shared:
+        first = next(with_dictionary.iter_batches(1, row_groups=[group], columns=[name]), None)
+        if first is not None and pa.types.is_dictionary(first.column(0).type):
+            lengths = pc.binary_length(first.column(0).dictionary)
+            longest = max(longest, pc.max(lengths).as_py() or 0)
+        pa.default_memory_pool().release_unused()
+    return longest
+
+
+def _bytes(column: pa.Array) -> int:
+    """What a column holds, each value counted as often as it is there."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    values = column.dictionary
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return int(values.nbytes)
+    return pc.sum(pc.take(pc.binary_length(values), column.indices)).as_py() or 0
 
 
 def _cells(column: pa.Array) -> list[object]:

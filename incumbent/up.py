@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from incumbent import launch, supervision
+from incumbent import credentials, launch, supervision
 from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
 from incumbent.prefect_api import PrefectApi
@@ -153,12 +153,29 @@ def _answers(servers: Servers, part: str) -> bool:
     if process is None or (left and part != WORKER):  # what is left answers, and is about to end
         return False
     if part in (PREFECT, MLFLOW):
-        return launch.answers(launch.health(servers.clients)[part])
+        well = launch.answers(launch.health(servers.clients)[part])
+        if well:
+            _look_at_login(servers, part)
+        return well
     try:
         known = PrefectApi(servers.clients["PREFECT_API_URL"]).workers(POOL)
     except StageError:
         return False
     return known.get(launch.worker_name(process.pid)) == "ONLINE"
+
+
+def _look_at_login(servers: Servers, part: str) -> None:
+    """See that a server lets our clients in: health is open to all."""
+    asks = {PREFECT: f"{servers.prefect}/api/admin/version", MLFLOW: f"{servers.mlflow}/version"}
+    if not credentials.refused(asks[part], servers.login):
+        return
+    remedy = f"set {credentials.AUTH} to that, or run `make down` and `make up`"
+    if part == MLFLOW:
+        remedy += (
+            f". MLflow has its users in {servers.users}, and a new password there: see "
+            "docs/operations.md"
+        )
+    raise ConfigError(f"The {part} server runs with another login: {remedy}.")
 
 
 def _deploy(servers: Servers) -> None:

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ValidationError
 
-from incumbent import arrivals, datasets, events, prefect_server, sources
+from incumbent import addresses, arrivals, datasets, events, prefect_server
 from incumbent.arrivals import Watched
 from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
@@ -82,7 +82,7 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     Raises:
         DataError: if the place cannot be looked into.
     """
-    shown = sources.public(place)
+    shown = addresses.public(place)
     before = arrivals.load(place, target.workdir)
     found = arrivals.complete(place, before, settle_seconds)
     if found is None:
@@ -118,7 +118,7 @@ def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     last = api.run(watched.run_id) if watched.run_id else None
     lost = last is not None and last["state_type"] in _LOST and watched.attempts < _ATTEMPTS
     if not watched.new and not lost:
-        show.say("nothing new in %s", sources.public(place))
+        show.say("nothing new in %s", addresses.public(place))
         return None
     if _at_work(api, target.id):
         show.say("%s is at work; the new files wait for the next look", target.name)

@@ -27,6 +27,7 @@ from prefect.settings import (
 )
 
 from incumbent.errors import IncumbentError
+from incumbent.markdown import escaped
 from incumbent.patience import Patience
 
 if TYPE_CHECKING:
@@ -52,9 +53,12 @@ def markdown(key: str, text: str, description: str) -> None:
 
 
 def table(key: str, rows: Sequence[Mapping[Any, Any]], description: str) -> None:
-    """Show a table on the run's page."""
-    found = [dict(row) for row in rows]
-    _sent(lambda: create_table_artifact(found, key=key, description=description), key)
+    """Show a table on the run's page, which renders each text in it as markdown."""
+    cells = [
+        {name: escaped(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    ]
+    _sent(lambda: create_table_artifact(cells, key=key, description=description), key)
 
 
 def _sent(create: Callable[[], T], key: str) -> T | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from incumbent.classifiers import libraries
 from incumbent.errors import ConfigError, StageError
+from incumbent.predictor import folder_digest
 
 BUNDLED = "bundled"
 _WEIGHTS = ("*.safetensors", "tf_model*.h5", "bert_model.ckpt.index")
@@ -59,15 +60,6 @@ def fingerprint(name: str) -> str:
     if name == BUNDLED:
         return _BUNDLED_SHA256
     return folder_digest(resolve(name))
-
-
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files in a folder, in hex."""
-    digest = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(file.name.encode())
-        digest.update(sha256(file).encode())
-    return digest.hexdigest()
 
 
 def google_checkpoint(name: str, cache: Path) -> Path:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from incumbent import datasets, sampling, sources
+from incumbent import addresses, datasets, sampling, sources
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
@@ -288,7 +288,7 @@ def test_a_signed_url(tmp_path, monkeypatch):
 )
 def test_extension(source, suffix):
     assert sources.extension(source) == suffix
-    assert sources.extension(sources.public(source)) == suffix
+    assert sources.extension(addresses.public(source)) == suffix
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ def test_extension(source, suffix):
     ],
 )
 def test_public(source, shown):
-    assert sources.public(source) == shown
-    assert sources.public(shown) == shown
+    assert addresses.public(source) == shown
+    assert addresses.public(shown) == shown
 
 
 def test_old_excel(tmp_path):

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 
 from incumbent import artifacts, datasets, succession
-from incumbent.classifiers.weights import folder_digest
 from incumbent.errors import RegistryError
 from incumbent.ledger import Entry
-from incumbent.predictor import WORDS
+from incumbent.predictor import WORDS, folder_digest
 from incumbent.registry import Version
 from incumbent.runs import Runs
 from tests.title.arena import NAME, Arena, Train, Trained

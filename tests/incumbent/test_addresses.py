@@ -1,0 +1,48 @@
+"""What is secret in an address is used, and neither shown nor recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from incumbent import addresses, config
+from incumbent.errors import DataError
+
+SOURCES = [
+    "https://me:planted@host:80/a.csv",
+    "https://host/a.csv?sig=planted&se=2026#planted",
+    "https://planted@host/a.csv?token=planted",
+    "ftp://me:p/w?#@planted@host/a.csv",
+    "zip://a.csv::https://me:planted@host/a.zip?sig=planted",
+    "abfss://container@account.net/a.csv?sig=planted",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_hidden_address_tells_nothing_and_expands_to_what_it_was(source: str) -> None:
+    settings: dict[str, str] = {}
+    hidden = addresses.hidden(source, "INCUMBENT_DATA_TRAIN", settings)
+    assert "planted" not in hidden
+    assert addresses.public(hidden) == addresses.public(source)
+    assert addresses.expanded(hidden, settings) == source
+    assert addresses.hidden(hidden, "INCUMBENT_DATA_TRAIN", settings) == hidden
+
+
+@pytest.mark.parametrize("source", ["", "data/it's #1? me@home.csv", "s3://bucket/a@2x.csv"])
+def test_an_address_without_secrets_stays(source: str) -> None:
+    settings: dict[str, str] = {}
+    assert addresses.hidden(source, "X", settings) == source
+    assert settings == {}
+
+
+def test_a_name_that_is_not_set_is_said() -> None:
+    with pytest.raises(DataError, match=r"\$\{NOT_HERE\} stands in the address, and NOT_HERE is"):
+        addresses.expanded("https://host/${NOT_HERE}/a.csv", {})
+
+
+def test_a_config_is_recorded_without_them() -> None:
+    settings: dict[str, str] = {}
+    whole = config.Config.model_validate({"data": {"train": SOURCES[0], "test": SOURCES[1]}})
+    recorded = config.without_secrets(whole, settings)
+    assert "planted" not in recorded.model_dump_json()
+    assert recorded.data.train == "https://${INCUMBENT_DATA_TRAIN_0}@host:80/a.csv"
+    assert addresses.expanded(recorded.data.test, settings) == SOURCES[1]
