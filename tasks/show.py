@@ -67,7 +67,8 @@ def _sent(create: Callable[[], T], key: str) -> T | None:
     Prefect's client makes a request again only if it has reached the server before, and each
     artifact has a client of its own.
     """
-    patience = Patience(f"The Prefect server at {PREFECT_API_URL.value()}", _PATIENCE)
+    address = PREFECT_API_URL.value() or "an address of this run"
+    patience = Patience(f"The Prefect server at {address}", _PATIENCE)
     while True:
         try:
             made = create()
@@ -94,6 +95,7 @@ class Progress:
         self._bar = bar
         self._artifact = artifact
         self._next = 0.0
+        self._untold: float | None = None
 
     def to(self, done: int, total: int | None, **numbers: float) -> None:
         """Move to `done` of `total`, if that is known, showing some numbers beside the bar."""
@@ -103,18 +105,28 @@ class Progress:
         self._bar.refresh()
         now = time.monotonic()
         if total and self._artifact and (now >= self._next or done >= total):
-            told = self._tell(self._artifact, min(100.0, 100 * done / total))
-            self._next = time.monotonic() + (_EVERY if told else _AWAY)
+            self._tell(self._artifact, min(100.0, 100 * done / total))
+            self._next = time.monotonic() + (_EVERY if self._untold is None else _AWAY)
 
-    def _tell(self, artifact: UUID, percent: float) -> bool:
+    def _tell(self, artifact: UUID, percent: float) -> None:
         """Show it on the page, unless the server is away: the work does not wait for that."""
         quick = {PREFECT_API_REQUEST_TIMEOUT: _ANSWER, PREFECT_CLIENT_MAX_RETRIES: 0}
         try:
             with temporary_settings(quick):
                 update_progress_artifact(artifact_id=artifact, progress=percent)
         except httpx.HTTPError:
-            return False
-        return True
+            self._untold = percent
+        else:
+            self._untold = None
+
+    def end(self) -> None:
+        """Show what the server missed last."""
+        artifact, percent = self._artifact, self._untold
+        if artifact is not None and percent is not None:
+            _sent(
+                lambda: update_progress_artifact(artifact_id=artifact, progress=percent),
+                "the progress",
+            )
 
     def by(self, done: int) -> None:
         """Move on by `done`."""
@@ -134,7 +146,9 @@ def progress(key: str, total: int | None, unit: str, description: str) -> Iterat
     with tqdm(
         total=total, unit=unit, desc=key, disable=not sys.stderr.isatty(), leave=False
     ) as bar:
-        yield Progress(bar, artifact)
+        shown = Progress(bar, artifact)
+        yield shown
+    shown.end()
 
 
 def tidy_logs() -> None:

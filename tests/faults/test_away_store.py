@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -113,7 +112,7 @@ def test_an_interrupt_does_not_wait_for_the_store(store: Path) -> None:
     def interrupted() -> None:
         with MetricsBuffer(runs, run) as metrics:
             metrics.log({"train_loss": 0.5}, 1)
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     with _locked(store, 60), pytest.raises(KeyboardInterrupt):
         interrupted()
