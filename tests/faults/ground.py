@@ -179,8 +179,7 @@ class Ground:
         """
         _expect_gone(self, trial)
         before = self.look()
-        if before.champion == 1:
-            self._compare(trial, before)
+        self._compare(trial, before)
         temporary = self.scratch / "tmp"
         there = set(temporary.iterdir())  # what was killed could not tidy up
         last = (again or (lambda: self.fork("retrain", *CHALLENGE, "--json")))()
