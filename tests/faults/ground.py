@@ -179,8 +179,9 @@ class Ground:
         """
         _expect_gone(self, trial)
         before = self.look()
-        if before.champion == 1:
-            self._compare(trial, before)
+        self._compare(trial, before)
+        temporary = self.scratch / "tmp"
+        there = set(temporary.iterdir())  # what was killed could not tidy up
         last = (again or (lambda: self.fork("retrain", *CHALLENGE, "--json")))()
         code = last.end()
         for run in (*ended, last):
@@ -198,7 +199,8 @@ class Ground:
             trial.lost += version not in after.versions
         trial.lost += len(set(before.versions) - set(after.versions))
         trial.doubled += after.twice
-        trial.faults += [*after.doubts, *self.litter()]
+        litter = [path.name for path in temporary.iterdir() if path not in there]
+        trial.faults += [*after.doubts, *(f"left behind: {n}" for n in litter + self.drafts())]
         for wrong, words in (
             (trial.lost, "versions lost"), (trial.doubled, "versions doubled"),
             (trial.tracebacks, "tracebacks shown"), (not trial.champion_intact, "champion harmed"),
@@ -207,11 +209,11 @@ class Ground:
                 trial.faults.append(words)
         return trial
 
-    def litter(self) -> list[str]:
+    def drafts(self) -> list[str]:
         """Drafts that a run which ended well left where data and models are."""
         names = ("*.draft", "*.tmp", "*-journal")
         found = [p for n in names for p in self.folder.rglob(n) if p.is_file()]
-        return [f"left behind: {path.relative_to(self.folder)}" for path in found]
+        return [str(path.relative_to(self.folder)) for path in found]
 
     def _compare(self, trial: Trial, state: State) -> None:
         if state.champion is None or state.answers.get(1) != self.first.answers[1]:

@@ -23,6 +23,8 @@ def look() -> dict[str, Any]:
     jobs = [version.tags.get(RUN_DIGEST) for version in versions]
     held = registry.by_alias(NAME, CHAMPION)
     doubts = [f"version {n} is not in the registry" for n in set(decided) - set(numbers)]
+    if entries and (held.version if held else None) != entries[-1].champion:
+        doubts.append("the alias does not follow the ledger")
     for number in sorted(set(decided) & set(numbers)):
         found = explain.explain(registry, NAME, number)
         doubts += [f"version {number}: {difference}" for difference in found.differences]
