@@ -9,7 +9,7 @@ TORCH := .venv-torch
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain up down bench faults test quick lint types lock docs pictures clean
+.PHONY: help setup retrain up down bench faults test quick lint types audit lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	@$(BIN)/mypy
+
+audit: $(INSTALLED) ## Ask PyPI for known vulnerabilities of all pins (wants the internet)
+	@$(BIN)/uv tool run pip-audit --requirement requirements.lock --disable-pip --require-hashes --strict
 
 lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 takes newer releases)
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --group embedded --python-version 3.11 \

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent import artifacts, datasets, succession
+from incumbent import artifacts, datasets, scoring, succession
 from incumbent.errors import RegistryError
 from incumbent.ledger import Entry
 from incumbent.predictor import WORDS, folder_digest
@@ -146,6 +146,40 @@ def test_a_rollback_to_a_corrupted_version_is_refused(two: Arena) -> None:
         corrupt(predictor)  # the same bit again: other tests read these files
     assert two.champion() == 2
     assert [entry.decision for entry in two.ledger.entries()] == ["promoted", "promoted"]
+
+
+def test_code_that_was_changed_in_the_registry_is_not_run(two: Arena, tmp_path: Path) -> None:
+    """The file that MLflow runs to load the model, and what says which file that is."""
+    version, ran = two.registry.version(NAME, 1), tmp_path / "ran"
+    model = files(version).parent.parent
+    for file, added in (
+        (model / "predictor.py", f"\nopen({str(ran)!r}, 'w').close()\n"),
+        (model / "MLmodel", "\nnote: another\n"),
+    ):
+        whole = file.read_bytes()
+        file.write_bytes(whole + added.encode())
+        try:
+            with pytest.raises(RegistryError, match="not those that were registered"):
+                scoring.predict(version, ["a film"])
+            with pytest.raises(RegistryError, match="not those that were registered"):
+                succession.rollback(two.registry, NAME, None, "reason")
+        finally:
+            file.write_bytes(whole)
+    assert not ran.exists()
+    assert len(scoring.predict(version, ["a film"])) == 1
+
+
+def test_a_consumer_with_mlflow_alone_loads_no_corrupted_model(two: Arena) -> None:
+    import mlflow
+
+    version = two.registry.version(NAME, 2)
+    corrupt(files(version))
+    try:
+        with pytest.raises(ValueError, match="not those that were registered"):
+            mlflow.pyfunc.load_model(version.uri)
+    finally:
+        corrupt(files(version))
+    assert len(mlflow.pyfunc.load_model(version.uri).predict(["a film"])) == 1
 
 
 def test_the_evidence_holds_no_text(two: Arena, good: Trained, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from incumbent import supervision
+from incumbent import credentials, supervision
 from incumbent.servers import FOLDER
 from tests.conftest import ROOT, Place
 from tests.web import browser
@@ -22,6 +22,7 @@ class Machine(Place):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("flows", "tasks", "deployments"):
             (folder / name).symlink_to(ROOT / name)
         self.up_folder = folder / FOLDER
@@ -30,7 +31,8 @@ class Machine(Place):
             "INCUMBENT_PREFECT_PORT": str(self.ports[0]),
             "INCUMBENT_MLFLOW_PORT": str(self.ports[1]),
         }
-        self.environment.pop("INCUMBENT_DATABASE_URL", None)
+        for name in ("INCUMBENT_DATABASE_URL", "INCUMBENT_AUTH"):
+            self.environment.pop(name, None)
         self.api = f"http://127.0.0.1:{self.ports[0]}/api"
         self.mlflow = f"http://127.0.0.1:{self.ports[1]}"
 
@@ -74,6 +76,8 @@ class Machine(Place):
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
+        if login := self.environment.get("INCUMBENT_AUTH"):
+            request.add_header("Authorization", credentials.basic(login))
         for _ in range(10):
             try:
                 with urllib.request.urlopen(request, timeout=30) as answer:
