@@ -145,24 +145,24 @@ def _flow(settings: Config) -> Outcome:
     with environment.importing():
         from flows.retrain import retrain as flow
         from incumbent import prefect_server
+        from incumbent.classifiers import apart
         from tasks import show
-    prefect_server.start(meanwhile=_load_libraries)
-    show.leave_errors_to_the_command()
-    outcome: Outcome = flow(settings)
+    with apart.ahead():
+        apart.expect()
+        prefect_server.start(meanwhile=_load_libraries)
+        show.leave_errors_to_the_command()
+        outcome: Outcome = flow(settings)
     return outcome
 
 
 def _load_libraries() -> None:
     """Import what takes longest, and every run needs."""
     from incumbent import environment
-    from incumbent.classifiers import libraries
 
     environment.prepare()
     environment.quiet()
     with environment.importing():
         import great_expectations  # noqa: F401
-
-        libraries.load()
 
 
 @cli.command()

@@ -22,7 +22,8 @@ def up(as_json: bool) -> None:
 
     Returns when all answer; what runs already is left alone. They are started again whenever one
     ends. Ports: INCUMBENT_PREFECT_PORT (4200), INCUMBENT_MLFLOW_PORT (5000). Database:
-    INCUMBENT_DATABASE_URL (PostgreSQL; SQLite without).
+    INCUMBENT_DATABASE_URL (PostgreSQL; SQLite without). Runs that train at a time:
+    INCUMBENT_TRAININGS (1).
 
     \b
     Examples:

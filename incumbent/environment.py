@@ -28,6 +28,10 @@ _SETTINGS = {
     # MLflow measures artifacts with tqdm bars of its own, and checks requirements at each load.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    # A run that is killed while a server restarts gives its slots back all the same.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
     # A first ephemeral server makes its database, which takes longer than the 20 s it is given.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }

@@ -6,6 +6,7 @@
     │   └── DataRefused           3      the data was read, and failed validation
     └── StageError                4      a stage failed
         ├── TrainingDiverged      4      the loss is not finite
+        ├── MemoryExhausted       4      memory cannot hold the rows of a step
         └── RegistryError         4      the MLflow store refused or lacks something
 
 Messages say what was found, what was expected and what to do; they are shown to the
@@ -43,6 +44,14 @@ class StageError(IncumbentError):
 
 class TrainingDiverged(StageError):
     """The training loss is not finite."""
+
+
+class MemoryExhausted(StageError):
+    """Memory cannot hold so many `rows` at once, of a batch in so many `parts`."""
+
+    def __init__(self, message: str, rows: int, parts: int) -> None:
+        super().__init__(message)
+        self.rows, self.parts = rows, parts
 
 
 class RegistryError(StageError):

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
 from incumbent import __version__, earlier, environment, locks, scoring
+from incumbent.classifiers import apart
 from incumbent.config import Config
 from incumbent.job import Job, Outcome, settings
 from incumbent.runs import RUN_DIGEST, Run, Runs
@@ -75,7 +76,8 @@ def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
-        with scoring.ahead():
+        with scoring.ahead(), apart.ahead():
+            apart.expect()
             yield run
     except Exception as error:
         runs.tag(run, {"incumbent.error": str(error)[:5000]})
