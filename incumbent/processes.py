@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,21 +21,27 @@ from pydantic import BaseModel
 
 
 class Process:
-    """One of them; `process.stdout` can be read if it `talks`, else what it prints is dropped."""
+    """One of them.
+
+    What it prints can be read if it `talks`, and then it lives in a session of its own and heeds no
+    SIGTERM: a terminal's Ctrl-C, and signals to all processes, are for whoever started it, who
+    passes them on in good order.
+    """
 
     def __init__(self, module: str, *, talks: bool) -> None:
         theirs, ours = os.pipe()
         self._requests = os.fdopen(ours, "w", encoding="utf-8")
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        # A process inherits what the thread that starts it blocks.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if talks else set())
         try:
             self.process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603  ours
                 [sys.executable, "-m", module], stdin=theirs, stderr=self._errors, text=True,
-                stdout=subprocess.PIPE if talks else subprocess.DEVNULL,
-                # A terminal's Ctrl-C is for whoever started it, and is passed on in good order.
-                start_new_session=talks,
+                stdout=subprocess.PIPE if talks else subprocess.DEVNULL, start_new_session=talks,
             )  # fmt: skip
         finally:
             os.close(theirs)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def ended(self) -> bool:
         """Whether it has ended, asked or not."""
@@ -74,7 +81,7 @@ class Ahead:
 
     Args:
         module: Its name.
-        talks: Whether it prints what is to be read, and is told of interrupts by its parent alone.
+        talks: Whether what it prints is to be read; see `Process`.
     """
 
     def __init__(self, module: str, *, talks: bool = False) -> None:

@@ -4,8 +4,7 @@ A process gives all GPU memory back when it ends, however it ends. This one make
 TensorFlow's above all, before it reads its one request, a line of JSON, from standard input. How
 training goes, and what came of it, are lines of JSON on standard output, each a kind and a content;
 whatever libraries print goes to standard error. It ends when its input does, and so with whoever
-started it. That one sends it SIGINT to have it stop in good order, and it heeds no SIGTERM: those
-who send one to all processes mean the flow, which then decides.
+started it. At SIGINT it stops in good order.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import gc
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import traceback
@@ -103,7 +101,6 @@ def _listen(requests: queue.SimpleQueue[str]) -> None:
 
 
 def _main() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     messages = _Messages()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
