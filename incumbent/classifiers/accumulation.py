@@ -57,12 +57,7 @@ def _step(model: Any, parts: int) -> Any:
             return start + size, *_flat(list(total))
 
         begin = size, *_flat(first)
-        shapes = [tensor.shape for tensor in begin]
-        sparse = {id(part) for g in first if _is_sparse(g) for part in (g.values, g.indices)}
-        shapes = [
-            tf.TensorShape([None, *shape[1:]]) if id(tensor) in sparse else shape
-            for tensor, shape in zip(begin, shapes, strict=True)
-        ]
+        shapes = tuple(tf.TensorShape([None] * tensor.shape.rank) for tensor in begin)
         _, *total = tf.while_loop(
             lambda start, *_: start < rows, add, begin, shapes, parallel_iterations=1
         )
