@@ -58,6 +58,13 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
 
     from incumbent.classifiers.accumulation import in_parts
 
+    def stream(data: Any) -> Any:
+        if hasattr(data, "to_tfdataset"):
+            return data.to_tfdataset(train=True)
+        inputs, targets = data
+        inputs = tuple(inputs) if isinstance(inputs, list) else inputs
+        return tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(7).repeat()
+
     run = prepare(embedded, weights=str(no_dropout), batch_size=7, max_length=64, **settings)
     rows = Rows(*encoding.load(run.encoded.train)).take(np.arange(20))
     results = []
@@ -65,26 +72,21 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
         tf.keras.utils.set_random_seed(1)
         with libraries.quiet():
             built = run.classifier.build(rows, rows)
-            model, data = built.model, built.train
+            model = built.model
             model.compile(
                 loss=built.loss, optimizer=tf.keras.optimizers.legacy.SGD(0.1),
                 metrics=[built.accuracy],
             )  # fmt: skip
             before = model.get_weights()
-            if hasattr(data, "to_tfdataset"):
-                data = data.to_tfdataset(train=True)
-            else:
-                data = (
-                    tf.data.Dataset.from_tensor_slices((tuple(data[0]), data[1]))
-                    if isinstance(data[0], list)
-                    else tf.data.Dataset.from_tensor_slices(data)
-                )
-                data = data.batch(7).repeat()
             with in_parts(model, count):
-                history = model.fit(data, steps_per_epoch=3, epochs=2, verbose=0).history
+                history = model.fit(
+                    stream(built.train), steps_per_epoch=3, epochs=2, verbose=0
+                ).history
         results.append((model.get_weights(), history))
     (whole, its), (pieces, theirs) = results
-    assert any(not np.allclose(one, other, atol=1e-3) for one, other in zip(before, whole))
+    assert any(
+        not np.allclose(one, other, atol=1e-3) for one, other in zip(before, whole, strict=True)
+    )
     for one, other in zip(whole, pieces, strict=True):
         assert np.allclose(one, other, atol=1e-5)
     assert theirs["loss"] == pytest.approx(its["loss"], abs=1e-5)

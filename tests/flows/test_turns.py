@@ -65,8 +65,8 @@ def retraining(place: Place, address: str, name: str, *changes: str) -> Iterator
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "incumbent", "retrain", *settings(*QUICK, *changes)],
-            cwd=folder, env=place.environment | {"PREFECT_API_URL": address}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log,
+            cwd=folder, env=place.environment | {"PREFECT_API_URL": address},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:
         yield process
@@ -101,6 +101,7 @@ def test_runs_train_in_turn_and_a_dead_one_gives_its_slot_back(place: Place, add
     PrefectApi(address).limit_tag(TRAINING, None)  # as it is
     with retraining(place, address, "long", "training.epochs=1000") as long:
         wait_for(place.folder / "long" / "log", "no GPU: training")
+        assert "tensorflow" not in Path(f"/proc/{long.pid}/maps").read_text()
         with retraining(place, address, "short") as short:
             said = wait_for(place.folder / "short" / "log", "waiting for a slot")
             assert "'gpu': 1 of 1 taken, by 'retrain reviews' (" in said
