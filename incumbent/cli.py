@@ -150,10 +150,12 @@ def _flow(settings: Config) -> Outcome:
     with environment.importing():
         from flows.retrain import retrain as flow
         from incumbent import prefect_server
+        from incumbent.classifiers import apart
         from tasks import show
-    prefect_server.start(meanwhile=_load_libraries)
-    show.leave_errors_to_the_command()
-    with prefect_server.errors():
+    with apart.ahead(), prefect_server.errors():
+        apart.expect()
+        prefect_server.start(meanwhile=_load_libraries)
+        show.leave_errors_to_the_command()
         outcome: Outcome = flow(settings)
     return outcome
 
@@ -161,14 +163,11 @@ def _flow(settings: Config) -> Outcome:
 def _load_libraries() -> None:
     """Import what takes longest, and every run needs."""
     from incumbent import environment
-    from incumbent.classifiers import libraries
 
     environment.prepare()
     environment.quiet()
     with environment.importing():
         import great_expectations  # noqa: F401
-
-        libraries.load()
 
 
 @cli.command()

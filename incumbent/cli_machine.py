@@ -23,7 +23,7 @@ def up(as_json: bool) -> None:
     Returns when all answer; what runs already is left alone. They are started again whenever one
     ends. Ports: INCUMBENT_PREFECT_PORT (4200), INCUMBENT_MLFLOW_PORT (5000). Database:
     INCUMBENT_DATABASE_URL (PostgreSQL; SQLite without). Login: INCUMBENT_AUTH (user:password, which
-    both then ask of everyone).
+    both then ask of everyone). Runs that train at a time: INCUMBENT_TRAININGS (1).
 
     \b
     Examples:

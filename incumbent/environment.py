@@ -36,6 +36,10 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     # Prefect's client waits 2, 4, 8 ... seconds: 8 tries outlast a server that is away for minutes.
     "PREFECT_CLIENT_MAX_RETRIES": "8",
+    # A run that is killed while a server restarts gives its slots back all the same.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
     # A first ephemeral server makes its database, which takes longer than the 20 s it is given.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }

@@ -7,6 +7,7 @@
     └── StageError                4      a stage failed
         ├── StageTimedOut         4      it took longer than it may
         ├── TrainingDiverged      4      the loss is not finite
+        ├── MemoryExhausted       4      memory cannot hold the rows of a step
         └── RegistryError         4      the MLflow store refused or lacks something
             └── StoreAway         4      it does not answer, and may soon
 
@@ -49,6 +50,14 @@ class StageTimedOut(StageError):
 
 class TrainingDiverged(StageError):
     """The training loss is not finite."""
+
+
+class MemoryExhausted(StageError):
+    """Memory cannot hold so many `rows` at once, of a batch in so many `parts`."""
+
+    def __init__(self, message: str, rows: int, parts: int) -> None:
+        super().__init__(message)
+        self.rows, self.parts = rows, parts
 
 
 class RegistryError(StageError):

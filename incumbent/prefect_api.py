@@ -47,6 +47,13 @@ class PrefectApi:
             return {}
         return {worker["name"]: str(worker["status"]) for worker in found}
 
+    def limit_tag(self, tag: str, limit: int | None) -> None:
+        """Let so many task runs with a tag run at a time; None leaves it as it is, 1 at first."""
+        known = self._all("v2/concurrency_limits/filter", {})
+        if limit is None and any(one["name"] == f"tag:{tag}" for one in known):
+            return
+        self._post("concurrency_limits/", {"tag": tag, "concurrency_limit": limit or 1})
+
     def runs(
         self, *states: str, name: str = "", deployment: str = "",
         sort: str = "NEXT_SCHEDULED_START_TIME_ASC", limit: int = _LIMIT,

@@ -186,6 +186,11 @@ def _serve(port: int) -> None:
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
     with environment.importing():
         import prefect.server.api.server  # noqa: F401
+        from prefect.server.services.perpetual_services import perpetual_service
+        from prefect.server.services.repossessor import monitor_expired_leases
+    # Its database may be that of a server with limits, and a killed run's slot be free in no other
+    # way: by itself Prefect looks for expired leases in servers that last.
+    perpetual_service(enabled_getter=lambda: True, run_in_ephemeral=True)(monitor_expired_leases)
     server.run()
     gc.freeze()  # the end of Python would look through all objects, while a command waits for it
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +14,7 @@ import pandas as pd
 
 from incumbent import answering
 from incumbent.errors import RegistryError, StageError
+from incumbent.processes import Ahead
 from incumbent.registry import Registry, Version
 
 _TIMED = 128  # texts whose prediction is timed, at most
@@ -95,92 +92,24 @@ def score(
     return Answers(frame, frame.attrs["seconds_per_row"], frame.attrs["megabytes"])
 
 
-class _Process:
-    """A clean process, which makes its imports and then waits for the one thing it is asked."""
-
-    def __init__(self) -> None:
-        theirs, ours = os.pipe()
-        self._requests = os.fdopen(ours, "w", encoding="utf-8")
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        try:
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [sys.executable, "-m", answering.__name__],
-                stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._errors,
-            )  # fmt: skip
-        finally:
-            os.close(theirs)
-
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def ask(self, request: answering.Request) -> tuple[int, str]:
-        """The exit code of answering, and what was written to standard error."""
-        with contextlib.suppress(BrokenPipeError):  # it is gone, and its exit code says why
-            self._requests.write(request.model_dump_json() + "\n")
-            self._requests.flush()
-        code = self._process.wait()
-        self._errors.seek(0)
-        return code, self._errors.read()
-
-    def end(self) -> None:
-        """See that it is gone, whatever it was doing."""
-        self._process.kill()
-        self._process.wait()
-        self._errors.close()
-        with contextlib.suppress(BrokenPipeError):
-            self._requests.close()
+_processes = Ahead(answering.__name__)
 
 
-class _Ahead:
-    """The process for the next question, if one was started already."""
-
-    def __init__(self) -> None:
-        self._waiting: _Process | None = None
-
-    def start(self) -> None:
-        self._waiting = self._waiting or _Process()
-
-    def take(self) -> _Process:
-        """The one that waits, unless it was killed meanwhile; else a new one."""
-        process, self._waiting = self._waiting, None
-        if process and process.ended():
-            process.end()
-            process = None
-        return process or _Process()
-
-    def end(self) -> None:
-        if self._waiting:
-            self._waiting.end()
-
-
-_ahead: ContextVar[_Ahead | None] = ContextVar("ahead", default=None)
-
-
-@contextlib.contextmanager
-def ahead() -> Iterator[None]:
+def ahead() -> contextlib.AbstractContextManager[None]:
     """Within this context, `expect` may start a process ahead; if none asks it, it ends here."""
-    processes = _Ahead()
-    token = _ahead.set(processes)
-    try:
-        yield
-    finally:
-        _ahead.reset(token)
-        processes.end()
+    return _processes.allowed()
 
 
 def expect() -> None:
     """Start the process for the next `score` within `ahead`: its imports take seconds."""
-    if processes := _ahead.get():
-        processes.start()
+    _processes.expect()
 
 
 def _ask(request: answering.Request) -> tuple[int, str]:
-    processes = _ahead.get()
-    process = processes.take() if processes else _Process()
-    try:
-        return process.ask(request)
-    finally:
-        process.end()
+    """The exit code of answering, and what was written to standard error."""
+    with _processes.taken() as process:
+        process.ask(request)
+        return process.process.wait(), process.errors()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ FOLDER = Path(".incumbent") / "up"
 """Where logs, and what is known of the servers that run, are kept."""
 POOL = "train"
 """The work pool that the worker polls, as deployments/prefect.yaml names it."""
+TRAINING = "gpu"
+"""The tag of the tasks that train, of which Prefect lets so many run at a time."""
 PREFECT, MLFLOW, WORKER = PARTS = ("prefect", "mlflow", "worker")
 """In the order in which they are started; they are stopped in the reverse."""
 
@@ -28,6 +30,7 @@ _HOST = "127.0.0.1"
 _AUTH_CONFIG = "mlflow-auth.ini"
 _PORTS = {"INCUMBENT_PREFECT_PORT": 4200, "INCUMBENT_MLFLOW_PORT": 5000}
 _DATABASE = "INCUMBENT_DATABASE_URL"
+_TRAININGS = "INCUMBENT_TRAININGS"
 # Both servers keep tables of the same name (alembic_version), so each has a schema of its own.
 _SCHEMAS = {PREFECT: "prefect", MLFLOW: "mlflow"}
 _FOR_POSTGRESQL = "like postgresql://user:password@host:5432/database"
@@ -42,7 +45,8 @@ class Servers(BaseModel):
     """The servers of one project folder: their ports (0 to 65,535), database and login.
 
     `database` is the address of a PostgreSQL database for both, or None for SQLite files; `login`
-    is what they ask of their clients, or None if they let everyone in.
+    is what they ask of their clients, or None if they let everyone in. `trainings` is how many may
+    train at a time, None to leave that as it was set: 1 at first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,13 +56,15 @@ class Servers(BaseModel):
     mlflow_port: int
     database: SecretStr | None = None
     login: Login | None = None
+    trainings: int | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, str], root: Path) -> Servers:
         """What the environment asks for.
 
         Raises:
-            ConfigError: if a port, the database's address or the login is none.
+            ConfigError: if a port, the database's address, the login or the number of trainings is
+                none.
         """
         prefect_port, mlflow_port = (_port(settings, name) for name in _PORTS)
         if prefect_port == mlflow_port:
@@ -75,6 +81,7 @@ class Servers(BaseModel):
         return cls(
             root=root, prefect_port=prefect_port, mlflow_port=mlflow_port,
             database=SecretStr(address) if address else None, login=Login.of(settings),
+            trainings=_trainings(settings),
         )  # fmt: skip
 
     @property
@@ -139,10 +146,6 @@ class Servers(BaseModel):
             inherited.pop(name, None)
         return {
             **inherited,
-            # A run that is killed while a server restarts gives its slot back all the same.
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
-                "prefect.server.concurrency.lease_storage.filesystem"
-            ),
             "PREFECT_UI_API_URL": f"{self.prefect}/api",
             # Its jobs are about language models' traces; they cost seven processes.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -249,3 +252,14 @@ def _port(settings: Mapping[str, str], name: str) -> int:
     if text.isdigit() and 0 < int(text) < 2**16:
         return int(text)
     raise ConfigError(f"{name} is {text!r}; a port from 1 to 65535 is expected.")
+
+
+def _trainings(settings: Mapping[str, str]) -> int | None:
+    text = settings.get(_TRAININGS)
+    if not text:
+        return None
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise ConfigError(
+        f"{_TRAININGS} is {text!r}; expected is how many runs may train at a time, from 1."
+    )

@@ -21,7 +21,7 @@ from incumbent import credentials, launch, supervision
 from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
 from incumbent.prefect_api import PrefectApi
-from incumbent.servers import FOLDER, MLFLOW, PARTS, POOL, PREFECT, WORKER, Servers
+from incumbent.servers import FOLDER, MLFLOW, PARTS, POOL, PREFECT, TRAINING, WORKER, Servers
 
 if TYPE_CHECKING:
     from incumbent.supervision import Process
@@ -74,6 +74,7 @@ def up(servers: Servers) -> None:
                 f"The servers run with other settings ({'; '.join(differ)}): run `make down` first."
             )
         _wait(servers)
+        PrefectApi(servers.clients["PREFECT_API_URL"]).limit_tag(TRAINING, servers.trainings)
         _deploy(servers)
 
 

@@ -16,6 +16,7 @@ from incumbent.datasets import Dataset
 from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
+from incumbent.servers import TRAINING
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(cache_policy=NO_CACHE, **RETRIES, tags=["gpu"])
+@task(cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING])
 def repeat(
     encoded: Encoded, dataset: Dataset, result: Assessment, config: Config, job: Job, run: Run
 ) -> tuple[float, ...]:
@@ -45,7 +46,7 @@ def repeat(
 
 
 def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedModel:
-    from incumbent.classifiers import training
+    from incumbent.classifiers import apart
 
     settings = config.training.model_copy(update={"seed": seed})
     classifier = classifiers.create(
@@ -58,7 +59,7 @@ def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedMode
         def on_step(state: callbacks.Progress) -> None:
             progress.to(state.step, state.total, **state.metrics)
 
-        return training.fit(
+        return apart.fit(
             classifier, encoded, job.folder / f"seed-{seed}" / "predictor",
             datasets.text_column(config.data), config.serving, on_step, show.say,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
 from incumbent import __version__, earlier, environment, locks, novelty, scoring
+from incumbent.classifiers import apart
 from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.errors import StoreAway
@@ -86,7 +87,8 @@ def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
-        with scoring.ahead():
+        with scoring.ahead(), apart.ahead():
+            apart.expect()
             yield run
     except BaseException as error:
         failed = isinstance(error, Exception)

@@ -15,6 +15,7 @@ from incumbent.config import Config
 from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
+from incumbent.servers import TRAINING
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=["gpu"])
+@task(
+    task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING]
+)
 def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
     Raises:
+        StageError: if memory cannot hold a single row of a step, or the process is killed.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
-    from incumbent.classifiers import training
+    from incumbent.classifiers import apart
 
     runs = Runs(run.tracking)
     classifier = classifiers.create(
@@ -46,11 +50,11 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
             progress.to(state.step, state.total, **state.metrics)
             metrics.log(state.metrics, state.step)
 
-        trained = training.fit(
+        trained = apart.fit(
             classifier, encoded, job.folder / "predictor", datasets.text_column(config.data),
             config.serving, on_step, show.say,
         )  # fmt: skip
-    runs.tag(run, {"incumbent.device": trained.device})
+    runs.tag(run, {"incumbent.device": trained.device, "incumbent.parts": str(trained.parts)})
     runs.log_metrics(run, {"peak_learning_rate": trained.learning_rate})
     if trained.plot:
         runs.log_files(run, trained.plot, "plots")

@@ -27,7 +27,7 @@ class TrainedModel(BaseModel):
 
     `steps` are those taken; `learning_rate` is the peak rate used; `metrics` are those of the
     epoch whose weights were kept, and what was fitted besides; `plot` is the learning-rate
-    finder's curve, if it ran.
+    finder's curve, if it ran. `parts` is how many each batch was worked off in; 1 for whole ones.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +41,18 @@ class TrainedModel(BaseModel):
     learning_rate: float
     metrics: dict[str, float]
     plot: Path | None = None
+    parts: int = 1
+
+
+def finished(folder: Path) -> TrainedModel | None:
+    """What was trained already, its predictor in `folder`; None if it was not."""
+    manifest = folder.with_name("trained.json")
+    if not (manifest.is_file() and folder.is_dir() and served_folder(folder).is_dir()):
+        return None
+    known = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
+    plot = manifest.with_name(known.plot.name) if known.plot else None
+    served = known.served.model_copy(update={"folder": served_folder(folder)})
+    return known.model_copy(update={"folder": folder, "plot": plot, "served": served})
 
 
 def fit(
@@ -51,6 +63,7 @@ def fit(
     serving: ServingConfig,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],
+    parts: int = 1,
 ) -> TrainedModel:
     """Fine-tune on the training rows, save a ktrain predictor, and export what is served of it.
 
@@ -67,19 +80,18 @@ def fit(
         on_step: Told how training goes, now and then.
         say: Told the device, the learning rate if it was looked for, the step at which a training
             is resumed, and the precision.
+        parts: How many each batch is worked off in, for want of memory; more, if this training
+            was found to need more before.
 
     Raises:
+        MemoryExhausted: if memory does not hold a part of a batch.
         StageError: if the model cannot be exported.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
     manifest, kept = folder.with_name("trained.json"), folder.with_name("checkpoints")
-    finished = folder.is_dir() and served_folder(folder).is_dir()
-    if manifest.is_file() and finished:
+    if known := finished(folder):
         checkpoints.clear(kept)
-        known = TrainedModel.model_validate_json(manifest.read_text(encoding="utf-8"))
-        plot = manifest.with_name(known.plot.name) if known.plot else None
-        served = known.served.model_copy(update={"folder": served_folder(folder)})
-        return known.model_copy(update={"folder": folder, "plot": plot, "served": served})
+        return known
     folder.parent.mkdir(parents=True, exist_ok=True)
     libraries.load()
     device = devices.prepare()
@@ -92,7 +104,9 @@ def fit(
         minutes = classifier.training.checkpoint_minutes
         try:
             with Checkpoints.opened(kept, identity, minutes, say) as saved:
-                fitted = _fit(classifier, train, validation, saved, on_step, say)
+                parts = max(parts, (saved.noted("parts") or {}).get("parts", 1))
+                saved.note("parts", {"parts": parts})
+                fitted = _fit(classifier, train, validation, saved, on_step, say, parts)
         except TrainingDiverged:  # as it would again
             checkpoints.clear(kept)
             raise
@@ -111,7 +125,7 @@ def fit(
     trained = TrainedModel(
         folder=folder, served=served, device=device, rows=len(train.labels), plot=fitted.plot,
         validation_rows=len(validation.labels), steps=fitted.steps,
-        learning_rate=fitted.learning_rate, metrics=fitted.metrics | found,
+        learning_rate=fitted.learning_rate, metrics=fitted.metrics | found, parts=parts,
     )  # fmt: skip
     encoding.write_atomically(manifest, trained.model_dump_json(indent=1))
     checkpoints.clear(kept)
@@ -146,19 +160,38 @@ def _fit(
     saved: Checkpoints,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],
+    parts: int = 1,
 ) -> _Fitted:
-    """Build the model, look for the learning rate if asked to, and run the schedule."""
-    import ktrain
+    """Build the model and train it, each batch in so many parts."""
     import tensorflow as tf
 
-    from incumbent.classifiers.resuming import Checkpointer
+    from incumbent.classifiers import accumulation
 
     config = classifier.training
     tf.keras.utils.set_random_seed(config.seed)
-    with libraries.uninterrupted(), devices.chosen(config):
+    with libraries.uninterrupted(), devices.chosen(config) as strategy:
         built = classifier.build(train, validation)
         randomness.seed(built.model, config.seed)
         compile_model(built)
+    noticed = accumulation.noticed(classifier, strategy.num_replicas_in_sync, parts)
+    with accumulation.in_parts(built.model, parts), noticed:
+        return _run(built, config, len(train.labels), saved, on_step, say, parts)
+
+
+def _run(
+    built: Built,
+    config: TrainingConfig,
+    rows: int,
+    saved: Checkpoints,
+    on_step: Callable[[Progress], None],
+    say: Callable[[str], None],
+    parts: int,
+) -> _Fitted:
+    """Look for the learning rate if asked to, and run the schedule on so many training rows."""
+    import ktrain
+
+    from incumbent.classifiers.resuming import Checkpointer
+
     rate, plot = config.learning_rate, None
     if rate == "auto":
         found = _find_rate(built, config, saved)
@@ -170,9 +203,9 @@ def _fit(
         say(f"learning rate {rate:.2g}, found in {len(found.rates)} steps")
     learner = ktrain.get_learner(
         built.model, train_data=built.train, val_data=built.validation,
-        batch_size=config.batch_size, eval_batch_size=config.batch_size,
+        batch_size=config.batch_size, eval_batch_size=math.ceil(config.batch_size / parts),
     )  # fmt: skip
-    total = math.ceil(len(train.labels) / config.batch_size) * config.epochs
+    total = math.ceil(rows / config.batch_size) * config.epochs
     reporter = step_reporter(total, on_step)
     checkpointer = Checkpointer(saved, reporter)
     if checkpointer.found:

@@ -72,3 +72,11 @@ def test_wrong_settings_are_named(settings: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as refused:
         Servers.of(settings, ROOT)
     assert "secret" not in str(refused.value)
+
+
+def test_how_many_train_at_a_time_is_a_number_from_one() -> None:
+    assert Servers.of({}, ROOT).trainings is None
+    assert Servers.of({"INCUMBENT_TRAININGS": "2"}, ROOT).trainings == 2
+    for wrong in ("0", "-1", "two"):
+        with pytest.raises(ConfigError, match="how many runs may train at a time"):
+            Servers.of({"INCUMBENT_TRAININGS": wrong}, ROOT)

@@ -64,6 +64,11 @@ def test_the_night_is_scheduled(machine: Machine) -> None:
     assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
 
+def test_one_run_trains_at_a_time(machine: Machine) -> None:
+    limit = machine.ask("v2/concurrency_limits/tag:gpu")
+    assert (limit["limit"], limit["active"]) == (1, True)
+
+
 def test_the_form_is_the_config_and_wrong_values_start_no_run(machine: Machine) -> None:
     schema = machine.ask("deployments/name/retrain/reviews")["parameter_openapi_schema"]
     training = schema["definitions"]["TrainingConfig"]
