@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 _OF_SQLITE = "(sqlite3.OperationalError) "  # SQLAlchemy may say more before and after it
@@ -19,6 +20,7 @@ _REMEDIES = {
     "malformed": "Its file is damaged: restore a backup.",
     "database is locked": "Another process holds it: find it with `fuser`, or a backup that hangs.",
 }
+_CAUSE = re.compile(r"Caused by \w+\([\"']?(.*?)[\"']?\)\)")
 _TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses, MLflow's own choice
 
 
@@ -42,6 +44,14 @@ def passes(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """An error in one line, and what to do about it if that is known."""
+    import requests
+
+    for cause in _causes(error):
+        if isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.RetryError):
+            # After its host, port and address, and within the exception's own name.
+            inner = _CAUSE.search(str(cause))
+            said = (inner[1] if inner else str(cause)).rpartition(": ")[2]
+            return said.rpartition("('")[2].strip() + "."
     lines = str(error).strip().splitlines() or [repr(error)]
     line = next((line for line in lines if line.startswith(_OF_SQLITE)), lines[0])
     line = line.removeprefix(_OF_SQLITE).rstrip(".")

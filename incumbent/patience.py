@@ -39,7 +39,8 @@ class Patience:
             if self.seconds > 0:
                 _log.warning(
                     "%s is away since %s: %s. Waiting%s.", self._who,
-                    datetime.now(UTC).strftime("%H:%M:%S UTC"), reason.rstrip("."),
+                    datetime.now(UTC).strftime("%H:%M:%S UTC"),
+                    reason.removeprefix(f"{self._who} ").rstrip("."),
                     "" if self.seconds == float("inf") else f" up to {self.seconds:g} s",
                 )  # fmt: skip
         left = self._since + self.seconds - now
