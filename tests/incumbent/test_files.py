@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from incumbent import datasets, files
-from incumbent.config import DataConfig
+from incumbent import datasets, expectations, files
+from incumbent.config import DataConfig, ValidationConfig
 from incumbent.errors import DataError
 
 Write = Callable[[str, list[str]], str]
@@ -116,3 +116,21 @@ def test_what_is_wrong_with_one_names_it(write: Write, tmp_path: Path) -> None:
     config = DataConfig(train=(one, str(two)), test=one)
     with pytest.raises(DataError, match=r"b\.csv has no column 'text'"):
         datasets.ingest(config, tmp_path / "work")
+
+
+@pytest.mark.slow
+def test_a_refusal_names_the_rows_of_each_file(write: Write, tmp_path: Path) -> None:
+    one = write("a.xlsx", [f"a review of number {i}" for i in range(20)] + ["", "12345"])
+    two = write("b.csv", [f"another one of number {i}" for i in range(20)] + ["", "12345"])
+    leak = ["another one of number 3"]
+    test = write("test.csv", [f"a test of number {i}" for i in range(20)] + leak)
+    dataset = datasets.ingest(DataConfig(train=(one, two), test=test), tmp_path / "work")
+    verdict = expectations.validate(dataset, ValidationConfig(), tmp_path)
+    said = verdict.refusal()
+    assert f"{one}, {two} (train) was refused:" in said
+    assert "Rows 22 of a.xlsx; 22 of b.csv." in said  # no text
+    assert "Found 1 × text without words" in said  # a cell of the workbook is typed, and text
+    assert "Rows 23 of b.csv." in said
+    assert "test row 22 is train row 5 of file 2" in said
+    page = (verdict.data_docs / "index.html").read_text()
+    assert "22 of a.xlsx; 22 of b.csv" in page

@@ -166,7 +166,7 @@ def test_a_rollback_arrives_by_webhook_and_mail(
     assert _automations(server) == []
 
 
-def test_hostile_names_and_a_crash_arrive_as_text(
+def test_hostile_names_arrive_as_text(
     server: str, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", server)
