@@ -133,7 +133,8 @@ def noticed(classifier: Classifier, replicas: int, parts: int) -> Iterator[None]
         if not exhausted(error):
             raise
         rows = math.ceil(classifier.training.batch_size / replicas / parts)
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST]
+        lines = str(error).splitlines()
+        reason = next(filter(_tells, lines), type(error).__name__).strip()[:_LONGEST]
         raise MemoryExhausted(
             f"There is no memory for {rows} rows of up to {classifier.preprocessing.max_length} "
             f"tokens at once ({reason}).",
@@ -145,5 +146,8 @@ def exhausted(error: Exception) -> bool:
     """Whether an error says that memory ran out, on whatever device."""
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return True
-    said = str(error).lower()
-    return isinstance(error, tf.errors.OpError) and any(word in said for word in _WORDS)
+    return isinstance(error, tf.errors.OpError) and _tells(str(error))
+
+
+def _tells(said: str) -> bool:
+    return any(word in said.lower() for word in _WORDS)

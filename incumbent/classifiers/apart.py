@@ -16,7 +16,7 @@ from incumbent.classifiers.base import Classifier
 from incumbent.classifiers.callbacks import Progress
 from incumbent.classifiers.training import TrainedModel, finished
 from incumbent.config import ServingConfig
-from incumbent.errors import IncumbentError, MemoryExhausted, StageError
+from incumbent.errors import MemoryExhausted, StageError
 from incumbent.processes import Ahead, Process
 
 _PATIENCE = 15.0  # seconds that an interrupted training has to save its step and end
@@ -95,9 +95,7 @@ def _attempt(
                 if kind == "trained":
                     return TrainedModel.model_validate(content)
                 _heed(kind, content, told, say)
-        except IncumbentError:
-            raise
-        except BaseException:
+        except BaseException:  # an interrupt, a time limit, a store that does not answer
             _stop(process)
             raise
         raise _death(process, step)

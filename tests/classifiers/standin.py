@@ -31,8 +31,8 @@ def fit(*arguments: Any) -> None:
         os.abort()
     if what == "interrupt the parent":
         os.kill(os.getpid(), signal.SIGTERM)  # which is not for this process
-        os.kill(os.getppid(), signal.SIGINT)
         try:
+            os.kill(os.getppid(), signal.SIGINT)
             time.sleep(60)
         finally:
             Path(os.environ["STANDIN_SAVED"]).touch()

@@ -112,6 +112,7 @@ def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
     )  # fmt: skip
     (told,) = (line for line in short.said if "no memory" in line)
     assert told.startswith("There is no memory for 19 rows of up to 8 tokens at once (")
+    assert "OOM when allocating tensor" in told
     assert told.endswith("Going on with each batch in 2 parts, one after the other.")
     assert "resuming at step 5 of 20" in short.said
     assert (trained.parts, whole.trained.parts) == (2, 1)
