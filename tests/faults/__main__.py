@@ -30,7 +30,7 @@ FAULTS: dict[str, Callable[[Ground, bool], Iterator[Trial]]] = {
     "MLflow restarted": servers.mlflow,
     "Prefect restarted": servers.prefects,
     "malformed files": malformed.files,
-    "malformed files, whole processes": malformed.whole,
+    "malformed files as whole processes": malformed.whole,
 }
 
 

@@ -105,7 +105,11 @@ class Ground:
 
     def close(self) -> None:
         """End both processes; whatever a fault left, or is still at work, is killed."""
-        for pid in {*self.left(), *(run.pid for run in self.runs if run.code is None)}:
+        for run in self.runs:
+            with contextlib.suppress(OSError):  # it may have ended, or never begun
+                if run.code is None:
+                    os.kill(run.pid, signal.SIGKILL)
+        for pid in self.left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in (self.zygote, self.prefect):
