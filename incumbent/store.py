@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ class Store:
             import mlflow
         with self.errors("open the store"):
             environment.prepare()  # importing MLflow turns its loggers on
+            # It logs each error of the database with its traceback, and raises it too.
+            logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
             mlflow.set_tracking_uri(self.uri)
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
             self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
@@ -46,8 +49,9 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise RegistryError(f"MLflow at {self.uri} could not {action}: {reason}") from error
+            raise RegistryError(
+                f"MLflow at {self.uri} could not {action}: {reason(error)}"
+            ) from error
 
     @staticmethod
     def put(write: Callable[..., object], *arguments: object) -> None:
@@ -73,6 +77,13 @@ class Store:
             token = page.token
             if not token:
                 return
+
+
+def reason(error: Exception) -> str:
+    """The line of an error that says what happened; SQLAlchemy may first say how it came to it."""
+    lines = str(error).strip().splitlines()
+    told = (line for line in lines if not line.startswith("(raised as a result of"))
+    return next(told, repr(error))
 
 
 def _local_store() -> str:
