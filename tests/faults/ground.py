@@ -69,7 +69,7 @@ class Ground:
         self.folder = scratch / "place"
         self.template = scratch / "template"
         self.random = random.Random(seed)
-        self.count = 0
+        self.runs: list[Run] = []
         port = free_port()
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))},
@@ -104,7 +104,11 @@ class Ground:
         self.folder.rename(self.template)
 
     def close(self) -> None:
-        """End both processes; whatever a fault left is killed."""
+        """End both processes; whatever a fault left, or is still at work, is killed."""
+        for run in self.runs:
+            with contextlib.suppress(OSError):  # it may have ended, or never begun
+                if run.code is None:
+                    os.kill(run.pid, signal.SIGKILL)
         for pid in self.left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -130,7 +134,8 @@ class Ground:
         }  # fmt: skip
         self.zygote.stdin.write(json.dumps(job).encode() + b"\n")
         self.zygote.stdin.flush()
-        return Run(files)
+        self.runs.append(Run(files))
+        return self.runs[-1]
 
     def run(self, *arguments: str, **more: str) -> Run:
         """Run the command as a user does."""
@@ -141,7 +146,8 @@ class Ground:
                 cwd=self.folder, env=self.environment | more, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             )  # fmt: skip
-        return Run(files, process)
+        self.runs.append(Run(files, process))
+        return self.runs[-1]
 
     def look(self) -> State:
         """What stands in the store, by a process that has not opened it before."""
@@ -220,8 +226,7 @@ class Ground:
             trial.champion_intact = False
 
     def _files(self) -> Path:
-        self.count += 1
-        return self.scratch / "runs" / f"{self.count:04}"
+        return self.scratch / "runs" / f"{len(self.runs):04}"
 
 
 @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,25 +33,33 @@ _OPTIONS = settings(
 def files(ground: Ground, quick: bool) -> Iterator[Trial]:
     """Each file as training data, with a test set that repeats it: what can be read leaks.
 
-    So what is still good is refused too, as late as data can be: nothing is trained. The last
-    trial is the champion, which stands in the same store.
+    So what is still good is refused too, as late as data can be: nothing is trained. As many run
+    at once as there are cores. The last trial is the champion, which stands in the same store.
     """
     ground.restore()
     folder = _folder(ground)
     (folder / _TEST).write_bytes(corpus.originals()[".csv"])
-    for name, data in corpus.files(0, _MUTANTS):
-        if not quick or name in _QUICK:
-            (folder / name).write_bytes(data)
-            start = time.monotonic()
-            run = ground.fork("retrain", *_OPTIONS, *_sides(name))
-            trial = Trial(name)
-            code = run.end(_SECONDS)
-            _judge(trial, run, code, name, expected=(3,))
-            if code is not None and run.peak > _MEMORY:
-                trial.faults.append(f"used {run.peak:.0f} MiB in {time.monotonic() - start:.0f} s")
-            yield trial
-            (folder / name).unlink()
+    found = [file for file in corpus.files(0, _MUTANTS) if not quick or file[0] in _QUICK]
+    cores = len(os.sched_getaffinity(0))
+    for start in range(0, len(found), cores):
+        yield from _refused(ground, folder, found[start : start + cores])
     yield ground.judge(Trial("the champion beside them"))
+
+
+def _refused(ground: Ground, folder: Path, found: list[corpus.File]) -> Iterator[Trial]:
+    """Some files at once."""
+    runs = {}
+    for name, data in found:
+        (folder / name).write_bytes(data)
+        runs[name] = ground.fork("retrain", *_OPTIONS, *_sides(name))
+    for name, run in runs.items():
+        trial = Trial(name)
+        code = run.end(_SECONDS)
+        _judge(trial, run, code, name, expected=(3,))
+        if code is not None and run.peak > _MEMORY:
+            trial.faults.append(f"used {run.peak:.0f} MiB")
+        yield trial
+        (folder / name).unlink()
 
 
 def whole(ground: Ground, quick: bool) -> Iterator[Trial]:

@@ -13,10 +13,7 @@ from tests.faults.ground import Ground, Trial
 
 pytestmark = pytest.mark.slow
 
-QUICK = (
-    "killed in a stage", "two runs at once", "files that may not grow", "read-only store",
-    "malformed files",
-)  # fmt: skip
+QUICK = ("killed in a stage", "two runs at once", "full disk", "malformed files")
 
 
 @pytest.fixture(scope="module")
