@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import functools
-=======
-import logging
->>>>>>> faults
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,8 +96,6 @@ class Store:
             import mlflow
         with self.errors("open the store"):
             environment.prepare()  # importing MLflow turns its loggers on
-            # It logs each error of the database with its traceback, and raises it too.
-            logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
             mlflow.set_tracking_uri(self.uri)
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or self.uri
             self.client: MlflowClient = mlflow.MlflowClient(self.uri, registry)
@@ -126,7 +120,6 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-<<<<<<< HEAD
             if getattr(error, "error_code", "") == "UNAUTHENTICATED":
                 raise RegistryError(
                     f"MLflow at {self.shown} asks for a login, and was given none or another: set "
@@ -136,10 +129,6 @@ class Store:
             kind = StoreAway if faults.passes(error) else RegistryError
             raise kind(
                 f"MLflow at {self.shown} could not {action}: {faults.reason(error)}"
-=======
-            raise RegistryError(
-                f"MLflow at {self.uri} could not {action}: {reason(error)}"
->>>>>>> faults
             ) from error
 
     @staticmethod
@@ -168,13 +157,6 @@ class Store:
             token = page.token
             if not token:
                 return
-
-
-def reason(error: Exception) -> str:
-    """The line of an error that says what happened; SQLAlchemy may first say how it came to it."""
-    lines = str(error).strip().splitlines()
-    told = (line for line in lines if not line.startswith("(raised as a result of"))
-    return next(told, repr(error))
 
 
 def _local_store() -> str:
