@@ -80,8 +80,8 @@ class DataConfig(Section):
     """Where labelled text comes from, and how to read it."""
 
     train: str = ""
-    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl). Empty for
-    the embedded film reviews."""
+    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl), in which
+    `${NAME}` stands for an environment variable. Empty for the embedded film reviews."""
     test: str = ""
     """The frozen test set, read like `train`. Empty for the embedded film reviews."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
