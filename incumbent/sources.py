@@ -275,6 +275,7 @@ def files_in(folder: str) -> dict[str, str] | None:
     Raises:
         DataError: if it cannot be looked into.
     """
+    shown, folder = public(folder), expanded(folder, os.environ)
     filesystem, path = _filesystem(folder)
     try:
         if not filesystem.isdir(path):
@@ -283,7 +284,7 @@ def files_in(folder: str) -> dict[str, str] | None:
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
         reason = f"{type(error).__name__}: {without_secrets(error, folder)}"
         raise DataError(
-            f"The folder {public(folder)} could not be looked into ({reason}). Check the address, "
+            f"The folder {shown} could not be looked into ({reason}). Check the address, "
             "the credentials and the connection."
         ) from None
     return {

@@ -118,6 +118,14 @@ def test_what_is_wrong_with_one_names_it(write: Write, tmp_path: Path) -> None:
         datasets.ingest(config, tmp_path / "work")
 
 
+def test_a_folder_may_be_named_by_the_environment(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("a.csv", ["one"])
+    monkeypatch.setenv("INBOX", str(tmp_path))
+    assert files.expand("${INBOX}") == ("${INBOX}/a.csv",)
+
+
 @pytest.mark.slow
 def test_a_refusal_names_the_rows_of_each_file(write: Write, tmp_path: Path) -> None:
     one = write("a.xlsx", [f"a review of number {i}" for i in range(20)] + ["", "12345"])
