@@ -87,7 +87,7 @@ def test_both_servers_keep_what_they_know_in_it(
         assert not (machine.folder / "mlruns" / "mlflow.db").exists()
         found = status.look({}, machine.folder)
         assert [server.answers for server in found.servers] == [True, True]
-        assert [one.deployment for one in found.scheduled] == ["retrain/reviews"]
+        assert "retrain/reviews" in {one.deployment for one in found.scheduled}
         _no_secret_in(machine)
     finally:
         assert machine.run("down").returncode == 0
