@@ -80,7 +80,7 @@ def fit(
 def _attempt(
     request: trainer.Request, on_step: Callable[[Progress], None], say: Callable[[str], None]
 ) -> TrainedModel:
-    step = "before its first step"
+    step = ""
 
     def told(progress: Progress) -> None:
         nonlocal step
@@ -96,9 +96,10 @@ def _attempt(
                     return TrainedModel.model_validate(content)
                 _heed(kind, content, told, say)
         except BaseException:  # an interrupt, a time limit, a store that does not answer
-            _stop(process)
-            raise
-        raise _death(process, step)
+            if step:
+                _stop(process)
+            raise  # before the first step there is nothing to save
+        raise _death(process, step or "before its first step")
 
 
 def _heed(
