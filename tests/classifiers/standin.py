@@ -30,6 +30,7 @@ def fit(*arguments: Any) -> None:
         sys.stderr.flush()
         os.abort()
     if what == "interrupt the parent":
+        time.sleep(1)  # until it knows of the step
         os.kill(os.getpid(), signal.SIGTERM)  # which is not for this process
         try:
             os.kill(os.getppid(), signal.SIGINT)
