@@ -34,7 +34,7 @@ def files(ground: Ground, quick: bool) -> Iterator[Trial]:
     """Each file as training data, with a test set that repeats it: what can be read leaks.
 
     So what is still good is refused too, as late as data can be, and hardly any is trained on. As
-    many run at once as there are cores. The last trial is the champion, which stands in the same store.
+    many run at once as there are cores. The last trial is the champion, in the same store.
     """
     ground.restore()
     folder = _folder(ground)
