@@ -64,7 +64,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def write(rows: list[dict[str, Any]], about: dict[str, str]) -> None:
     """Write the page."""
-    explained = "\n".join(f"- **{name}**: {about[name]}" for name in about)
+    names = [found["fault"] for found in rows]
+    explained = "\n".join(f"- **{name}**: {' '.join(about[name].split())}" for name in names)
     PAGE.write_text(
         "# Faults\n\n"
         "What was broken on purpose, and what came of it. `make faults` makes this table anew, by "
