@@ -78,7 +78,7 @@ class MetricsBuffer:
             )
 
     def _send(self) -> None:
-        patience = Patience(f"MLflow at {self._runs.uri}", math.inf)
+        patience = Patience(f"MLflow at {self._runs.shown}", math.inf)
         while not self._stopped.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: self._taken or self._closed.is_set())

@@ -188,7 +188,7 @@ class Registry(Store):
         if model_name in names:
             return model_name
         raise ConfigError(
-            f"No model {model_name!r} is registered at {self.uri}; there are "
+            f"No model {model_name!r} is registered at {self.shown}; there are "
             f"{', '.join(names) or 'none yet'}."
         )
 

@@ -82,7 +82,7 @@ class Store:
         self.tracking = tracking or TrackingConfig()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
         known = self.uri in _answered
-        self.patience = Patience(f"MLflow at {self.uri}", self.tracking.patience if known else 0)
+        self.patience = Patience(f"MLflow at {self.shown}", self.tracking.patience if known else 0)
         self.waiting = False
         self._open()
         self.patience.seconds = self.tracking.patience
