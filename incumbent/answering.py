@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import gc
 import os
-import queue
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import environment
+from incumbent import environment, processes
 from incumbent.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -92,20 +90,8 @@ def _load_libraries() -> None:
     import tokenizers  # noqa: F401
 
 
-def _listen(requests: queue.SimpleQueue[str]) -> None:
-    """Pass on the line that is the request, and end the process with its input."""
-    read = b""
-    while part := os.read(0, 65536):
-        read += part
-        if read.endswith(b"\n"):
-            requests.put(read.decode())
-            read = b""
-    os._exit(1)
-
-
 def _main() -> None:
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    requests = processes.listen()
     environment.prepare()
     environment.quiet()
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = _TRIES

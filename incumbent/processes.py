@@ -9,15 +9,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import IO
 
 from pydantic import BaseModel
+
+_SCRATCH = "INCUMBENT_SCRATCH"  # the variable that names the folder for a process's temporary files
+
+
+def listen() -> queue.SimpleQueue[str]:
+    """Within such a process: through what its request will come. It ends when its input does."""
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_pass_on, args=(requests,), daemon=True).start()
+    return requests
+
+
+def _pass_on(requests: queue.SimpleQueue[str]) -> None:
+    read = b""
+    while part := os.read(0, 65536):
+        read += part
+        if read.endswith(b"\n"):
+            requests.put(read.decode())
+            read = b""
+    if scratch := os.environ.get(_SCRATCH):  # whoever started it was killed, and will not
+        shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
 
 
 class Process:
@@ -32,12 +56,15 @@ class Process:
         theirs, ours = os.pipe()
         self._requests = os.fdopen(ours, "w", encoding="utf-8")
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        # TensorFlow writes its compiled functions to files, which a killed process leaves there.
+        self._scratch = tempfile.TemporaryDirectory(prefix="incumbent-", ignore_cleanup_errors=True)
         # A process inherits what the thread that starts it blocks.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if talks else set())
         try:
             self.process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603  ours
                 [sys.executable, "-m", module], stdin=theirs, stderr=self._errors, text=True,
                 stdout=subprocess.PIPE if talks else subprocess.DEVNULL, start_new_session=talks,
+                env={**os.environ, "TMPDIR": self._scratch.name, _SCRATCH: self._scratch.name},
             )  # fmt: skip
         finally:
             os.close(theirs)
@@ -70,6 +97,7 @@ class Process:
         self.process.kill()
         self.process.wait()
         self._errors.close()
+        self._scratch.cleanup()
         if self.process.stdout:
             self.process.stdout.close()
         with contextlib.suppress(BrokenPipeError):

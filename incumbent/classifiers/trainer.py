@@ -12,9 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-import queue
 import sys
-import threading
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import classifiers, environment, interrupts
+from incumbent import classifiers, environment, interrupts, processes
 from incumbent.classifiers import libraries
 from incumbent.classifiers.callbacks import Progress
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
@@ -89,21 +87,9 @@ def train(request: Request, messages: _Messages) -> None:
         messages.send("trained", trained.model_dump(mode="json"))
 
 
-def _listen(requests: queue.SimpleQueue[str]) -> None:
-    """Pass on the line that is the request, and end the process with its input."""
-    read = b""
-    while part := os.read(0, 65536):
-        read += part
-        if read.endswith(b"\n"):
-            requests.put(read.decode())
-            read = b""
-    os._exit(1)
-
-
 def _main() -> None:
     messages = _Messages()
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    requests = processes.listen()
     interrupts.listen()
     try:
         environment.prepare()

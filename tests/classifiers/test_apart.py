@@ -95,19 +95,21 @@ def test_it_ends_with_its_parent() -> None:
         "with apart.ahead():\n"
         "    apart.expect()\n"
         "    with apart._processes.taken() as process:\n"
-        "        print(process.process.pid, flush=True)\n"
+        "        print(process.process.pid, process._scratch.name, flush=True)\n"
         "        time.sleep(600)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    child = int(parent.stdout.readline())
+    child, scratch = parent.stdout.readline().split()
+    assert Path(scratch).is_dir()
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
     end = time.monotonic() + 60
-    while _runs(child):
+    while _runs(int(child)):
         assert time.monotonic() < end
         time.sleep(0.1)
+    assert not Path(scratch).exists()
 
 
 def _runs(pid: int) -> bool:
