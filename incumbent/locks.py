@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+_PAUSE = 0.5  # seconds between two looks
 
 
 @contextlib.contextmanager
@@ -25,3 +28,18 @@ def held(path: Path) -> Iterator[bool]:
         except OSError:  # a file system without locks, or without room
             pass
         yield True
+
+
+@contextlib.contextmanager
+def waited_for(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a file once it is free; `busy` is called, once, if it is not."""
+    told = False
+    while True:
+        with held(path) as free:
+            if free:
+                yield
+                return
+        if not told:
+            told = True
+            busy()
+        time.sleep(_PAUSE)

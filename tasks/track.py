@@ -57,13 +57,18 @@ def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
 def tracked(job: Job, config: Config) -> Iterator[Run]:
     """An MLflow run that ends as the stages in it do, and links to the Prefect run.
 
-    It is linked to the one that was ended at the same work, too, which this one resumes.
+    It is linked to the one that was ended at the same work, too, which this one resumes. Two runs
+    of one job use the same files, so one waits for the other; then it finds the work done.
     """
-    with locks.held(job.folder / "lock") as alone:
-        yield from _tracked(job, config, resumable=alone)
+
+    def busy() -> None:
+        show.say("another run is at the same work, and this one waits for it to end")
+
+    with locks.waited_for(job.folder / "lock", busy):
+        yield from _tracked(job, config)
 
 
-def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
+def _tracked(job: Job, config: Config) -> Iterator[Run]:
     runs = Runs(config.tracking)
     tags = about()
     run = runs.start_run(
@@ -80,10 +85,9 @@ def _tracked(job: Job, config: Config, *, resumable: bool) -> Iterator[Run]:
         },
         run_name=tags["prefect.flow_run_name"] or "retrain",
     )
-    if resumable:
-        before = job.last_run(run.run_id)
-        if before and runs.take_over(run, before):
-            show.say("resuming what run %s left", before)
+    before = job.last_run(run.run_id)
+    if before and runs.take_over(run, before):
+        show.say("resuming what run %s left", before)
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
