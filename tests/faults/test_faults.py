@@ -25,6 +25,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 @pytest.mark.parametrize("name", QUICK)
 def test_fault(name: str, ground: Ground) -> None:
     trials = list(FAULTS[name](ground, True))
+    if not trials:
+        pytest.skip(f"{name}: this needs root and mount")
     assert {trial.what: trial.faults for trial in trials if not trial.survived} == {}
     assert table.holds([table.row(name, trials)])
 
