@@ -28,7 +28,7 @@ down: ## Stop them
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-faults: $(INSTALLED) ## Every fault, injected (an hour); ARGS="--only 'full disk' --quick --docs"
+faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full disk' --quick --docs"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests

@@ -9,11 +9,15 @@ from prefect import flow
 from incumbent import environment
 from incumbent.batch import Summary
 from incumbent.registry import Registry
-from tasks import show
+from tasks import announce, show
 from tasks.score import score as score_rows
 
 
-@flow(name="score", flow_run_name="score with {model_name}")
+@flow(
+    name="score",
+    flow_run_name="score with {model_name}",
+    on_failure=[announce.failure],
+)
 def score(
     source: str,
     output: str,

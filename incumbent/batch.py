@@ -1,7 +1,7 @@
 """Score a table: its rows as they are, with the label and probabilities a model gives each text.
 
-Rows are read, scored and written in parts, so that Parquet, CSV and JSON Lines have no bound. The
-output takes its place when it is whole.
+Rows are scored and written in parts, and Parquet is read in parts too, so that its size has no
+bound. The output takes its place when it is whole.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ def score(
     """Write the rows of `source` to `output`, each with a label and the class probabilities.
 
     A row without text has neither. Columns of the input that are named `label` or
-    `probability_…`, as the model's are, become `input_…`.
+    `probability_…`, as the model's are, become `input_…`; of several with one name, all but the
+    first get a number.
 
     Args:
         version: The model to ask.
@@ -114,10 +115,10 @@ def _answers(
 
 def _joined(table: Table, answers: pd.DataFrame) -> tuple[list[str], list[list[object]]]:
     """The names of all columns, and the rows: cells of the input, then the answers."""
-    header = [
-        _TAKEN + name if name == _LABEL or name.startswith(_PROBABILITY) else name
-        for name in table.header
-    ]
+    header: list[str] = []
+    for name in table.header:
+        ours = name == _LABEL or name.startswith(_PROBABILITY)
+        header.append(_free(_TAKEN + name if ours else name, header))
     width = len(header)
     blank = answers.isna().to_numpy()
     added = answers.astype(object).to_numpy()
@@ -126,3 +127,9 @@ def _joined(table: Table, answers: pd.DataFrame) -> tuple[list[str], list[list[o
         [*row[:width], *[None] * (width - len(row)), *more]
         for row, more in zip(table.rows, added.tolist(), strict=True)
     ]
+
+
+def _free(name: str, taken: list[str]) -> str:
+    """The name, with a number if it is taken: formats with names for cells know each once."""
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)

@@ -118,8 +118,6 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
       incumbent retrain --config configs/imdb.yaml --set data.sample=500
       incumbent retrain --set training.seed=2 --json
     """
-    import os
-
     from incumbent import config, environment
 
     # Prefect records what a flow is given.

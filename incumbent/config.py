@@ -451,11 +451,17 @@ def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Confi
 def without_secrets(config: Config, settings: MutableMapping[str, str]) -> Config:
     """The config as it may be recorded: what is secret in its addresses goes to the environment."""
     data = config.data
-    hidden = {
-        split: addresses.hidden(getattr(data, split), f"INCUMBENT_DATA_{split.upper()}", settings)
-        for split in ("train", "test")
+
+    def of_train(source: str) -> str:
+        return addresses.hidden(source, "INCUMBENT_DATA_TRAIN", settings)
+
+    places = {
+        "train": of_train(data.train)
+        if isinstance(data.train, str)
+        else tuple(map(of_train, data.train)),
+        "test": addresses.hidden(data.test, "INCUMBENT_DATA_TEST", settings),
     }
-    return config.model_copy(update={"data": data.model_copy(update=hidden)})
+    return config.model_copy(update={"data": data.model_copy(update=places)})
 
 
 def _problems(values: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE = Path("deployments") / "notices.yaml"
 _PREFIX = "incumbent: "  # of the names of automations
 _MADE = "Made by `incumbent notices` from deployments/notices.yaml, which makes it anew."
-_FLOWS = ["retrain", "rollback", "approve", "watch", "monitor"]
+_FLOWS = ["retrain", "rollback", "approve", "watch", "monitor", "score"]
 _EVENTS = {
     "failed": {events.FAILED},
     "crashed": {"prefect.flow-run.Crashed"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -34,6 +35,7 @@ FORMATS = ".xlsx", *_TEXT, *_JSON_LINES, ".parquet"
 """Extensions that can be written."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what OWASP says a formula may begin with
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")  # is none, whatever its sign
 _SHEET_ROWS = 1_048_576  # of a sheet, Excel's limit
 _CELL = 32_767  # characters of a cell, Excel's limit
 
@@ -182,4 +184,6 @@ def _plain(cell: object) -> object:
 
 def _harmless(cell: object) -> object:
     cell = _plain(cell)
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell

@@ -11,9 +11,10 @@ from incumbent import batch
 from incumbent.batch import Summary
 from incumbent.registry import Version
 from tasks import show
+from tasks.retries import RETRIES
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, **RETRIES)
 def score(
     version: Version, source: str, output: Path, text_column: str | None, sheet: str | int,
     encoding: str,

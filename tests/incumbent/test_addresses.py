@@ -46,3 +46,11 @@ def test_a_config_is_recorded_without_them() -> None:
     assert "planted" not in recorded.model_dump_json()
     assert recorded.data.train == "https://${INCUMBENT_DATA_TRAIN_0}@host:80/a.csv"
     assert addresses.expanded(recorded.data.test, settings) == SOURCES[1]
+
+
+def test_what_a_run_records_of_several_sources_tells_nothing_either() -> None:
+    settings: dict[str, str] = {}
+    given = config.Config.model_validate({"data": {"train": SOURCES, "test": SOURCES[0]}})
+    recorded = config.without_secrets(given, settings)
+    assert "planted" not in recorded.model_dump_json()
+    assert [addresses.expanded(source, settings) for source in recorded.data.train] == SOURCES

@@ -12,7 +12,10 @@ from incumbent import sinks, sources
 from incumbent.errors import ConfigError
 
 HEADER = ["id", "text", "probability_pos"]
-HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x")', "fine", "it's = fine"]
+HOSTILE = [
+    "=1+1", "+1+1", "-1+1", "-A1", "+1 2", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x")', "fine",
+    "it's = fine",
+]  # fmt: skip
 
 
 def written(path: Path, *parts: list[list[object]]) -> Path:
@@ -53,8 +56,11 @@ def test_no_cell_of_a_text_file_begins_as_a_formula(tmp_path: Path, suffix: str)
 
 
 def test_numbers_keep_their_sign(tmp_path: Path) -> None:
-    path = written(tmp_path / "out.csv", [[-1, "x", -0.5]])
-    assert path.read_text(encoding="utf-8-sig").splitlines()[1] == "-1,x,-0.5"
+    """As numbers, and as the texts that a CSV holds them as."""
+    path = written(tmp_path / "out.csv", [[-1, "-2.5", -0.5], ["+3e-7", "-4", 0.5]])
+    assert path.read_text(encoding="utf-8-sig").splitlines()[1:] == [
+        "-1,-2.5,-0.5", "+3e-7,-4,0.5",
+    ]  # fmt: skip
 
 
 def test_what_is_not_there_is_null(tmp_path: Path) -> None:

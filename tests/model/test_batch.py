@@ -18,6 +18,7 @@ TEXTS = ["A gripping, beautifully shot film.", "", "=cmd|' /C calc'!A0", "Dull, 
 @pytest.fixture
 def table(first: tuple[Place, dict[str, Any]], tmp_path: Path) -> Path:
     frame = pd.DataFrame({"id": range(7, 11), "Reviews": TEXTS, "label": list("abcd")})
+    frame.insert(3, "id", -1.5, allow_duplicates=True)
     path = tmp_path / "in.csv"
     frame.to_csv(path, index=False)
     return path
@@ -31,7 +32,7 @@ def test_each_row_has_the_champions_answer(
     summary = place.json("score", str(table), str(output))
     scored = pd.read_parquet(output)
     assert list(scored.columns) == [
-        "id", "Reviews", "input_label", "label", "probability_neg", "probability_pos",
+        "id", "Reviews", "input_label", "id_2", "label", "probability_neg", "probability_pos",
     ]  # fmt: skip
     assert scored["id"].tolist() == ["7", "8", "9", "10"]
     assert scored["Reviews"].tolist() == TEXTS
