@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from incumbent import __version__, cli_machine, cli_title, console, interrupts
-from incumbent.errors import ConfigError, IncumbentError
+from incumbent import __version__, cli_machine, cli_title, console, faults, interrupts
+from incumbent.errors import ConfigError, IncumbentError, StageError
 
 if TYPE_CHECKING:
     from incumbent.config import Config
@@ -62,6 +62,8 @@ def _failed(error: BaseException) -> int:
         said, code = str(error), error.exit_code
     elif os.environ.get("INCUMBENT_DEBUG"):
         raise error
+    elif known := faults.of_disk(error):
+        said, code = known, StageError.exit_code
     else:  # the last resort: a stage that failed unforeseen
         said = (
             f"{type(error).__name__}: {error}\n"

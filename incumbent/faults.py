@@ -1,8 +1,9 @@
-"""What goes wrong between MLflow and its store: what passes, what does not, and what to do."""
+"""What goes wrong with a store or a disk: what passes, what does not, and what to do."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 
@@ -19,6 +20,14 @@ _REMEDIES = {
     "is not a database": "Its file is damaged: restore a backup.",
     "malformed": "Its file is damaged: restore a backup.",
     "database is locked": "Another process holds it: find it with `fuser`, or a backup that hangs.",
+}
+# What is said of what a file system refuses; each is for whoever looks after the machine.
+_OF_DISKS = {
+    errno.ENOSPC: "Free space on its disk",
+    errno.EDQUOT: "Free space in this user's quota, or raise it",
+    errno.EFBIG: "Raise this user's limit on the size of files",
+    errno.EROFS: "Make its folder writable for this user",
+    errno.EIO: "Look at its disk: it may be failing or gone",
 }
 _CAUSE = re.compile(r"Caused by \w+\([\"']?(.*?)[\"']?\)\)")
 _TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses, MLflow's own choice
@@ -55,12 +64,22 @@ def reason(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [repr(error)]
     line = next((line for line in lines if line.startswith(_OF_SQLITE)), lines[0])
     line = line.removeprefix(_OF_SQLITE).rstrip(".")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
-        line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    if said := of_disk(error):
+        return said
     for words, remedy in _REMEDIES.items():
         if words in line:
             return f"{line}. {remedy}"
     return f"{line}."
+
+
+def of_disk(error: BaseException) -> str | None:
+    """What to do about an error, if a file system that refused to be written led to it."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in _OF_DISKS:
+            # Libraries put more than that into `strerror`, and not always the file into `filename`.
+            where = f": {cause.filename}" if cause.filename else ""
+            return f"{os.strerror(cause.errno)}{where}. {_OF_DISKS[cause.errno]}, and run again."
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

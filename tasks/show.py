@@ -26,6 +26,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from incumbent import faults
 from incumbent.errors import IncumbentError
 from incumbent.markdown import escaped
 from incumbent.patience import Patience
@@ -176,10 +177,11 @@ def _not_ours(record: logging.LogRecord) -> bool:
 
 def _plain(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, IncumbentError):
+    known = str(error) if isinstance(error, IncumbentError) else error and faults.of_disk(error)
+    if error and known:
         if getattr(error, "logged", False):  # by the task, and now by the flow
             return False
-        error.logged = True
-        record.msg, record.args, record.exc_info = str(error), (), None
+        error.logged = True  # type: ignore[attr-defined]
+        record.msg, record.args, record.exc_info = known, (), None
         record.incumbent = True
     return not record.getMessage().startswith(("Finished in state", "Running hook", "Hook "))

@@ -20,12 +20,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import classifiers, environment, interrupts, processes
+from incumbent import classifiers, environment, faults, interrupts, processes
 from incumbent.classifiers import libraries
 from incumbent.classifiers.callbacks import Progress
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.encoding import Encoded
-from incumbent.errors import IncumbentError, MemoryExhausted
+from incumbent.errors import IncumbentError, MemoryExhausted, StageError
 
 _INTERRUPTED = 130
 
@@ -81,8 +81,11 @@ def train(request: Request, messages: _Messages) -> None:
     except IncumbentError as error:
         messages.send("refused", [type(error).__name__, str(error)])
     except Exception as error:  # noqa: BLE001  the parent raises it
-        said = f"{type(error).__name__}: {error}"
-        messages.send("failed", [said, traceback.format_exc()])
+        if known := faults.of_disk(error):
+            messages.send("refused", [StageError.__name__, known])
+        else:
+            said = f"{type(error).__name__}: {error}"
+            messages.send("failed", [said, traceback.format_exc()])
     else:
         messages.send("trained", trained.model_dump(mode="json"))
 

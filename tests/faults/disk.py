@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.faults.ground import CHALLENGE, Ground, Trial
 from tests.faults.processes import tail
 
-_ROOM = (0, 64, 512, 2048, 8192)  # KiB that are free; a run wants some MiB
+_ROOM = (0, 64, 512, 2048, 3072, 4096, 6144, 8192)  # KiB that are free; a run wants some MiB
 _LIMITS = (4_000, 100_000, 800_000)  # bytes that a file may have
 
 
