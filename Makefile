@@ -32,7 +32,7 @@ faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full d
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
 	@$(BIN)/python -m pytest tests/incumbent -m "not slow"
