@@ -84,6 +84,8 @@ def prepare() -> None:
     Raises:
         ConfigError: if INCUMBENT_AUTH is no login.
     """
+    if not os.environ.get("PREFECT_API_URL"):  # Prefect takes an empty one for a server's address
+        os.environ.pop("PREFECT_API_URL", None)
     credentials.prepare(os.environ)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
