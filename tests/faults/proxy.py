@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
+import select
 import socket
 import threading
 
 
 class Proxy:
-    """Passes connections on to a port, and cuts some after some bytes.
+    """Passes connections on to a port, and cuts some in the middle of an exchange over HTTP.
 
     Args:
         to: The port of the loopback interface that it stands in front of.
-        share: Of the connections that are cut, before or after the answer began.
+        share: Of the requests at which the connection is cut, before or after the answer began.
         seed: Of which, and when.
     """
 
@@ -35,35 +37,34 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:  # closed
                 return
-            cut = self._random.random() < self.share
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        """Pass on what either end says, until one has no more to say or is cut off."""
+        address = ("127.0.0.1", self.to)
+        with (
+            client, contextlib.suppress(OSError), socket.create_connection(address) as server,
+        ):  # fmt: skip
+            other = {client: server, server: client}
+            asking, left = False, dict.fromkeys(other, math.inf)
+            while True:
+                for end in select.select(list(other), [], [])[0]:
+                    if end is client and not asking:
+                        left = self._next(client, server)
+                    asking = end is client
+                    data = end.recv(1 << 16)
+                    left[end] -= len(data)
+                    if left[end] <= 0:
+                        self.cut += 1
+                        return
+                    if not data:
+                        return
+                    other[end].sendall(data)
+
+    def _next(self, client: socket.socket, server: socket.socket) -> dict[socket.socket, float]:
+        """After how many bytes of either end's the next exchange is cut."""
+        left = dict.fromkeys((client, server), math.inf)
+        if self._random.random() < self.share:
             # Of the request, or of the answer: then the server has done what it was asked.
-            side = self._random.randrange(2)
-            after = self._random.randrange(1, 400)
-            threading.Thread(
-                target=self._serve, args=(client, (side, after) if cut else None), daemon=True
-            ).start()
-
-    def _serve(self, client: socket.socket, cut: tuple[int, int] | None) -> None:
-        try:
-            server = socket.create_connection(("127.0.0.1", self.to))
-        except OSError:
-            client.close()
-            return
-        ends = ((client, server), (server, client))
-        for side, (source, target) in enumerate(ends):
-            after = cut[1] if cut and cut[0] == side else None
-            threading.Thread(target=self._pump, args=(source, target, after), daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, after: int | None) -> None:
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                if after is not None and passed + len(data) >= after:
-                    self.cut += 1
-                    break
-                target.sendall(data)
-                passed += len(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+            left[self._random.choice((client, server))] = self._random.randrange(1, 400)
+        return left

@@ -16,11 +16,11 @@ from tests.faults.processes import Run, answers, free_port, prefect, tail
 from tests.faults.proxy import Proxy
 
 _AWAY = 10.0  # seconds that a server is gone
-_SHARE, _TRIES = 0.1, 4  # of the connections that are cut, and how many runs
+_SHARE, _TRIES = 0.1, 4  # of the requests that are cut, and how many runs
 
 
 def cut(ground: Ground, quick: bool) -> Iterator[Trial]:
-    """A tenth of the connections to MLflow, at a random byte of the request or the answer."""
+    """The connection to MLflow, at every tenth request: at a random byte of it or of its answer."""
     for number in range(1 if quick else _TRIES):
         ground.restore()
         with _mlflow(ground) as port:
