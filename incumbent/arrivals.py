@@ -15,7 +15,7 @@ from pathlib import Path
 import fsspec
 from pydantic import BaseModel, ValidationError
 
-from incumbent import addresses, datasets, expectations, files, sources
+from incumbent import addresses, datasets, expectations, files, storage
 from incumbent.config import Config
 from incumbent.encoding import write_atomically
 from incumbent.errors import DataError, StageError
@@ -123,7 +123,7 @@ def complete(place: str, watched: Watched, seconds: float) -> tuple[Watched, dic
 
 
 def _listing(place: str) -> dict[str, str] | None:
-    found = sources.files_in(place.rstrip("/") or "/")
+    found = storage.files_in(place.rstrip("/") or "/")
     if found is None:
         return None
     return {name: signature for name, signature in found.items() if files.finished(name)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from incumbent import checks, data_docs, datasets, files, label_checks, sources
+from incumbent import checks, data_docs, datasets, files, formats, label_checks
 from incumbent.check import Side
 from incumbent.datasets import Dataset, Split
 from incumbent.errors import StageError
@@ -149,7 +149,7 @@ def _explain(finding: Finding) -> str:
 def _typed(split: Split, rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows (n,) are of files whose cells have types, so that a number is seen to be one."""
     read_from = split.files or (split.source,)
-    typed = [sources.extension(file) not in sources.DELIMITERS for file in read_from]
+    typed = [formats.extension(file) not in formats.DELIMITERS for file in read_from]
     return np.array(typed)[files.position(rows["row"].to_numpy())]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incumbent import addresses, sources
+from incumbent import addresses, formats, sources, storage
 from incumbent.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _of(entry: str) -> list[str]:
     if not wild and _readable(entry):
         return [entry]
     folder = head if wild else entry.rstrip("/")
-    found = sources.files_in(folder or ("/" if entry.startswith("/") else "."))
+    found = storage.files_in(folder or ("/" if entry.startswith("/") else "."))
     if found is None:
         return [entry]  # whatever is wrong with it, reading it says
     names = fnmatch.filter(found, pattern) if wild else list(found)
@@ -67,7 +67,7 @@ def _of(entry: str) -> list[str]:
         kind = "pattern" if wild else "folder"
         raise DataError(
             f"{addresses.public(entry)}: there is no file that can be read under this {kind}. "
-            f"Expected one or more of {' '.join(sources.FORMATS)}; hidden, temporary and lock "
+            f"Expected one or more of {' '.join(formats.FORMATS)}; hidden, temporary and lock "
             "files do not count."
         )
     return [f"{folder}/{name}" if folder or entry.startswith("/") else name for name in kept]
@@ -76,7 +76,7 @@ def _of(entry: str) -> list[str]:
 def _readable(name: str) -> bool:
     """Whether a file is of a known format, by its name."""
     try:
-        return bool(sources.extension(name))
+        return bool(formats.extension(name))
     except DataError:
         return False
 

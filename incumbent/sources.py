@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import bz2
 import datetime
 import decimal
 import difflib
-import gzip
 import io
-import os
-import posixpath
-import re
-import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import fsspec
 import pandas as pd
 
-from incumbent import marks, spreadsheets, tables
-from incumbent.addresses import expanded, public, without_secrets
+from incumbent import marks, spreadsheets, storage, tables
+from incumbent.addresses import public
 from incumbent.errors import DataError
+from incumbent.formats import DELIMITERS, EXCEL, JSON_LINES, PACKED, PARQUET, extension, name_of
 from incumbent.tables import CellError, Formula, Table, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import BinaryIO
 
     from incumbent.config import DataConfig
 
-EXCEL = (".xlsx", ".xlsm", ".xls")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson")
-_PARQUET = (".parquet",)
-FORMATS = (*EXCEL, *DELIMITERS, *_JSON_LINES, *_PARQUET)
-_PACKED = (".gz", ".bz2")
-_READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *_PACKED))
 SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _PART = 2_000  # rows of a part
-# What file systems call the time of the last change, or another sign of it.
-_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
-_MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
-_SUSPECT_UNPACKED = 100 << 20  # bytes unpacked; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
-_UNPACKED_AT_ONCE = 16 << 20  # bytes
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
-    ("abfs", "abfss", "az", "adl"), "azure"
-)
+_SHOWN = 20  # columns that a message lists
 
 
 def read(
@@ -162,31 +139,6 @@ def _stripped(cells: list[object]) -> pd.Series[str]:
     return pd.Series([as_text(cell).strip() for cell in cells], dtype=object)
 
 
-def extension(source: str) -> str:
-    """The format's extension, in lower case and without that of a compression.
-
-    Raises:
-        DataError: if no format goes by it.
-    """
-    name = _name(source).lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    suffix = posixpath.splitext(name)[1]
-    if suffix not in FORMATS:
-        raise DataError(
-            f"{public(source)}: {suffix or 'a name without an extension'} is no known format. "
-            f"Expected one of {' '.join(FORMATS)}, or one of them with {' or '.join(_PACKED)} "
-            "added; save the data as .xlsx."
-        )
-    return suffix
-
-
-def _name(source: str) -> str:
-    """The file's name; in a chain like `zip://a.csv::b.zip`, that of the first address."""
-    links = public(source).split("::") if "://" in source else [source]
-    return posixpath.basename(next((link for link in links if "://" in link), source))
-
-
 def _shown(cell: object) -> str:
     """A text cell as text; a formula that was never computed stands for itself."""
     return as_text(cell.formula if isinstance(cell, Formula) and not cell else cell)
@@ -216,145 +168,6 @@ def _kind(cell: object) -> str:
     return "date" if isinstance(cell, dates) else "error"
 
 
-@contextmanager
-def _opened(source: str) -> Iterator[BinaryIO]:
-    """A source as a file that can be read from any place.
-
-    Raises:
-        DataError: if it cannot be read, now or later.
-    """
-    shown = public(source)
-    source = expanded(source, os.environ)
-    filesystem, path = None, source
-    try:
-        filesystem, path = _filesystem(source)
-        with filesystem.open(path, "rb") as opened:
-            file = opened if opened.seekable() else io.BytesIO(opened.read())
-            yield file
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise _missing(shown, filesystem, path) from None
-    except IsADirectoryError:
-        raise _folder(shown) from None
-    except PermissionError:
-        raise DataError(
-            f"{shown} may not be read: permission denied. Ask its owner, or, if it is a file of "
-            "yours, make it readable to the user that runs this."
-        ) from None
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, source)}"
-        raise DataError(
-            f"{shown} could not be read ({reason}). Check the address, the credentials and the "
-            "connection."
-        ) from None
-
-
-def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    try:
-        filesystem, path = fsspec.core.url_to_fs(source)
-    except (ImportError, ValueError) as error:
-        schemes = re.findall(r"(?:^|::)([^:/]+)://", source) or [""]
-        scheme = next((scheme for scheme in schemes if scheme in _EXTRAS), schemes[0])
-        extra = _EXTRAS.get(scheme)
-        remedy = (
-            f"install its client: pip install 'incumbent[{extra}]'"
-            if extra
-            else "use a path, or a URL like s3://, gs://, abfs:// or https://"
-        )
-        raise DataError(
-            f"{public(source)}: {scheme}:// cannot be read here "
-            f"({without_secrets(error, source)}); {remedy}."
-        ) from None
-    return filesystem, str(path)
-
-
-def files_in(folder: str) -> dict[str, str] | None:
-    """The files in a folder: by their names, what changes when they do; None if it isn't there.
-
-    Raises:
-        DataError: if it cannot be looked into.
-    """
-    shown, folder = public(folder), expanded(folder, os.environ)
-    filesystem, path = _filesystem(folder)
-    try:
-        if not filesystem.isdir(path):
-            return None
-        found = filesystem.ls(path, detail=True)
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, folder)}"
-        raise DataError(
-            f"The folder {shown} could not be looked into ({reason}). Check the address, "
-            "the credentials and the connection."
-        ) from None
-    return {
-        posixpath.basename(str(one["name"])): " ".join(
-            str(one[key]) for key in ("size", *_CHANGED) if key in one
-        )
-        for one in found
-        if one["type"] == "file"
-    }
-
-
-def _folder(shown: str) -> DataError:
-    return DataError(f"{shown} is a folder; a file is expected. Name the file in it.")
-
-
-def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
-    """The error for a file that isn't there, with the nearest in its folder, or a few."""
-    siblings: list[str] = []
-    try:
-        if filesystem and filesystem.isdir(path):
-            return _folder(shown)
-        if filesystem:
-            listing = filesystem.ls(posixpath.dirname(path), False)
-            siblings = [posixpath.basename(public(sibling)) for sibling in listing]
-    except Exception:  # noqa: BLE001 - a hint is not worth a second error
-        siblings = []
-    readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(_READABLE)]
-    # Names are compared without the extension, which all have in common.
-    stems = {posixpath.splitext(sibling)[0]: sibling for sibling in readable}
-    name = _name(shown)
-    near = difflib.get_close_matches(posixpath.splitext(name)[0], stems, n=1, cutoff=0.75)
-    hint = ""
-    if near:
-        hint = f" Did you mean {stems[near[0]].join(shown.rsplit(name, 1))}?"
-    elif readable:
-        hint = f" Files there that can be read: {_few(readable, 5)}."
-    where = "" if siblings or "://" in shown else " (nor anything in its folder)"
-    return DataError(
-        f"There is no file {shown}{where}.{hint} Paths are relative to the working directory."
-    )
-
-
-def _unpack(data: bytes, shown: str) -> bytes:
-    name = _name(shown).lower()
-    if not name.endswith(_PACKED):
-        return data
-    packed = io.BytesIO(data)
-    unpacked = bytearray()
-    try:
-        with (gzip.open if name.endswith(".gz") else bz2.open)(packed) as stream:
-            while part := stream.read(_UNPACKED_AT_ONCE):
-                unpacked += part
-                if len(unpacked) > _MAX_UNPACKED:
-                    raise DataError(
-                        f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet."
-                    )
-                ratio = len(unpacked) / max(packed.tell(), 1)
-                if len(unpacked) > _SUSPECT_UNPACKED and ratio > _MAX_RATIO:
-                    raise DataError(
-                        f"{shown} unpacks to {ratio:,.0f} times its size; at most a factor of "
-                        f"{_MAX_RATIO} is read. If it is real, unpack it and name that file."
-                    )
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
-            "again, or name it without the last extension."
-        ) from None
-    return bytes(unpacked)
-
-
 def _tables(
     source: str, suffix: str, sheet: str | int, encoding: str,
     columns: Sequence[str], optional: Sequence[str] | None,
@@ -362,19 +175,19 @@ def _tables(
     """What a source holds, Parquet part by part; `optional` None stands for all other columns."""
     shown = public(source)
     chosen = None if optional is None else (*columns, *optional)
-    with _opened(source) as file:
+    with storage.opened(source) as file:
         if not file.read(1):
             raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
         file.seek(0)
-        if suffix in _PARQUET and not _name(shown).lower().endswith(_PACKED):
+        if suffix in PARQUET and not name_of(shown).lower().endswith(PACKED):
             yield from tables.parts_of_parquet(file, shown, chosen, _PART)
             return
-        data = _unpack(file.read(), shown)
+        data = storage.unpacked(file.read(), shown)
     if suffix in EXCEL:
         yield spreadsheets.read(data, shown, sheet)
     elif suffix in DELIMITERS:
         yield tables.from_csv(data, shown, encoding, DELIMITERS[suffix])
-    elif suffix in _JSON_LINES:
+    elif suffix in JSON_LINES:
         yield tables.from_json_lines(data, shown, encoding, columns, optional)
     else:
         yield from tables.parts_of_parquet(io.BytesIO(data), shown, chosen, _PART)
@@ -400,12 +213,8 @@ def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:
 
 
 def _listed(header: Sequence[str]) -> str:
-    return _few([repr(name) if name else "" for name in header], 20)
-
-
-def _few(names: Sequence[str], most: int) -> str:
-    shown = ", ".join(filter(None, names[:most]))
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    shown = ", ".join(repr(name) for name in header[:_SHOWN] if name)
+    return f"{shown} and {len(header) - _SHOWN} more" if len(header) > _SHOWN else shown
 
 
 def _without_blank_end(tables: Iterable[Table], width: int | None) -> Iterator[Table]:

@@ -15,7 +15,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from openpyxl import Workbook
 
-from incumbent import datasets, sources
+from incumbent import datasets, sources, storage
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
@@ -268,7 +268,7 @@ def test_no_error_shows_what_is_secret_in_a_url(source, shown):
 
 def test_a_spoilt_file_at_a_signed_address(monkeypatch):
     content = io.BytesIO(b"PK, and then nothing")
-    monkeypatch.setattr(sources, "_opened", lambda _: contextlib.nullcontext(content))
+    monkeypatch.setattr(storage, "opened", lambda _: contextlib.nullcontext(content))
     message = refuse(f"https://host/a.xlsx{SIGNED}", {})
     assert message.startswith("https://host/a.xlsx is cut short")
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from incumbent import addresses, datasets, sampling, sources
+from incumbent import addresses, datasets, formats, sampling, sources, storage
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
@@ -263,7 +263,7 @@ def test_a_signed_url(tmp_path, monkeypatch):
     content = b"text,label\nhello,a\n"
     seen = []
     monkeypatch.setattr(
-        sources, "_opened",
+        storage, "opened",
         lambda source: seen.append(source) or contextlib.nullcontext(io.BytesIO(content)),
     )  # fmt: skip
     signed = "https://me:secret@host/a.csv?sig=secret#secret"
@@ -287,8 +287,8 @@ def test_a_signed_url(tmp_path, monkeypatch):
     ],
 )
 def test_extension(source, suffix):
-    assert sources.extension(source) == suffix
-    assert sources.extension(addresses.public(source)) == suffix
+    assert formats.extension(source) == suffix
+    assert formats.extension(addresses.public(source)) == suffix
 
 
 @pytest.mark.parametrize(
