@@ -28,8 +28,10 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "ORT_DISABLE_TELEMETRY": "1",  # read as onnxruntime is imported
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # MLflow measures artifacts with tqdm bars of its own, and checks requirements at each load.
+    # MLflow measures artifacts with tqdm bars of its own, prints links at the end of each run, and
+    # checks requirements at each load.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     # MLflow would make a request again whose answer was lost, and register a model twice; `store`
     # waits and makes sure instead.

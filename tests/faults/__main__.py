@@ -54,8 +54,8 @@ def main() -> int:
                 trials.append(trial)
                 said = "survived" if trial.survived else "; ".join(trial.faults)
                 sys.stderr.write(f"{name}: {trial.what}: {said}\n")
-                rows[name] = table.row(name, trials)
-                table.keep([rows[name]])  # should it be stopped, what was tried stays known
+                table.keep([table.row(name, trials)])  # should it be stopped, it stays known
+            rows[name] = table.row(name, trials)
     sys.stdout.write(table.markdown(list(rows.values())))
     if given.docs:
         about = {name: inspect.getdoc(fault) or "" for name, fault in FAULTS.items()}

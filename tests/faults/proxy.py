@@ -15,14 +15,15 @@ class Proxy:
 
     Args:
         to: The port of the loopback interface that it stands in front of.
-        share: Of the requests at which the connection is cut, before or after the answer began.
+        every: After how many requests on average one is cut, before or after its answer began.
         seed: Of which, and when.
     """
 
-    def __init__(self, to: int, share: float, seed: int) -> None:
-        self.to, self.share = to, share
+    def __init__(self, to: int, every: int, seed: int) -> None:
+        self.to, self.every = to, every
         self.cut = 0
         self._random = random.Random(seed)
+        self._ahead = self._random.randrange(2 * every)  # requests until the next cut
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -64,7 +65,9 @@ class Proxy:
     def _next(self, client: socket.socket, server: socket.socket) -> dict[socket.socket, float]:
         """After how many bytes of either end's the next exchange is cut."""
         left = dict.fromkeys((client, server), math.inf)
-        if self._random.random() < self.share:
+        self._ahead -= 1
+        if self._ahead < 0:
+            self._ahead = self._random.randrange(2 * self.every)
             # Of the request, or of the answer: then the server has done what it was asked.
             left[self._random.choice((client, server))] = self._random.randrange(1, 400)
         return left

@@ -33,9 +33,9 @@ def row(name: str, trials: list[Trial]) -> dict[str, Any]:
 
 
 def holds(rows: list[dict[str, Any]]) -> bool:
-    """Whether all was survived, and nothing lost, doubled, hung or shown as a traceback."""
+    """Whether all was tried and survived; nothing lost, doubled, hung or shown as a traceback."""
     return all(
-        found["survived"] == found["champion intact"] == found["tried"]
+        0 < found["survived"] == found["champion intact"] == found["tried"]
         and not (found["versions lost or doubled"] or found["hung"] or found["tracebacks"])
         for found in rows
     )

@@ -34,6 +34,7 @@ def test_fault(name: str, ground: Ground) -> None:
 def test_what_the_table_does_not_pass() -> None:
     good = Trial("a fault")
     assert table.holds([table.row("fault", [good])])
+    assert not table.holds([table.row("fault", [])])
     for spoilt in (
         Trial("", ["a reason"]), Trial("", champion_intact=False), Trial("", lost=1),
         Trial("", doubled=1), Trial("", hung=True), Trial("", tracebacks=1),
