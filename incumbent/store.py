@@ -148,15 +148,16 @@ class Store:
             write(*arguments)
 
     @staticmethod
-    def pages(search: Callable[..., Any], query: str | None = None) -> Iterator[Any]:
+    def pages(search: Callable[..., Any], query: str | None = None) -> list[Any]:
         """All that a search finds; MLflow gives it by pages."""
+        found: list[Any] = []
         token = None
         while True:
             page = search(query, page_token=token)
-            yield from page
+            found += page
             token = page.token
             if not token:
-                return
+                return found
 
 
 def _local_store() -> str:

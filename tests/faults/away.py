@@ -101,10 +101,10 @@ def until(true: Callable[[], bool], seconds: float) -> None:
 
 
 @contextmanager
-def losing_answers(address: str) -> Iterator[tuple[str, list[str]]]:
-    """A proxy that passes on every request, and loses the first answer to each kind of write.
+def losing_answers(address: str, *, reads: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """A proxy that passes on every request, and loses the first answer to each kind of it.
 
-    Gives its address, and the writes whose answer was lost.
+    Gives its address, and the requests whose answer was lost: writes, or all.
     """
     lost: list[str] = []
     target = urlsplit(address)
@@ -120,9 +120,10 @@ def losing_answers(address: str) -> Iterator[tuple[str, list[str]]]:
             answer = server.getresponse()
             content = answer.read()
             server.close()
-            write = f"{self.command} {self._kind()}"
-            if self.command != "GET" and "search" not in write and write not in lost:
-                lost.append(write)
+            kind = f"{self.command} {self._kind()}"
+            read = self.command == "GET" or "search" in kind
+            if (reads or not read) and kind not in lost:
+                lost.append(kind)
                 self.close_connection = True
                 return
             self.send_response(answer.status)

@@ -14,6 +14,7 @@ import mlflow as client_of
 import pytest
 
 from incumbent.classifiers import weights
+from incumbent.registry import Registry
 from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults import away
@@ -94,6 +95,26 @@ def test_every_kind_of_write_loses_its_first_answer(place: Place) -> None:
         (run,) = client.search_runs([client.get_experiment_by_name("reviews").experiment_id])
         assert run.info.run_id == outcome["run_id"]
         _is_done_once(client, run.info.run_id)
+
+
+def test_every_kind_of_read_loses_its_first_answer(place: Place) -> None:
+    tag = {"incumbent.entry": "{}"}
+    with (
+        away.mlflow(place) as tracking,
+        away.losing_answers(tracking.address, reads=True) as (address, lost),
+    ):
+        away.until(tracking.answers, 180)
+        registry = Registry(uri=tracking.address)
+        number = registry.append("reviews.ledger", tag, None, "decision", "text")
+        registry.uri, registry.client = address, client_of.MlflowClient(address)
+        assert [v.version for v in registry.versions("reviews.ledger")] == [number]
+        assert registry.names() == []
+        assert registry.version("reviews.ledger", number or 0).tags == tag
+        assert registry.find("reviews", "a digest") is None
+        asked = {kind.rpartition("mlflow/")[2] for kind in lost}
+        assert asked == {
+            "registered-models/search", "model-versions/search", "model-versions/get"
+        }  # fmt: skip
 
 
 def _is_done_once(client: client_of.MlflowClient, run_id: str) -> None:
