@@ -13,9 +13,9 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel, ValidationError
 
 from incumbent import addresses, arrivals, datasets, events, prefect_server
-from incumbent.arrivals import Watched
+from incumbent.arrivals import Seen, Watched
 from incumbent.config import Config
-from incumbent.errors import ConfigError, StageError
+from incumbent.errors import ConfigError, IncumbentError, StageError
 from incumbent.prefect_api import PrefectApi
 from tasks import show
 
@@ -76,6 +76,8 @@ def find_target(deployment: str) -> Target:
 def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     """Look into the files that are new and complete, and keep what was found.
 
+    One that cannot be looked into now is new at the next look again, and keeps no other back.
+
     Returns:
         What is known of the place now; None if it isn't there.
 
@@ -84,24 +86,54 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     """
     shown = addresses.public(place)
     before = arrivals.load(place, target.workdir)
-    found = arrivals.complete(place, before, settle_seconds)
+    found = arrivals.complete(place, before, settle_seconds, target.config)
     if found is None:
         show.say("there is no folder %s yet", shown)
         return None
     watched, new = found
+    waiting: dict[str, str] = {}
     for name, signature in sorted(new.items()):
-        seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
-        if seen.refused:
-            show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
-            events.emit(
-                events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
-                flow_run.get_id() or "", show.say, file=name,
-            )  # fmt: skip
+        judged = {known: seen for known, seen in watched.files.items() if known != name}
+        try:
+            seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
+        except IncumbentError as error:
+            waiting[name] = str(error)
+            show.say("%s waits for the next look: %s", arrivals.address(shown, name), error)
         else:
-            show.say("%s can be trained on", arrivals.address(shown, name))
-        watched = watched.model_copy(update={"files": {**watched.files, name: seen}})
+            judged[name] = seen
+            _tell(shown, name, seen, target)
+        watched = watched.model_copy(update={"files": judged})
         arrivals.save(watched, place, target.workdir)
-    return watched
+    return _tell_waiting(place, watched, waiting, target)
+
+
+def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
+    """Say what was found in a file, and tell of one that was refused."""
+    if not seen.refused:
+        show.say("%s can be trained on", arrivals.address(shown, name))
+        return
+    show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
+    events.emit(
+        events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
+        flow_run.get_id() or "", show.say, file=name,
+    )  # fmt: skip
+
+
+def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target: Target) -> Watched:
+    """Tell of files that could not be looked into, all at once; keeps which were told."""
+    told, due = arrivals.untold(watched, waiting)
+    if told.told != watched.told:
+        arrivals.save(told, place, target.workdir)
+    if due:
+        # One cause, like a test set that is away, holds for many files.
+        reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
+        events.emit(
+            events.WRONG, target.config.model_name,
+            f"files that wait in {watched.place}: {', '.join(due)}",
+            f"They could not be looked into, and are again at each look. {reasons}",
+            flow_run.get_id() or "", show.say,
+        )  # fmt: skip
+    return told
 
 
 @task(cache_policy=NO_CACHE)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,35 @@ def test_what_was_seen_is_kept_by_digest(watch: Watch, here: Path) -> None:
     (here / "inbox" / "more.csv").touch()
     os.rename(here / "inbox" / "more.csv", here / "inbox" / "renamed.csv")  # noqa: PTH104
     assert watch() is None
+
+
+def test_a_file_that_cannot_be_looked_into_waits_and_is_told_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import arrive
+
+    said: list[str] = []
+    told: list[str] = []
+    monkeypatch.setattr(arrive.show, "say", lambda message, *values: said.append(message % values))
+    monkeypatch.setattr(
+        arrive.events, "emit", lambda event, _, subject, *rest, **more: told.append(subject)
+    )
+    (here / "inbox").mkdir()
+    (here / "inbox" / "a.csv").write_text(GOOD)
+    config = Config.model_validate({"data": {"train": "train.csv", "test": "away.csv"}})
+    target = arrive.Target(name="retrain/x", id="d", api="x", given={}, config=config)
+    for _ in range(2):
+        watched = arrive.take.fn("inbox", 0.0, target)
+        assert watched is not None
+        assert watched.files == {}
+    assert told == ["files that wait in inbox: a.csv"]
+    assert ["inbox/a.csv waits for the next look" in line for line in said] == [True, True]
+    assert "There is no file away.csv" in said[0]
+    (here / "away.csv").write_text(GOOD.replace("a text number", "another test"))
+    watched = arrive.take.fn("inbox", 0.0, target)
+    assert watched is not None
+    assert watched.accepted == ["a.csv"]
+    assert watched.told == {}
 
 
 def test_a_place_that_is_not_there_yet_is_no_failure(
