@@ -50,8 +50,10 @@ class Watched(BaseModel, frozen=True):
     """The digests of the files that the last run was started for, sorted."""
     run_id: str = ""
     """That run."""
+    config: str = ""
+    """The digest of the deployment's config that it was started with."""
     attempts: int = 0
-    """How often a run was started for just these files."""
+    """How often a run was started for just these files with that config."""
     told: dict[str, datetime] = {}
     """When it was told of a file that it could not be looked into, by name."""
 

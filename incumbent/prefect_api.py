@@ -91,17 +91,18 @@ class PrefectApi:
         found = self._post("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
         return found[0] if found else None
 
-    def start(self, deployment: str, parameters: Mapping[str, Any], key: str) -> str:
-        """Start a run of the deployment of this id; gives the run's.
+    def start(self, deployment: str, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """Start a run of the deployment of this id; gives the run.
 
-        Asked again with the same key, the server gives the run that it has.
+        Asked again with the same key, the server gives the run that it has, even one that ended.
         """
         body = {
             "parameters": dict(parameters),
             "idempotency_key": key,
             "state": {"type": "SCHEDULED"},
         }
-        return str(self._post(f"deployments/{deployment}/create_flow_run", body)["id"])
+        found: dict[str, Any] = self._post(f"deployments/{deployment}/create_flow_run", body)
+        return found
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Record an event, as Prefect's API describes one."""

@@ -92,6 +92,46 @@ def test_a_complete_file_starts_one_run_with_it(watch: Watch, here: Path) -> Non
     _end(str(second), type="CRASHED")
     assert watch() is None
 
+    # Deleted, what was seen is looked into again, and runs that ended are no new ones.
+    (state,) = (here / ".incumbent" / "watched").iterdir()
+    state.unlink()
+    assert watch() not in (None, first, *lost)
+
+
+def test_a_run_that_failed_is_started_again_with_another_config(
+    watch: Watch, deployment: str, here: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentUpdate
+    from prefect.client.schemas.objects import State, StateType
+
+    (here / "inbox" / "more.csv").write_text(GOOD.replace("a text", "one more"))
+    first = watch()
+    assert first is not None
+    _end(first, type="FAILED")
+    assert watch() is None  # it said why, and would fail again
+    config = {"model_name": "trial", "data": {"train": "train.csv", "test": "test.csv"},
+              "training": {"epochs": 9}}  # fmt: skip
+    with get_client(sync_client=True) as client:
+        found = client.read_deployment_by_name(deployment)
+        client.update_deployment(found.id, DeploymentUpdate(parameters={"config": config}))
+    second = watch()
+    assert second not in (None, first)
+    given = _run(str(second)).parameters["config"]
+    assert given["training"] == {"epochs": 9}
+    assert given["data"]["train"] == ["train.csv", "inbox/more.csv"]
+
+    # Retried in the Prefect page, it is the same run with the same files, and is waited for.
+    _end(str(second), type="FAILED")
+    assert watch() is None
+    with get_client(sync_client=True) as client:
+        retry = State(type=StateType.SCHEDULED, name="AwaitingRetry")
+        client.set_flow_run_state(UUID(str(second)), retry, force=False)
+    assert _run(str(second)).state_type == StateType.SCHEDULED
+    assert _run(str(second)).parameters["config"] == given
+    (here / "inbox" / "third.csv").write_text(GOOD.replace("a text", "a third"))
+    assert watch() is None  # at work
+
 
 def test_what_was_seen_is_kept_by_digest(watch: Watch, here: Path) -> None:
     (here / "inbox" / "more.csv").write_text(GOOD.replace("a text", "one more"))
