@@ -223,7 +223,8 @@ def _of_the_way(error: DataError) -> bool:
     What the system refuses has a number; what a decoder does not understand has none.
     """
     return faults.of_network(error) or any(
-        isinstance(cause, PermissionError) or (isinstance(cause, OSError) and cause.errno)
+        isinstance(cause, PermissionError | FileNotFoundError)
+        or (isinstance(cause, OSError) and cause.errno)
         for cause in faults.causes(error)
     )
 

@@ -174,6 +174,7 @@ def _cut(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
         ConnectionResetError("cut"),
         PermissionError(errno.EACCES, "no"),
         OSError(errno.EIO, "broken"),
+        FileNotFoundError("gone"),
         FSTimeoutError(),
     ],
 )
