@@ -2,27 +2,29 @@
 
 What is known of a place is one small file under the working folder, replaced as a whole. A file
 counts as new until it is known by its contents, so that one that was refused is not looked into
-again before it changes.
+again before it changes. It is refused for its contents alone: what may pass, as a network that is
+away does, and what is wrong elsewhere, as with the test set, leaves it new.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import fsspec
 from pydantic import BaseModel, ValidationError
 
-from incumbent import addresses, datasets, expectations, files, storage
-from incumbent.config import Config
+from incumbent import __version__, addresses, datasets, expectations, faults, files, storage
+from incumbent.config import Config, DataConfig
 from incumbent.encoding import write_atomically
 from incumbent.errors import DataError, StageError
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
 # Checks that one file of several need not pass.
 _OF_THE_WHOLE = ("rows", "one_class", "classes", "class_rows")
+_TOLD_AGAIN = timedelta(days=1)
 
 
 class Seen(BaseModel, frozen=True):
@@ -32,6 +34,8 @@ class Seen(BaseModel, frozen=True):
     """What a listing says of it: its size, and when it changed."""
     digest: str
     """SHA-256 of its contents."""
+    rules: str = ""
+    """By what it was judged: see `rules`."""
     refused: str = ""
     """Why it cannot be trained on; empty if it can."""
 
@@ -46,8 +50,12 @@ class Watched(BaseModel, frozen=True):
     """The digests of the files that the last run was started for, sorted."""
     run_id: str = ""
     """That run."""
+    config: str = ""
+    """The digest of the deployment's config that it was started with."""
     attempts: int = 0
-    """How often a run was started for just these files."""
+    """How often a run was started for just these files with that config."""
+    told: dict[str, datetime] = {}
+    """When it was told of a file that it could not be looked into, by name."""
 
     @property
     def accepted(self) -> list[str]:
@@ -94,8 +102,20 @@ def _file(place: str, workdir: Path) -> Path:
     return workdir / "watched" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
 
 
-def complete(place: str, watched: Watched, seconds: float) -> tuple[Watched, dict[str, str]] | None:
-    """The files that are new or changed, and are not being written.
+def rules(config: Config) -> str:
+    """The digest of all in a config that a file is judged by.
+
+    Another release may judge otherwise too.
+    """
+    data = config.data.model_copy(update={"train": "", "sample": None})
+    by = f"{__version__} {data.model_dump_json()} {config.validation.model_dump_json()}"
+    return hashlib.sha256(by.encode()).hexdigest()[:16]
+
+
+def complete(
+    place: str, watched: Watched, seconds: float, config: Config
+) -> tuple[Watched, dict[str, str]] | None:
+    """The files that are new, changed or judged by other rules, and are not being written.
 
     A file that stays as it is for so many seconds is complete. None is waited for if none is new.
 
@@ -110,10 +130,11 @@ def complete(place: str, watched: Watched, seconds: float) -> tuple[Watched, dic
     if found is None:
         return None
     kept = {name: seen for name, seen in watched.files.items() if name in found}
+    asked = rules(config)
     new = {
         name: signature
         for name, signature in found.items()
-        if name not in kept or kept[name].signature != signature
+        if name not in kept or (kept[name].signature, kept[name].rules) != (signature, asked)
     }
     if new:
         time.sleep(seconds)
@@ -137,21 +158,21 @@ def address(place: str, name: str) -> str:
 def inspect(place: str, name: str, signature: str, before: Seen | None, config: Config) -> Seen:
     """Look into a file: whether it can be trained on.
 
-    One whose contents were seen before, under this name, is not read again.
+    One whose contents were judged before, under this name and by the same rules, is not read again.
+
+    Raises:
+        IncumbentError: if it cannot be looked into now, for a reason that is not in the file.
     """
-    source = address(place, name)
-    try:
-        with fsspec.open(source, "rb") as file:
-            state = hashlib.sha256()
-            while block := file.read(_BLOCK):
-                state.update(block)
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{addresses.public(source)} could not be read: {type(error).__name__}"
-        return Seen(signature=signature, digest="", refused=f"{reason}. Is it ours to read?")
+    source, asked = address(place, name), rules(config)
+    state = hashlib.sha256()
+    with storage.opened(source) as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
     digest = state.hexdigest()
-    if before is not None and before.digest == digest:
+    if before is not None and (before.digest, before.rules) == (digest, asked):
         return before.model_copy(update={"signature": signature})
-    return Seen(signature=signature, digest=digest, refused=refusal(source, config))
+    refused = refusal(source, config)
+    return Seen(signature=signature, digest=digest, rules=asked, refused=refused)
 
 
 def refusal(source: str, config: Config) -> str:
@@ -159,15 +180,24 @@ def refusal(source: str, config: Config) -> str:
 
     It must satisfy what `validation` asks of rows, and hold no test text; how many rows there
     must be, of each class too, is asked of the training data as a whole.
+
+    Raises:
+        DataError: if that cannot be told, as the file, the test set or the working folder cannot
+            be had now.
     """
     workdir = Path(config.tracking.workdir)
     data = config.data.model_copy(update={"train": source, "sample": None})
+    failure = None
     try:
         dataset = datasets.ingest(data, workdir)
-        folder = workdir / "arrivals" / dataset.digest[:16]
-        verdict = expectations.validate(dataset, config.validation, folder)
     except DataError as error:
-        return str(error)
+        failure = error
+    if failure:  # out of its handler, where it would be among the causes of what fails next
+        if fault := _fault(source, data):
+            return fault
+        raise failure
+    folder = workdir / "arrivals" / dataset.digest[:16]
+    verdict = expectations.validate(dataset, config.validation, folder)
     own = tuple(
         finding
         for finding in verdict.findings
@@ -175,6 +205,44 @@ def refusal(source: str, config: Config) -> str:
         or (finding.split == "train" and finding.name not in _OF_THE_WHOLE)
     )
     return verdict.model_copy(update={"findings": own}).refusal()
+
+
+def _fault(source: str, data: DataConfig) -> str:
+    """Why a file cannot be read as labelled text, by itself; empty if that is not its fault."""
+    try:
+        for _ in files.parts(files.expand(source), data):
+            pass
+    except DataError as error:
+        return "" if _of_the_way(error) else str(error)
+    return ""
+
+
+def _of_the_way(error: DataError) -> bool:
+    """Whether what failed is what lies between a file and us: a network, a disk, a permission.
+
+    What the system refuses has a number; what a decoder does not understand has none.
+    """
+    return faults.of_network(error) or any(
+        isinstance(cause, PermissionError | FileNotFoundError)
+        or (isinstance(cause, OSError) and cause.errno)
+        for cause in faults.causes(error)
+    )
+
+
+def untold(watched: Watched, names: Collection[str]) -> tuple[Watched, list[str]]:
+    """Which of the files that cannot be looked into to tell of, which is once a day.
+
+    Args:
+        watched: What is known of the place.
+        names: All such files there; others are forgotten.
+
+    Returns:
+        What is known of the place, those taken for told; and their names.
+    """
+    now = datetime.now(UTC)
+    told = {name: watched.told[name] for name in names if name in watched.told}
+    due = [name for name in names if name not in told or now - told[name] >= _TOLD_AGAIN]
+    return watched.model_copy(update={"told": told | dict.fromkeys(due, now)}), due
 
 
 def config_with(

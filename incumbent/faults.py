@@ -1,11 +1,14 @@
-"""What goes wrong with a store or a disk: what passes, what does not, and what to do."""
+"""What goes wrong with a store, a disk or a network: what passes, and what to do."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import socket
 from collections.abc import Iterator
+
+from incumbent.errors import RegistryError, StageTimedOut
 
 _OF_SQLITE = "(sqlite3.OperationalError) "  # SQLAlchemy may say more before and after it
 _LOCKED = ("database is locked", "database table is locked")
@@ -31,6 +34,10 @@ _OF_DISKS = {
 }
 _CAUSE = re.compile(r"Caused by \w+\([\"']?(.*?)[\"']?\)\)")
 _TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses, MLflow's own choice
+_OF_NETWORKS = {
+    errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH, errno.EPIPE, errno.ESTALE, errno.ETIMEDOUT,
+}  # fmt: skip
 
 
 def passes(error: BaseException) -> bool:
@@ -38,7 +45,7 @@ def passes(error: BaseException) -> bool:
     import requests
     from sqlalchemy.exc import OperationalError
 
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, requests.exceptions.SSLError | requests.exceptions.InvalidURL):
             return False
         if isinstance(cause, requests.exceptions.HTTPError):
@@ -55,7 +62,7 @@ def reason(error: BaseException) -> str:
     """An error in one line, and what to do about it if that is known."""
     import requests
 
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.RetryError):
             # After its host, port and address, and within the exception's own name.
             inner = _CAUSE.search(str(cause))
@@ -74,7 +81,7 @@ def reason(error: BaseException) -> str:
 
 def of_disk(error: BaseException) -> str | None:
     """What to do about an error, if a file system that refused to be written led to it."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in _OF_DISKS:
             # Libraries put more than that into `strerror`, and not always the file into `filename`.
             where = f": {cause.filename}" if cause.filename else ""
@@ -82,7 +89,27 @@ def of_disk(error: BaseException) -> str | None:
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def of_network(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is that of a network, and so may pass.
+
+    Libraries raise errors of their own, and keep that of the socket as the cause.
+    """
+    for cause in causes(error):
+        if isinstance(cause, RegistryError | StageTimedOut):
+            return False
+        status = getattr(
+            cause, "status", getattr(getattr(cause, "response", None), "status_code", 0)
+        )
+        if isinstance(cause, ConnectionError | TimeoutError) or status in _TRANSIENT:
+            return True
+        if isinstance(cause, socket.gaierror):
+            return cause.errno == socket.EAI_AGAIN  # another failure is a wrong name
+        if isinstance(cause, OSError) and cause.errno in _OF_NETWORKS:
+            return True
+    return False
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and those that led to it: MLflow does not always name its cause."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

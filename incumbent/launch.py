@@ -14,11 +14,15 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from incumbent import supervision
-from incumbent.servers import WORKER
+from incumbent.errors import StageError
+from incumbent.prefect_api import PrefectApi
+from incumbent.servers import POOL, WORKER
 
 _ANSWER = 5  # seconds that a server may take to say that it is there
 _PAUSE = 0.5  # seconds between two tries
 _LEFT_SECONDS = 5  # that what a killed server left has to end
+_UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")  # states that only a run's process ends
+_LOST = "The run's process is gone, as after a power cut: no other of its worker's is left."
 
 
 def worker_name(pid: int) -> str:
@@ -45,24 +49,45 @@ def health(clients: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def end_lost_runs(address: str) -> None:
+    """Have a Prefect server know that the runs under way in our work pool have crashed.
+
+    It would take them for running for ever, and what waits for them would wait for ever. That it
+    cannot be told is no reason not to work.
+    """
+    api = PrefectApi(address)
+    try:
+        for run in api.runs(*_UNDER_WAY, pool=POOL):
+            api.crash(run["id"], _LOST)
+            sys.stderr.write(f"The run {run['name']} ({run['id']}) has crashed. {_LOST}\n")
+    except StageError as error:
+        sys.stderr.write(f"Runs whose process is gone may still be shown as running. {error}\n")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Become a part: its name, and its command.
 
     A server that was killed may have left a child that holds its port. What a killed worker left
-    are runs, which go on. A worker waits for the servers: Prefect's gives up when there is none
-    yet, and each try costs seconds of imports.
+    are runs, which go on; if it left nothing, its runs are lost. A worker waits for the servers:
+    Prefect's gives up when there is none yet, and each try costs seconds of imports.
     """
     part, *command = arguments
+    folder = Path(os.environ[supervision.FOLDER_MARK])
     if part == WORKER:
         while not all(map(answers, health(os.environ).values())):
             time.sleep(_PAUSE)
+        if not _left(folder, part):
+            end_lost_runs(os.environ["PREFECT_API_URL"])
         command += ["--name", worker_name(os.getpid())]
     else:
-        folder = Path(os.environ[supervision.FOLDER_MARK])
-        found = supervision.processes(folder)
-        left = [process for process in found if process.part == part and process.pid != os.getpid()]
-        supervision.end(left, folder, _LEFT_SECONDS)
+        supervision.end(_left(folder, part), folder, _LEFT_SECONDS)
     os.execv(command[0], command)  # noqa: S606  the supervisor's own configuration
+
+
+def _left(folder: Path, part: str) -> list[supervision.Process]:
+    """The processes that a part left when it was killed."""
+    found = supervision.processes(folder)
+    return [process for process in found if process.part == part and process.pid != os.getpid()]
 
 
 if __name__ == "__main__":

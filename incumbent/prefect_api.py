@@ -55,7 +55,7 @@ class PrefectApi:
         self._post("concurrency_limits/", {"tag": tag, "concurrency_limit": limit or 1})
 
     def runs(
-        self, *states: str, name: str = "", deployment: str = "",
+        self, *states: str, name: str = "", deployment: str = "", pool: str = "",
         sort: str = "NEXT_SCHEDULED_START_TIME_ASC", limit: int = _LIMIT,
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Flow runs whose state is of one of these types, in the server's order.
@@ -64,6 +64,7 @@ class PrefectApi:
             states: Types of states, like SCHEDULED.
             name: Only states of this name, like Late.
             deployment: Only runs of the deployment of this id.
+            pool: Only runs that the workers of this work pool take.
             sort: An order that the server knows.
             limit: So many at most.
         """
@@ -73,9 +74,10 @@ class PrefectApi:
         wanted: dict[str, Any] = {"state": state}
         if deployment:
             wanted["deployment_id"] = {"any_": [deployment]}
-        found: list[dict[str, Any]] = self._post(
-            "flow_runs/filter", {"flow_runs": wanted, "sort": sort, "limit": limit}
-        )
+        query: dict[str, Any] = {"flow_runs": wanted, "sort": sort, "limit": limit}
+        if pool:
+            query["work_pools"] = {"name": {"any_": [pool]}}
+        found: list[dict[str, Any]] = self._post("flow_runs/filter", query)
         return found
 
     def deployment(self, name: str) -> dict[str, Any] | None:
@@ -91,17 +93,23 @@ class PrefectApi:
         found = self._post("flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
         return found[0] if found else None
 
-    def start(self, deployment: str, parameters: Mapping[str, Any], key: str) -> str:
-        """Start a run of the deployment of this id; gives the run's.
+    def start(self, deployment: str, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """Start a run of the deployment of this id; gives the run.
 
-        Asked again with the same key, the server gives the run that it has.
+        Asked again with the same key, the server gives the run that it has, even one that ended.
         """
         body = {
             "parameters": dict(parameters),
             "idempotency_key": key,
             "state": {"type": "SCHEDULED"},
         }
-        return str(self._post(f"deployments/{deployment}/create_flow_run", body)["id"])
+        found: dict[str, Any] = self._post(f"deployments/{deployment}/create_flow_run", body)
+        return found
+
+    def crash(self, run_id: str, message: str) -> None:
+        """Record that a flow run has crashed, whatever state it is in."""
+        state = {"type": "CRASHED", "name": "Crashed", "message": message}
+        self._post(f"flow_runs/{run_id}/set_state", {"state": state, "force": True})
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Record an event, as Prefect's API describes one."""

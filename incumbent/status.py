@@ -40,7 +40,7 @@ class Scheduled(BaseModel, frozen=True):
 
 
 class Running(BaseModel, frozen=True):
-    """A flow run under way; `since` is when it started, in ISO 8601."""
+    """A flow run under way; `since` is when it came into its state, in ISO 8601."""
 
     run: str
     state: str
@@ -217,11 +217,18 @@ def _running(api: PrefectApi) -> list[Running]:
         Running(
             run=run["name"],
             state=run["state_name"],
-            since=_moment(run["start_time"]),
+            since=_moment(_since(run)),
             flow_run_id=run["id"],
         )
         for run in api.runs(*_UNDER_WAY, sort="START_TIME_ASC")
     ]
+
+
+def _since(run: Mapping[str, Any]) -> str | None:
+    """When a run came into its state; one that never started is not without a time."""
+    entered = (run.get("state") or {}).get("timestamp")
+    since: str | None = entered or run["start_time"] or run["expected_start_time"]
+    return since
 
 
 def _failures(api: PrefectApi, names: Mapping[str, str]) -> list[str]:

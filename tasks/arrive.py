@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel, ValidationError
 
 from incumbent import addresses, arrivals, datasets, events, prefect_server
-from incumbent.arrivals import Watched
+from incumbent.arrivals import Seen, Watched
 from incumbent.config import Config
-from incumbent.errors import ConfigError, StageError
+from incumbent.errors import ConfigError, IncumbentError, StageError
 from incumbent.prefect_api import PrefectApi
 from tasks import show
 
 _ATTEMPTS = 3  # runs for the same files, if one crashes or is cancelled
 _UNDER_WAY = ("RUNNING", "PENDING", "PAUSED", "CANCELLING")
 _LOST = ("CRASHED", "CANCELLED")
+_ENDED = (*_LOST, "FAILED", "COMPLETED")
 
 
 class Target(BaseModel, frozen=True):
@@ -34,6 +36,11 @@ class Target(BaseModel, frozen=True):
     """Its config as it was written."""
     config: Config
     """The same, whole; the embedded reviews are named as files."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its config as it was written."""
+        return hashlib.sha256(json.dumps(self.given, sort_keys=True).encode()).hexdigest()
 
     @property
     def workdir(self) -> Path:
@@ -76,6 +83,8 @@ def find_target(deployment: str) -> Target:
 def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     """Look into the files that are new and complete, and keep what was found.
 
+    One that cannot be looked into now is new at the next look again, and keeps no other back.
+
     Returns:
         What is known of the place now; None if it isn't there.
 
@@ -84,57 +93,116 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     """
     shown = addresses.public(place)
     before = arrivals.load(place, target.workdir)
-    found = arrivals.complete(place, before, settle_seconds)
+    found = arrivals.complete(place, before, settle_seconds, target.config)
     if found is None:
         show.say("there is no folder %s yet", shown)
         return None
     watched, new = found
+    waiting: dict[str, str] = {}
     for name, signature in sorted(new.items()):
-        seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
-        if seen.refused:
-            show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
-            events.emit(
-                events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
-                flow_run.get_id() or "", show.say, file=name,
-            )  # fmt: skip
+        judged = {known: seen for known, seen in watched.files.items() if known != name}
+        try:
+            seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
+        except IncumbentError as error:
+            waiting[name] = str(error)
+            show.say("%s waits for the next look: %s", arrivals.address(shown, name), error)
         else:
-            show.say("%s can be trained on", arrivals.address(shown, name))
-        watched = watched.model_copy(update={"files": {**watched.files, name: seen}})
+            judged[name] = seen
+            _tell(shown, name, seen, target)
+        watched = watched.model_copy(update={"files": judged})
         arrivals.save(watched, place, target.workdir)
-    return watched
+    return _tell_waiting(place, watched, waiting, target)
+
+
+def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
+    """Say what was found in a file, and tell of one that was refused."""
+    if not seen.refused:
+        show.say("%s can be trained on", arrivals.address(shown, name))
+        return
+    show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
+    events.emit(
+        events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
+        flow_run.get_id() or "", show.say, file=name,
+    )  # fmt: skip
+
+
+def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target: Target) -> Watched:
+    """Tell of files that could not be looked into, all at once; keeps which were told."""
+    told, due = arrivals.untold(watched, waiting)
+    if told.told != watched.told:
+        arrivals.save(told, place, target.workdir)
+    if due:
+        # One cause, like a test set that is away, holds for many files.
+        reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
+        events.emit(
+            events.WRONG, target.config.model_name,
+            f"files that wait in {watched.place}: {', '.join(due)}",
+            f"They could not be looked into, and are again at each look. {reasons}",
+            flow_run.get_id() or "", show.say,
+        )  # fmt: skip
+    return told
 
 
 @task(cache_policy=NO_CACHE)
 def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     """Start a retraining, if an accepted file has been in none; gives the flow run.
 
-    A run that crashed or was cancelled counts as none, three times. While the deployment is at
-    work, nothing is started: the next look does it.
+    A run that crashed or was cancelled counts as none, three times; so does one that did not end
+    well, once the deployment's config is another. While the deployment is at work, nothing is
+    started: the next look does it.
 
     Raises:
         StageError: if the server does not answer.
     """
     api = PrefectApi(target.api)
-    last = api.run(watched.run_id) if watched.run_id else None
-    lost = last is not None and last["state_type"] in _LOST and watched.attempts < _ATTEMPTS
-    if not watched.new and not lost:
+    again = not watched.new and _to_be_repeated(api, watched, target)
+    if not watched.new and not again:
         show.say("nothing new in %s", addresses.public(place))
         return None
     if _at_work(api, target.id):
         show.say("%s is at work; the new files wait for the next look", target.name)
         return None
-    attempts = watched.attempts + 1 if lost and not watched.new else 1
-    key = hashlib.sha256(" ".join([target.id, *watched.digests, str(attempts)]).encode())
-    config = arrivals.config_with(target.config, place, watched, target.given)
-    run_id = api.start(target.id, {"config": config}, key.hexdigest())
+    run_id = _started(api, place, watched, target)
+    same = again and watched.config == target.digest
     arrivals.save(
         watched.model_copy(
-            update={"handed_over": watched.digests, "run_id": run_id, "attempts": attempts}
+            update={
+                "handed_over": watched.digests, "run_id": run_id, "config": target.digest,
+                "attempts": watched.attempts + 1 if same else 1,
+            }
         ),
         place, target.workdir,
     )  # fmt: skip
     show.say("started %s as run %s with %s", target.name, run_id, ", ".join(watched.accepted))
     return run_id
+
+
+def _to_be_repeated(api: PrefectApi, watched: Watched, target: Target) -> bool:
+    """Whether the last run did not end well, and another may."""
+    last = api.run(watched.run_id) if watched.run_id and watched.accepted else None
+    if last is None or last["state_type"] not in (*_LOST, "FAILED"):
+        return False
+    if watched.config != target.digest:
+        return True
+    return last["state_type"] in _LOST and watched.attempts < _ATTEMPTS
+
+
+def _started(api: PrefectApi, place: str, watched: Watched, target: Target) -> str:
+    """Start a run on the accepted files; gives its id.
+
+    Its key is made of all that makes it what it is and of the run before it. So if this process
+    dies before it is noted, the next look is given the same run; and one that has ended, as when
+    what was seen was deleted, is followed by another.
+    """
+    config = arrivals.config_with(target.config, place, watched, target.given)
+    before = watched.run_id
+    while True:
+        parts = [target.id, target.digest, *watched.digests, before]
+        key = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        run = api.start(target.id, {"config": config}, key)
+        if run["state_type"] not in _ENDED:
+            return str(run["id"])
+        before = str(run["id"])
 
 
 def _at_work(api: PrefectApi, deployment: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from incumbent import limits, sources
+from incumbent import faults, limits, sources
 from incumbent.config import DataConfig
 from incumbent.errors import DataError, RegistryError, StageTimedOut, TrainingDiverged
 from tests.web.browser import free_port
@@ -116,8 +116,6 @@ def _raise(error: Exception) -> Callable[[], None]:
     ],
 )
 def test_only_a_failure_of_a_network_may_pass(fail: Callable[[], None], passes: bool) -> None:
-    from tasks.retries import may_pass
-
     with pytest.raises(Exception) as caught:  # noqa: PT011  which one is what is tested
         fail()
-    assert may_pass(caught.value) is passes
+    assert faults.of_network(caught.value) is passes

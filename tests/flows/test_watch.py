@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from incumbent.config import Config
 from incumbent.errors import ConfigError, StageError
 
 pytestmark = pytest.mark.slow
@@ -91,6 +92,46 @@ def test_a_complete_file_starts_one_run_with_it(watch: Watch, here: Path) -> Non
     _end(str(second), type="CRASHED")
     assert watch() is None
 
+    # Deleted, what was seen is looked into again, and runs that ended are no new ones.
+    (state,) = (here / ".incumbent" / "watched").iterdir()
+    state.unlink()
+    assert watch() not in (None, first, *lost)
+
+
+def test_a_run_that_failed_is_started_again_with_another_config(
+    watch: Watch, deployment: str, here: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentUpdate
+    from prefect.client.schemas.objects import State, StateType
+
+    (here / "inbox" / "more.csv").write_text(GOOD.replace("a text", "one more"))
+    first = watch()
+    assert first is not None
+    _end(first, type="FAILED")
+    assert watch() is None  # it said why, and would fail again
+    config = {"model_name": "trial", "data": {"train": "train.csv", "test": "test.csv"},
+              "training": {"epochs": 9}}  # fmt: skip
+    with get_client(sync_client=True) as client:
+        found = client.read_deployment_by_name(deployment)
+        client.update_deployment(found.id, DeploymentUpdate(parameters={"config": config}))
+    second = watch()
+    assert second not in (None, first)
+    given = _run(str(second)).parameters["config"]
+    assert given["training"] == {"epochs": 9}
+    assert given["data"]["train"] == ["train.csv", "inbox/more.csv"]
+
+    # Retried in the Prefect page, it is the same run with the same files, and is waited for.
+    _end(str(second), type="FAILED")
+    assert watch() is None
+    with get_client(sync_client=True) as client:
+        retry = State(type=StateType.SCHEDULED, name="AwaitingRetry")
+        client.set_flow_run_state(UUID(str(second)), retry, force=False)
+    assert _run(str(second)).state_type == StateType.SCHEDULED
+    assert _run(str(second)).parameters["config"] == given
+    (here / "inbox" / "third.csv").write_text(GOOD.replace("a text", "a third"))
+    assert watch() is None  # at work
+
 
 def test_what_was_seen_is_kept_by_digest(watch: Watch, here: Path) -> None:
     (here / "inbox" / "more.csv").write_text(GOOD.replace("a text", "one more"))
@@ -102,6 +143,35 @@ def test_what_was_seen_is_kept_by_digest(watch: Watch, here: Path) -> None:
     (here / "inbox" / "more.csv").touch()
     os.rename(here / "inbox" / "more.csv", here / "inbox" / "renamed.csv")  # noqa: PTH104
     assert watch() is None
+
+
+def test_a_file_that_cannot_be_looked_into_waits_and_is_told_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import arrive
+
+    said: list[str] = []
+    told: list[str] = []
+    monkeypatch.setattr(arrive.show, "say", lambda message, *values: said.append(message % values))
+    monkeypatch.setattr(
+        arrive.events, "emit", lambda event, _, subject, *rest, **more: told.append(subject)
+    )
+    (here / "inbox").mkdir()
+    (here / "inbox" / "a.csv").write_text(GOOD)
+    config = Config.model_validate({"data": {"train": "train.csv", "test": "away.csv"}})
+    target = arrive.Target(name="retrain/x", id="d", api="x", given={}, config=config)
+    for _ in range(2):
+        watched = arrive.take.fn("inbox", 0.0, target)
+        assert watched is not None
+        assert watched.files == {}
+    assert told == ["files that wait in inbox: a.csv"]
+    assert ["inbox/a.csv waits for the next look" in line for line in said] == [True, True]
+    assert "There is no file away.csv" in said[0]
+    (here / "away.csv").write_text(GOOD.replace("a text number", "another test"))
+    watched = arrive.take.fn("inbox", 0.0, target)
+    assert watched is not None
+    assert watched.accepted == ["a.csv"]
+    assert watched.told == {}
 
 
 def test_a_place_that_is_not_there_yet_is_no_failure(

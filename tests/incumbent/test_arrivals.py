@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.exceptions import FSTimeoutError
+from fsspec.implementations.local import LocalFileSystem
 
 from incumbent import arrivals
 from incumbent.arrivals import Seen, Watched
 from incumbent.config import Config
-from incumbent.errors import StageError
+from incumbent.errors import DataError, StageError
 
 GOOD = "text,label\n" + "".join(f"a text number {i},{'ab'[i % 2]}\n" for i in range(12))
 
@@ -36,14 +41,19 @@ def config(tmp_path: Path) -> Config:
     )
 
 
-def new_in(inbox: Path, watched: Watched | None = None, seconds: float = 0.05) -> list[str]:
-    found = arrivals.complete(str(inbox), watched or Watched(place="x"), seconds)
+def new_in(
+    inbox: Path, watched: Watched | None = None, seconds: float = 0.05,
+    config: Config | None = None,
+) -> list[str]:  # fmt: skip
+    found = arrivals.complete(
+        str(inbox), watched or Watched(place="x"), seconds, config or Config()
+    )
     assert found is not None
     return sorted(found[1])
 
 
 def test_a_place_that_is_not_there_is_no_error(tmp_path: Path) -> None:
-    assert arrivals.complete(str(tmp_path / "none"), Watched(place="x"), 0) is None
+    assert arrivals.complete(str(tmp_path / "none"), Watched(place="x"), 0, Config()) is None
 
 
 def test_hidden_temporary_and_lock_files_are_left_alone(inbox: Path) -> None:
@@ -80,15 +90,15 @@ def test_a_file_that_grows_is_not_taken(inbox: Path) -> None:
 def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) -> None:
     path = inbox / "a.csv"
     path.write_text(GOOD)
-    found = arrivals.complete(str(inbox), Watched(place="x"), 0)
+    found = arrivals.complete(str(inbox), Watched(place="x"), 0, config)
     assert found is not None
     seen = arrivals.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, config)
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
-    assert new_in(inbox, watched) == []
+    assert new_in(inbox, watched, config=config) == []
     path.touch()
-    assert new_in(inbox, watched) == ["a.csv"]  # it may have changed: its contents tell
+    assert new_in(inbox, watched, config=config) == ["a.csv"]  # its contents tell
     path.unlink()
-    again = arrivals.complete(str(inbox), watched, 0)
+    again = arrivals.complete(str(inbox), watched, 0, config)
     assert again is not None
     assert again[0].files == {}
 
@@ -97,15 +107,16 @@ def test_a_place_may_be_a_url(config: Config) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/watched/a.csv", GOOD.encode())
     memory.pipe("/watched/.hidden.csv", b"x")
-    found = arrivals.complete("memory://watched/", Watched(place="x"), 0)
+    found = arrivals.complete("memory://watched/", Watched(place="x"), 0, config)
     assert found is not None
     assert set(found[1]) == {"a.csv"}
-    seen = arrivals.inspect("memory://watched/", "gone.csv", "1", None, config)
-    assert "memory://watched/gone.csv could not be read" in seen.refused
-    seen = Seen(signature=found[1]["a.csv"], digest="d")
+    with pytest.raises(DataError, match=r"There is no file memory://watched/gone\.csv"):
+        arrivals.inspect("memory://watched/", "gone.csv", "1", None, config)
+    seen = Seen(signature=found[1]["a.csv"], digest="d", rules=arrivals.rules(config))
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    assert arrivals.complete("memory://watched/", watched, 0, config) == (watched, {})
     memory.pipe("/watched/a.csv", GOOD.encode() + b"one more,a\n")
-    changed = arrivals.complete("memory://watched/", watched, 0)
+    changed = arrivals.complete("memory://watched/", watched, 0, config)
     assert changed is not None
     assert set(changed[1]) == {"a.csv"}
 
@@ -123,6 +134,101 @@ def test_state_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StageError, match=r"set tracking\.workdir"):
         arrivals.save(watched, "in", tmp_path / "taken")
+
+
+def test_other_rules_judge_anew(inbox: Path, config: Config) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    found = arrivals.complete(str(inbox), Watched(place="x"), 0, config)
+    assert found is not None
+    wrong = config.model_copy(
+        update={"data": config.data.model_copy(update={"label_columns": "sentiment"})}
+    )
+    refused = arrivals.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, wrong)
+    assert "has no column 'sentiment'" in refused.refused
+    watched = Watched(place="x", files={"a.csv": refused})
+    assert new_in(inbox, watched, config=wrong) == []
+    assert new_in(inbox, watched, config=config) == ["a.csv"]
+    # What no file is judged by is no reason to look again.
+    assert arrivals.rules(config.model_copy(update={"model_name": "m"})) == arrivals.rules(config)
+    stricter = config.validation.model_copy(update={"min_rows": 7})
+    assert arrivals.rules(config.model_copy(update={"validation": stricter})) != arrivals.rules(
+        config
+    )
+
+
+def _cut(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+    """Have a file fail to be opened."""
+    opens = LocalFileSystem.open
+
+    def fail(self: Any, path: str, *rest: Any, **more: Any) -> Any:
+        if str(path).endswith(name):
+            raise error
+        return opens(self, path, *rest, **more)
+
+    monkeypatch.setattr(LocalFileSystem, "open", fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("cut"),
+        PermissionError(errno.EACCES, "no"),
+        OSError(errno.EIO, "broken"),
+        FileNotFoundError("gone"),
+        FSTimeoutError(),
+    ],
+)
+def test_what_may_pass_refuses_no_file(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    _cut(monkeypatch, "inbox/a.csv", error)
+    with pytest.raises(DataError, match=r"a\.csv"):
+        arrivals.inspect(str(inbox), "a.csv", "1", None, config)
+    with pytest.raises(DataError, match=r"a\.csv"):
+        arrivals.refusal(str(inbox / "a.csv"), config)
+
+
+@pytest.mark.parametrize("cause", ["test set away", "test set wrong", "disk full"])
+def test_what_is_wrong_elsewhere_refuses_no_file(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    if cause == "test set away":
+        _cut(monkeypatch, "test.csv", ConnectionResetError("cut"))
+    elif cause == "test set wrong":
+        Path(config.data.test).write_text("no,columns\n1,2\n")
+    else:
+        Path(config.tracking.workdir).write_text("no folder")
+    with pytest.raises(DataError) as raised:
+        arrivals.inspect(str(inbox), "a.csv", "1", None, config)
+    assert "inbox/a.csv has" not in str(raised.value)
+    # A file that is wrong itself is refused all the same.
+    (inbox / "bad.csv").write_text("a\n")
+    assert "bad.csv" in arrivals.inspect(str(inbox), "bad.csv", "1", None, config).refused
+
+
+@pytest.mark.slow
+def test_a_place_may_have_names_of_the_environment(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INBOX_OF_TEST", inbox.name)
+    place = f"file://{inbox.parent}/${{INBOX_OF_TEST}}"
+    (inbox / "a.csv").write_text(GOOD)
+    found = arrivals.complete(place, Watched(place="x"), 0, config)
+    assert found is not None
+    seen = arrivals.inspect(place, "a.csv", found[1]["a.csv"], None, config)
+    assert (seen.refused, len(seen.digest)) == ("", 64)
+
+
+def test_a_file_that_waits_is_told_once_a_day() -> None:
+    watched, due = arrivals.untold(Watched(place="in"), ["a.csv", "b.csv"])
+    assert due == ["a.csv", "b.csv"]
+    watched, due = arrivals.untold(watched, ["a.csv"])
+    assert due == []
+    day = timedelta(days=1)
+    before = watched.model_copy(update={"told": {k: v - day for k, v in watched.told.items()}})
+    assert arrivals.untold(before, ["a.csv", "b.csv"])[1] == ["a.csv", "b.csv"]  # b.csv was over
 
 
 def test_new_is_what_no_run_was_started_for() -> None:

@@ -123,15 +123,33 @@ class _Answers(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_bad_night_is_told(tmp_path: Path) -> None:
+@pytest.fixture
+def bad_night(tmp_path: Path) -> Iterator[Callable[[], status.Status]]:
+    """Looks at a server on which all went wrong."""
     server = HTTPServer(("127.0.0.1", 0), _Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"http://127.0.0.1:{server.server_port}/api"
-        found = status.look({"PREFECT_API_URL": address}, tmp_path)
-    finally:
-        server.shutdown()
-        server.server_close()
+    address = f"http://127.0.0.1:{server.server_port}/api"
+    yield lambda: status.look({"PREFECT_API_URL": address}, tmp_path)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("start", [None, "2020-11-25T03:00:00Z"])
+@pytest.mark.parametrize("timestamp", [None, "2020-11-26T04:00:00Z"])
+def test_a_run_is_stuck_since_it_came_into_its_state(
+    bad_night: Callable[[], status.Status], monkeypatch: pytest.MonkeyPatch,
+    start: str | None, timestamp: str | None,
+) -> None:  # fmt: skip
+    due = "2020-11-26T03:00:00Z"
+    monkeypatch.setitem(RUN, "state", {"timestamp": timestamp} if timestamp else None)
+    monkeypatch.setitem(RUN, "start_time", start)  # the first, of a run that was retried
+    monkeypatch.setitem(RUN, "expected_start_time", due)
+    since = (timestamp or start or due).replace("Z", "+00:00")
+    assert any(f"since {since}, for more than 24 hours" in said for said in bad_night().wrong)
+
+
+def test_a_bad_night_is_told(bad_night: Callable[[], status.Status]) -> None:
+    found = bad_night()
     (scheduled,) = found.scheduled
     assert scheduled.schedule == "0 3 * * * Europe/Berlin"
     assert scheduled.next == "2026-11-27T03:00:00+00:00"

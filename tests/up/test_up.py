@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -106,6 +107,28 @@ def test_whoever_dies_is_started_again(machine: Machine) -> None:
     after = machine.processes()
     assert after["mlflow"] != before["mlflow"]
     assert {**after, "mlflow": 0} == {**before, "mlflow": 0}
+
+
+def test_what_ran_when_the_power_failed_has_crashed(machine: Machine) -> None:
+    found = machine.ask("deployments/name/retrain/reviews")
+    path = f"deployments/{found['id']}/create_flow_run"
+    lost = {}
+    for state in ("PENDING", "RUNNING", "CANCELLING"):
+        lost[state] = machine.ask(path, {"state": {"type": "PENDING"}})["id"]
+        asked = {"state": {"type": state}, "force": True}
+        machine.ask(f"flow_runs/{lost[state]}/set_state", asked)
+    by_hand = machine.ask("flow_runs/", {"flow_id": found["flow_id"], "state": {"type": "RUNNING"}})
+    for process in sorted(machine.left(), key=lambda process: process.part):  # supervisor first
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    machine.up()
+    states = {state: machine.ask(f"flow_runs/{run}")["state_type"] for state, run in lost.items()}
+    assert states == dict.fromkeys(lost, "CRASHED")
+    # One that no worker was to take may well go on, elsewhere.
+    assert machine.ask(f"flow_runs/{by_hand['id']}")["state_type"] == "RUNNING"
+    # Its place among the runs of the deployment is free again.
+    limit = machine.ask("deployments/name/retrain/reviews")["global_concurrency_limit"]
+    assert limit["active_slots"] == 0
 
 
 def test_a_lost_supervisor_is_said_and_what_it_left_is_ended(machine: Machine) -> None:
