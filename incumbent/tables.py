@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from incumbent.errors import DataError
+from incumbent.formats import MAX_RATIO, SUSPECT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +40,6 @@ class CellError(str):
     __slots__ = ()
 
 
-_SUSPECT_BYTES = 100 << 20  # unpacked; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
 # With a buffer a column is read page by page, not a row group at once.
 _BY_PAGE: Any = {"buffer_size": 1 << 20, "pre_buffer": False}
 _MAX_PART = 256 << 20  # bytes of one part of a Parquet file
@@ -229,10 +228,10 @@ def _bearable(parquet: pq.ParquetFile, file: BinaryIO, source: str, columns: Seq
                 unpacked += column.total_uncompressed_size
                 if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
                     shared.append((group, column.path_in_schema))
-    if unpacked > _SUSPECT_BYTES and unpacked > _MAX_RATIO * packed:
+    if unpacked > SUSPECT_BYTES and unpacked > MAX_RATIO * packed:
         raise DataError(
             f"{source} would unpack to {unpacked / 1e9:.1f} GB, {unpacked / max(packed, 1):,.0f} "
-            f"times its size; at most a factor of {_MAX_RATIO} is read. Write it with less "
+            f"times its size; at most a factor of {MAX_RATIO} is read. Write it with less "
             "repetition."
         )
     longest = 0
