@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MEMORY = 768 << 20  # bytes of address space; room for 12 million cells
 _MEMORY_PER_BYTE = 12  # of the workbook: calamine holds each text up to nine times
 _ROWS = 100  # that are encoded at once: quicker than one, and little memory
-_TOO_MUCH = 3  # the exit code when Python, not calamine, finds no more memory
+_TOO_MUCH = 3  # the exit code, if it is not calamine that ends the process
 _KILLED = (-signal.SIGABRT, -signal.SIGKILL)  # by calamine, and by a system that has none left
 
 # The types of cells that JSON does not have, each as an object of one key: its name.
@@ -79,8 +79,6 @@ def read(data: bytes, sheet: str | int) -> Cells:
             raise TooMuch
         if done.returncode:
             raise RuntimeError(f"{__name__} failed: {done.stderr.decode(errors='replace')}")
-        if answer.tell() > max(SUSPECT_BYTES, MAX_RATIO * len(data)):
-            raise TooMuch  # one text can stand in many cells
         answer.seek(0)
         decode = json.JSONDecoder(object_hook=_cell).decode
         head = json.loads(answer.readline())
@@ -107,9 +105,12 @@ def main() -> None:
     data = sys.stdin.buffer.read()
     _limit(resource.RLIMIT_AS, _MEMORY + _MEMORY_PER_BYTE * len(data))
     _limit(resource.RLIMIT_CORE, 0)
+    room = max(SUSPECT_BYTES, MAX_RATIO * len(data))  # bytes out: one text can stand in many cells
     try:
         for line in _lines(data, json.loads(sys.argv[1])):
-            sys.stdout.buffer.write(line.encode() + b"\n")
+            room -= sys.stdout.buffer.write(line.encode() + b"\n")
+            if room < 0:
+                sys.exit(_TOO_MUCH)
         sys.stdout.buffer.flush()
     except MemoryError:
         sys.exit(_TOO_MUCH)

@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
@@ -37,14 +37,17 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a stream's name, MS-OFFCR
 _BROKEN = (CalamineError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeError)
 _MAX_BYTES = 2 << 30  # unpacked
 _MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each
+_MAX_FORMULAS = 1_000_000  # each is held in memory
 _WORKBOOK, _LINKS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
-_PARTS = ("_rels/.rels", _WORKBOOK, _LINKS, "xl/sharedStrings.xml", "xl/styles.xml")
+_TEXTS = "xl/sharedStrings.xml"
+_PARTS = ("_rels/.rels", _WORKBOOK, _LINKS, _TEXTS, "xl/styles.xml")
 _MAX_LIST = 8 << 20  # bytes of XML, of which a tree is made that takes many times that
 
 # Cells (ECMA-376-1, 18.3.1.4 `c`): column, row and, if one follows, `f` and the formula's text.
-# However long: a cell too far away has calamine end the process.
+# However long: a cell too far away has calamine end the process. The attributes between are few:
+# without a bound, a reference that is repeated is looked on from each time, to the end.
 _CELL = re.compile(
-    rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
+    rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]{0,200}>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
 )
 _BARE = re.compile(rb"<(?:\w+:)?c(?:[/>]|\s(?![^<>]*\br\s*=))")  # next to the cell before it
 _ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^<>]*\s)?r\s*=\s*["']([0-9]+)["']""")
@@ -59,6 +62,7 @@ _ERROR_TYPE = re.compile(rb"""=["']e["']""")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
+_SHARED = re.compile(rb"""=\s*["']s["']""")  # the type of a cell whose text stands elsewhere
 _LONG = 12  # letters or digits of a reference that are looked at: enough to be too far away
 _LETTERS, _DIGITS = string.ascii_uppercase.encode(), string.digits.encode()
 
@@ -94,8 +98,8 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
     if not rows:
         others = names[:position] + names[position + 1 :]
         raise DataError(
-            f"{where} is empty. Expected a header row and a row for each text; "
-            + (f"set data.sheet for another of its sheets: {_names(others)}." if others else "")
+            f"{where} is empty. Expected a header row and a row for each text"
+            + (f"; set data.sheet for another of its sheets: {_names(others)}." if others else ".")
         )
     header = [str(cell).strip() for cell in rows[0]]
     return Table(where, header, rows[1:], range(top + 2, top + 1 + len(rows)))
@@ -108,6 +112,12 @@ def _readable(source: str) -> Iterator[None]:
         yield
     except PasswordError:
         raise _protected(source) from None
+    except confined.TooMuch:
+        raise DataError(
+            f"{source} needs far more memory than a file of its size accounts for: a cell stands "
+            "far away from the others, or a long text in very many cells. Delete what is stray, "
+            "and save it as .xlsx."
+        ) from None
     except _BROKEN as error:
         raise _damaged(source, str(error)) from None
     except BaseException as error:
@@ -191,14 +201,7 @@ def _old(data: bytes, source: str, sheet: str | int) -> _Sheet:
     """A sheet of an .xls."""
     if _ENCRYPTED in data:
         raise PasswordError
-    try:
-        cells = confined.read(data, sheet)
-    except confined.TooMuch:
-        raise DataError(
-            f"{source} needs far more memory than its {len(data):,} bytes account for, as it does "
-            "when a cell stands far away from the others. Delete the stray cells, and save it as "
-            ".xlsx."
-        ) from None
+    cells = confined.read(data, sheet)
     return _find_sheet(cells.names, source, sheet), cells, {}
 
 
@@ -219,6 +222,11 @@ def _new(data: bytes, source: str, sheet: str | int) -> _Sheet:
             "a spreadsheet program and save it again."
         ) from None
     marks = _inspect(xml, where)
+    bound = max(SUSPECT_BYTES, MAX_RATIO * len(data))
+    if _text_at_most(xml, parts.get(_TEXTS, b"")) > bound:
+        lean = io.BytesIO()
+        _write(parts, lean)
+        return position, confined.read(lean.getvalue(), position), marks
     return position, _cells(parts, position, names), marks
 
 
@@ -254,15 +262,24 @@ def _sheets(parts: dict[str, bytes]) -> list[tuple[str, str]]:
     return sheets
 
 
-def _cells(parts: dict[str, bytes], position: int, names: list[str]) -> Cells:
-    """One sheet by calamine, which gets nothing but what was unpacked and inspected.
+def _text_at_most(xml: bytes, texts: bytes) -> int:
+    """A bound for the bytes of text in a sheet, where a shared one may stand in many cells."""
+    cells = sum(1 for _ in _SHARED.finditer(xml)) if texts else 0
+    if cells * len(texts) <= SUSPECT_BYTES:
+        return cells * len(texts)
+    return cells * max(map(len, texts.split(b"si>")))
 
-    From a file, and not compressed, as calamine is quickest with that.
-    """
+
+def _write(parts: dict[str, bytes], file: IO[bytes]) -> None:
+    """A workbook of nothing but what was unpacked and inspected; calamine is quickest with that."""
+    with zipfile.ZipFile(file, "w") as target:
+        for part, content in parts.items():
+            target.writestr(part, content)
+
+
+def _cells(parts: dict[str, bytes], position: int, names: list[str]) -> Cells:
     with tempfile.NamedTemporaryFile(suffix=".xlsx") as lean:
-        with zipfile.ZipFile(lean, "w") as target:
-            for part, content in parts.items():
-                target.writestr(part, content)
+        _write(parts, lean)
         lean.flush()
         with CalamineWorkbook.from_path(lean.name) as workbook:
             sheet = workbook.get_sheet_by_index(position)
@@ -279,26 +296,40 @@ def _inspect(xml: bytes, where: str) -> _Marks:
             f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
             "are read. Delete the stray cells far from the data, or save the sheet as .csv."
         )
-    errors = _ERROR.findall(xml) if _ERROR_TYPE.search(xml) else []
-    return {(int(row) - 1, _column(name)): CellError() for name, row in errors} | {
+    if len(formulas) > _MAX_FORMULAS:
+        raise DataError(
+            f"{where} holds more than {_MAX_FORMULAS:,} formulas. Replace them by their values, or "
+            "save the sheet as .csv."
+        )
+    errors = _ERROR.finditer(xml) if _ERROR_TYPE.search(xml) else ()
+    return {(int(error[2]) - 1, _column(error[1])): CellError() for error in errors} | {
         (int(row) - 1, _column(name)): _formula(html.unescape(body.decode()))
         for name, row, body in formulas
     }
 
 
 def _any(xml: bytes) -> _Cells:
-    cells = _CELL.findall(xml)
-    bare = max(len(_BARE.findall(row)) for row in xml.split(b"row>"))
-    return (
-        {row for _, row, *_ in cells} | (set(_ROW.findall(xml)) if bare else set()),
-        {letters for letters, *_ in cells},
-        bare,
-        [(letters, row, body) for letters, row, formula, body in cells if formula],
-    )
+    rows: set[bytes] = set()
+    columns: set[bytes] = set()
+    formulas: list[tuple[bytes, bytes, bytes]] = []
+    for cell in _CELL.finditer(xml):
+        letters, row, formula, body = cell.groups()
+        rows.add(row)
+        columns.add(letters)
+        if formula:
+            formulas.append((letters, row, body))
+            if len(formulas) > _MAX_FORMULAS:
+                return rows, columns, 0, formulas
+    bare = max(sum(1 for _ in _BARE.finditer(row)) for row in xml.split(b"row>"))
+    if bare:
+        rows |= set(_ROW.findall(xml))
+    return rows, columns, bare, formulas
 
 
 def _plain(xml: bytes) -> _Cells | None:
     """The same as `_any`, if all cells are as programs write them; None if not."""
+    if xml.count(b"<f") > _MAX_FORMULAS:
+        return None
     references = _PLAIN_CELL.findall(xml)
     if b"" in references or _PREFIXED.search(xml):
         return None

@@ -20,6 +20,7 @@ import pytest
 from openpyxl import Workbook
 
 from tests import biff
+from tests.incumbent.test_shared_texts import one_text
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +102,9 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "lying.xlsx": lying("xl/workbook.xml", b" " * GIB),
         "strings.xlsx": workbook("styles", lambda _: b"<si><t/></si>" * (12 << 20)),
         "sheets.xlsx": workbook("workbook", lambda _: b"<x>" + b"<a/>" * (20 << 20) + b"</x>"),
+        "formulas.xlsx": workbook("sheet1", lambda _: b'<c r="A1"><f>' * (6 << 20)),
+        "references.xlsx": workbook("sheet1", lambda _: b'<c s="1"%s/>' % (b' r="A1"' * (1 << 16))),
+        "one-text.xlsx": one_text(1 << 18, cells=9_000),
         "far.xls": biff.workbook(first, biff.number(65_535, 65_535, 1)),
         "corner.xls": biff.workbook(first, biff.number(65_535, 255, 1)),
     }
@@ -117,6 +121,9 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "lying.xlsx": "is a damaged workbook",
         "strings.xlsx": "would unpack to 0.2 GB",
         "sheets.xlsx": "lists the sheets in",
+        "formulas.xlsx": "holds more than 1,000,000 formulas",
+        "references.xlsx": "is empty",
+        "one-text.xlsx": "needs far more memory",
         "far.xls": "needs far more memory",
         "corner.xls": "needs far more memory",
         "dense.parquet": "would unpack to 0.3 GB",

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from incumbent import spreadsheets
+from incumbent import confined, spreadsheets
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -37,26 +37,51 @@ PARTS = {
 }
 
 
-def workbook(**names: str) -> bytes:
-    """Of these parts, some under another name."""
+def packed(parts: dict[str, str]) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in PARTS.items():
-            archive.writestr(names.get(name.rpartition("/")[2].partition(".")[0], name), content)
+        for name, content in parts.items():
+            archive.writestr(name, content)
     return file.getvalue()
+
+
+def one_text(length: int, cells: int, others: int = 0) -> bytes:
+    """A header over so many cells that share one long text, and others that share a short one."""
+    texts = f"<sst {MAIN}><si><t>text</t></si><si><t>{'x' * length}</t></si></sst>"
+    cell = '<row r="{0}"><c r="B{0}" t="s"><v>{1}</v></c></row>'
+    which = [0, *[1] * cells, *[0] * others]
+    rows = "".join(cell.format(row, text) for row, text in enumerate(which, start=1))
+    sheet = f"<worksheet {MAIN}><sheetData>{rows}</sheetData></worksheet>"
+    changed = {"xl/sharedStrings.xml": texts, "xl/worksheets/sheet1.xml": sheet}
+    return packed(PARTS | changed)
 
 
 @pytest.mark.parametrize(
     "names",
     [
         {},
-        {"sharedStrings": "xl/SharedStrings.xml", "styles": "xl/Styles.xml"},
-        {"sharedStrings": r"xl\sharedStrings.xml", "styles": r"xl\styles.xml"},
+        {"xl/sharedStrings.xml": "xl/SharedStrings.xml", "xl/styles.xml": "xl/Styles.xml"},
+        {"xl/sharedStrings.xml": r"xl\sharedStrings.xml", "xl/styles.xml": r"xl\styles.xml"},
     ],
     ids=["plain", "another case", "backslashes"],
 )
 def test_texts_and_dates(names: dict[str, str]) -> None:
-    table = spreadsheets.read(workbook(**names), "a.xlsx", "A & B")
+    parts = {names.get(name, name): content for name, content in PARTS.items()}
+    table = spreadsheets.read(packed(parts), "a.xlsx", "A & B")
     assert table.where == "a.xlsx, sheet 'A & B'"
     assert table.header == ["text", ""]
     assert table.rows == [["a fine film", datetime.date(2023, 3, 15)]]
+
+
+def test_a_long_text_among_many_short_ones_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could stand in every cell, so the sheet is read in bounded memory, with the same rows."""
+    asked: list[bytes] = []
+    read = confined.read
+    monkeypatch.setattr(confined, "read", lambda *of: asked.append(of[0]) or read(*of))
+    table = spreadsheets.read(one_text(20_000, cells=1, others=8_999), "a.xlsx", 0)
+    assert len(asked) == 1
+    assert table.header == ["text"]
+    assert table.rows == [["x" * 20_000], *[["text"]] * 8_999]
+    assert [*table.numbers] == [*range(2, 9_002)]
+    assert spreadsheets.read(one_text(20_000, cells=9), "a.xlsx", 0).rows == [["x" * 20_000]] * 9
+    assert len(asked) == 1
