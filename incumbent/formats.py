@@ -14,6 +14,11 @@ PARQUET = (".parquet",)
 FORMATS = (*EXCEL, *DELIMITERS, *JSON_LINES, *PARQUET)
 PACKED = (".gz", ".bz2")
 
+SUSPECT_BYTES = 100 << 20
+"""Unpacked; a file that unpacks to more is a bomb if it is packed better than `MAX_RATIO`."""
+MAX_RATIO = 200
+"""Unpacked to packed; real text stays below 20."""
+
 
 def extension(source: str) -> str:
     """The format's extension, in lower case and without that of a compression.

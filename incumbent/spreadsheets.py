@@ -17,13 +17,16 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
+from incumbent import confined
 from incumbent.archives import read_member
+from incumbent.confined import Cells
 from incumbent.errors import DataError
+from incumbent.formats import MAX_RATIO, SUSPECT_BYTES
 from incumbent.tables import CellError, Formula, Table, as_text
 
 if TYPE_CHECKING:
@@ -33,15 +36,18 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and every encrypted workbook
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a stream's name, MS-OFFCRYPTO 2.3.4
 _BROKEN = (CalamineError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeError)
 _MAX_BYTES = 2 << 30  # unpacked
-_SUSPECT_BYTES = 500_000_000  # unpacked; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real workbooks stay below 20
 _MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each
-_WORKBOOK = "xl/workbook.xml"
+_MAX_FORMULAS = 1_000_000  # each is held in memory
+_WORKBOOK, _LINKS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+_TEXTS = "xl/sharedStrings.xml"
+_PARTS = ("_rels/.rels", _WORKBOOK, _LINKS, _TEXTS, "xl/styles.xml")
+_MAX_LIST = 8 << 20  # bytes of XML, of which a tree is made that takes many times that
 
 # Cells (ECMA-376-1, 18.3.1.4 `c`): column, row and, if one follows, `f` and the formula's text.
-# However long: a cell too far away has calamine end the process.
+# However long: a cell too far away has calamine end the process. The attributes between are few:
+# without a bound, a reference that is repeated is looked on from each time, to the end.
 _CELL = re.compile(
-    rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]*>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
+    rb"""\br\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>]{0,200}>\s*<(?:\w+:)?(f)\b[^<>]*>([^<]*))?"""
 )
 _BARE = re.compile(rb"<(?:\w+:)?c(?:[/>]|\s(?![^<>]*\br\s*=))")  # next to the cell before it
 _ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^<>]*\s)?r\s*=\s*["']([0-9]+)["']""")
@@ -56,10 +62,12 @@ _ERROR_TYPE = re.compile(rb"""=["']e["']""")
 _ERROR = re.compile(
     rb"""<(?:\w+:)?c\s(?=[^<>]*\bt=["']e["'])[^<>]*\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
 )
+_SHARED = re.compile(rb"""=\s*["']s["']""")  # the type of a cell whose text stands elsewhere
 _LONG = 12  # letters or digits of a reference that are looked at: enough to be too far away
 _LETTERS, _DIGITS = string.ascii_uppercase.encode(), string.digits.encode()
 
 _Marks = dict[tuple[int, int], str]  # (row, column), both from 0
+_Sheet = tuple[int, Cells, _Marks]  # its position among those of the workbook
 # Rows, letters of columns, most bare cells in a row, and formulas: letters, row, what it holds.
 _Cells = tuple[set[bytes], set[bytes], int, list[tuple[bytes, bytes, bytes]]]
 
@@ -74,23 +82,10 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
         DataError: if `data` is no readable workbook or would not fit in memory, or has no such
             sheet, or the sheet is blank.
     """
-    old = data.startswith(_OLE)
-    if old and _ENCRYPTED in data:
-        raise _protected(source)
-    archive = None if old else _open_archive(data, source)
-    marks: _Marks = {}
     with _readable(source):
-        names = CalamineWorkbook.from_filelike(io.BytesIO(data)).sheet_names
-        position = _find_sheet(names, source, sheet)
-        where = f"{source}, sheet {names[position]!r}"
-        member, xml = "", b""
-        if archive:
-            member, xml = _sheet(archive, data, position, where)
-            marks = _inspect(xml, where)
-        with _opened(data, archive, member, xml) as workbook:
-            cells = workbook.get_sheet_by_index(position)
-            rows: list[list[Any]] = cells.to_python()
-            top, left = cells.start or (0, 0)
+        read_sheet = _old if data.startswith(_OLE) else _new
+        position, (names, (top, left), rows), marks = read_sheet(data, source, sheet)
+    where = _where(source, names[position])
     if rows:  # calamine ends with the last row that has a value, and a formula may have none
         last = max((row for row, _ in marks), default=0)
         rows += ([""] * len(rows[0]) for _ in range(last - top + 1 - len(rows)))
@@ -103,8 +98,8 @@ def read(data: bytes, source: str, sheet: str | int) -> Table:
     if not rows:
         others = names[:position] + names[position + 1 :]
         raise DataError(
-            f"{where} is empty. Expected a header row and a row for each text; "
-            + (f"set data.sheet for another of its sheets: {_names(others)}." if others else "")
+            f"{where} is empty. Expected a header row and a row for each text"
+            + (f"; set data.sheet for another of its sheets: {_names(others)}." if others else ".")
         )
     header = [str(cell).strip() for cell in rows[0]]
     return Table(where, header, rows[1:], range(top + 2, top + 1 + len(rows)))
@@ -117,6 +112,12 @@ def _readable(source: str) -> Iterator[None]:
         yield
     except PasswordError:
         raise _protected(source) from None
+    except confined.TooMuch:
+        raise DataError(
+            f"{source} needs far more memory than a file of its size accounts for: a cell stands "
+            "far away from the others, or a long text in very many cells. Delete what is stray, "
+            "and save it as .xlsx."
+        ) from None
     except _BROKEN as error:
         raise _damaged(source, str(error)) from None
     except BaseException as error:
@@ -156,10 +157,10 @@ def _open_archive(data: bytes, source: str) -> zipfile.ZipFile:
     entries = archive.infolist()
     unpacked = sum(entry.file_size for entry in entries)
     ratio = unpacked / max(len(data), 1)
-    if unpacked > _MAX_BYTES or (unpacked > _SUSPECT_BYTES and ratio > _MAX_RATIO):
+    if unpacked > _MAX_BYTES or (unpacked > SUSPECT_BYTES and ratio > MAX_RATIO):
         raise DataError(
             f"{source} would unpack to {unpacked / 1e9:.1f} GB, {ratio:,.0f} times its size; "
-            f"at most {_MAX_BYTES / 1e9:.1f} GB and a factor of {_MAX_RATIO} are read. If it is "
+            f"at most {_MAX_BYTES / 1e9:.1f} GB and a factor of {MAX_RATIO} are read. If it is "
             "real, save the sheet as .csv."
         )
     if _WORKBOOK not in archive.namelist():
@@ -192,40 +193,97 @@ def _names(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _sheet(archive: zipfile.ZipFile, data: bytes, position: int, where: str) -> tuple[str, bytes]:
-    """A sheet's name in the archive, and its XML."""
+def _where(source: str, name: str) -> str:
+    return f"{source}, sheet {name!r}"
+
+
+def _old(data: bytes, source: str, sheet: str | int) -> _Sheet:
+    """A sheet of an .xls."""
+    if _ENCRYPTED in data:
+        raise PasswordError
+    cells = confined.read(data, sheet)
+    return _find_sheet(cells.names, source, sheet), cells, {}
+
+
+def _new(data: bytes, source: str, sheet: str | int) -> _Sheet:
+    """A sheet of an .xlsx."""
+    archive = _open_archive(data, source)
+    parts = _parts(archive, data)
+    sheets = _sheets(parts)
+    names = [name for name, _ in sheets]
+    position = _find_sheet(names, source, sheet)
+    where = _where(source, names[position])
     try:
-        member = _member(archive, position)
-        return member, read_member(archive, data, member)
-    except (KeyError, IndexError, StopIteration, RuntimeError):
+        member = sheets[position][1]
+        parts[member] = xml = read_member(archive, data, member)
+    except KeyError:
         raise DataError(
             f"{where} cannot be found in the workbook: it is damaged, or no worksheet. Open it in "
             "a spreadsheet program and save it again."
         ) from None
+    marks = _inspect(xml, where)
+    bound = max(SUSPECT_BYTES, MAX_RATIO * len(data))
+    if _text_at_most(xml, parts.get(_TEXTS, b"")) > bound:
+        lean = io.BytesIO()
+        _write(parts, lean)
+        return position, confined.read(lean.getvalue(), position), marks
+    return position, _cells(parts, position, names), marks
 
 
-@contextmanager
-def _opened(
-    data: bytes, archive: zipfile.ZipFile | None, member: str, xml: bytes
-) -> Iterator[CalamineWorkbook]:
-    """An .xls as it is; of an .xlsx one sheet: what was inspected is what calamine reads.
+def _parts(archive: zipfile.ZipFile, data: bytes) -> dict[str, bytes]:
+    """What calamine reads but for the sheets, by the names that it looks for."""
+    members = {name.replace("\\", "/").lower(): name for name in archive.namelist()}
+    parts = {
+        part: read_member(archive, data, members[part.lower()])
+        for part in _PARTS
+        if part.lower() in members
+    }
+    for part in (_WORKBOOK, _LINKS):
+        if len(parts.get(part, b"")) > _MAX_LIST:
+            raise zipfile.BadZipFile(
+                f"{part} lists the sheets in {len(parts[part]):,} bytes; expected at most "
+                f"{_MAX_LIST:,}"
+            )
+    return parts
 
-    From a file, and not compressed, as calamine is quickest with that.
-    """
-    if archive is None:
-        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
-            yield workbook
-        return
+
+def _sheets(parts: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Name and part of each sheet, through the workbook's relationships."""
+    # Expat, since 2.4.1, stops entity bombs.
+    book = ElementTree.fromstring(parts[_WORKBOOK])  # noqa: S314
+    links = ElementTree.fromstring(parts.get(_LINKS, b""))  # noqa: S314
+    targets = {link.get("Id"): link.get("Target", "") for link in links}
+    sheets = []
+    for element in book.iter():
+        if element.tag.rpartition("}")[2] == "sheet":
+            link = next((v for k, v in element.items() if k.rpartition("}")[2] == "id"), None)
+            path = posixpath.normpath(posixpath.join("/xl", targets.get(link, "")))
+            sheets.append((element.get("name", ""), path.lstrip("/")))
+    return sheets
+
+
+def _text_at_most(xml: bytes, texts: bytes) -> int:
+    """A bound for the bytes of text in a sheet, where a shared one may stand in many cells."""
+    cells = sum(1 for _ in _SHARED.finditer(xml)) if texts else 0
+    if cells * len(texts) <= SUSPECT_BYTES:
+        return cells * len(texts)
+    return cells * max(map(len, texts.split(b"si>")))
+
+
+def _write(parts: dict[str, bytes], file: IO[bytes]) -> None:
+    """A workbook of nothing but what was unpacked and inspected; calamine is quickest with that."""
+    with zipfile.ZipFile(file, "w") as target:
+        for part, content in parts.items():
+            target.writestr(part, content)
+
+
+def _cells(parts: dict[str, bytes], position: int, names: list[str]) -> Cells:
     with tempfile.NamedTemporaryFile(suffix=".xlsx") as lean:
-        with zipfile.ZipFile(lean, "w") as target:
-            for name in archive.namelist():
-                if name == member:
-                    target.writestr(name, xml)
-                elif not name.startswith(("xl/worksheets/", "xl/media/")):
-                    target.writestr(name, archive.read(name))
+        _write(parts, lean)
         lean.flush()
         with CalamineWorkbook.from_path(lean.name) as workbook:
-            yield workbook
+            sheet = workbook.get_sheet_by_index(position)
+            return Cells(names, sheet.start or (0, 0), sheet.to_python())
 
 
 def _inspect(xml: bytes, where: str) -> _Marks:
@@ -238,26 +296,40 @@ def _inspect(xml: bytes, where: str) -> _Marks:
             f"{where} spans {rows:,} rows by {columns:,} columns; at most {_MAX_CELLS:,} cells "
             "are read. Delete the stray cells far from the data, or save the sheet as .csv."
         )
-    errors = _ERROR.findall(xml) if _ERROR_TYPE.search(xml) else []
-    return {(int(row) - 1, _column(name)): CellError() for name, row in errors} | {
+    if len(formulas) > _MAX_FORMULAS:
+        raise DataError(
+            f"{where} holds more than {_MAX_FORMULAS:,} formulas. Replace them by their values, or "
+            "save the sheet as .csv."
+        )
+    errors = _ERROR.finditer(xml) if _ERROR_TYPE.search(xml) else ()
+    return {(int(error[2]) - 1, _column(error[1])): CellError() for error in errors} | {
         (int(row) - 1, _column(name)): _formula(html.unescape(body.decode()))
         for name, row, body in formulas
     }
 
 
 def _any(xml: bytes) -> _Cells:
-    cells = _CELL.findall(xml)
-    bare = max(len(_BARE.findall(row)) for row in xml.split(b"row>"))
-    return (
-        {row for _, row, *_ in cells} | (set(_ROW.findall(xml)) if bare else set()),
-        {letters for letters, *_ in cells},
-        bare,
-        [(letters, row, body) for letters, row, formula, body in cells if formula],
-    )
+    rows: set[bytes] = set()
+    columns: set[bytes] = set()
+    formulas: list[tuple[bytes, bytes, bytes]] = []
+    for cell in _CELL.finditer(xml):
+        letters, row, formula, body = cell.groups()
+        rows.add(row)
+        columns.add(letters)
+        if formula:
+            formulas.append((letters, row, body))
+            if len(formulas) > _MAX_FORMULAS:
+                return rows, columns, 0, formulas
+    bare = max(sum(1 for _ in _BARE.finditer(row)) for row in xml.split(b"row>"))
+    if bare:
+        rows |= set(_ROW.findall(xml))
+    return rows, columns, bare, formulas
 
 
 def _plain(xml: bytes) -> _Cells | None:
     """The same as `_any`, if all cells are as programs write them; None if not."""
+    if xml.count(b"<f") > _MAX_FORMULAS:
+        return None
     references = _PLAIN_CELL.findall(xml)
     if b"" in references or _PREFIXED.search(xml):
         return None
@@ -277,19 +349,6 @@ def _plain(xml: bytes) -> _Cells | None:
 def _formula(body: str) -> str:
     """What a formula cell holds: no formula begins with `==`, but openpyxl writes a text as one."""
     return "=" + body if body.startswith("=") else Formula("", "=" + body)
-
-
-def _member(archive: zipfile.ZipFile, position: int) -> str:
-    """The archive's name for a sheet, through the workbook's relationships."""
-    # Expat, since 2.4.1, stops entity bombs; these two files are small beside the sheets.
-    book = ElementTree.fromstring(archive.read(_WORKBOOK))  # noqa: S314
-    links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
-    sheets = [element for element in book.iter() if element.tag.rpartition("}")[2] == "sheet"]
-    identity = next(
-        value for key, value in sheets[position].items() if key.rpartition("}")[2] == "id"
-    )
-    target = next(link.get("Target", "") for link in links if link.get("Id") == identity)
-    return posixpath.normpath(posixpath.join("/xl", target)).lstrip("/")
 
 
 def _column(letters: bytes) -> int:

@@ -17,7 +17,7 @@ import fsspec
 
 from incumbent.addresses import expanded, public, without_secrets
 from incumbent.errors import DataError
-from incumbent.formats import FORMATS, PACKED, name_of
+from incumbent.formats import FORMATS, MAX_RATIO, PACKED, SUSPECT_BYTES, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,6 @@ _FEW = 5  # files that a hint names
 # What file systems call the time of the last change, or another sign of it.
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
-_SUSPECT_UNPACKED = 100 << 20  # bytes unpacked; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
 _UNPACKED_AT_ONCE = 16 << 20  # bytes
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
@@ -168,10 +166,10 @@ def unpacked(data: bytes, shown: str) -> bytes:
                         f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet."
                     )
                 ratio = len(unpacked) / max(packed.tell(), 1)
-                if len(unpacked) > _SUSPECT_UNPACKED and ratio > _MAX_RATIO:
+                if len(unpacked) > SUSPECT_BYTES and ratio > MAX_RATIO:
                     raise DataError(
                         f"{shown} unpacks to {ratio:,.0f} times its size; at most a factor of "
-                        f"{_MAX_RATIO} is read. If it is real, unpack it and name that file."
+                        f"{MAX_RATIO} is read. If it is real, unpack it and name that file."
                     )
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from incumbent.errors import DataError
+from incumbent.formats import MAX_RATIO, SUSPECT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +40,6 @@ class CellError(str):
     __slots__ = ()
 
 
-_SUSPECT_BYTES = 100 << 20  # unpacked; above this, so well compressed a file is a bomb
-_MAX_RATIO = 200  # unpacked to packed; real text stays below 20
 # With a buffer a column is read page by page, not a row group at once.
 _BY_PAGE: Any = {"buffer_size": 1 << 20, "pre_buffer": False}
 _MAX_PART = 256 << 20  # bytes of one part of a Parquet file
@@ -184,13 +183,15 @@ def parts_of_parquet(
     try:
         parquet = pq.ParquetFile(file, **_BY_PAGE)
         names = parquet.schema_arrow.names
-        asked = names if columns is None else columns
-        chosen = [name for name in dict.fromkeys(asked) if names.count(name) == 1]
+        chosen = names
+        if columns is not None:
+            chosen = [name for name in dict.fromkeys(columns) if names.count(name) == 1]
         header = [*chosen, *(name for name in names if name not in chosen)]
         read = 0
         longest = _bearable(parquet, file, source, chosen)
         for batch in parquet.iter_batches(
-            max(1, min(rows, _MAX_PART // max(longest, 1))), columns=chosen
+            max(1, min(rows, _MAX_PART // max(longest, 1))),
+            columns=None if columns is None else chosen,
         ):
             size = sum(map(_bytes, batch.columns))
             if size / batch.num_rows > _MAX_PART / rows:
@@ -199,7 +200,9 @@ def parts_of_parquet(
                     f"{size / 1e6:,.0f} MB; at most {_MAX_PART / rows / 1e3:,.0f} kB a row "
                     "are read, on average. Shorten the texts."
                 )
-            cells = [_cells(batch.column(name)) for name in chosen]
+            # All are in the file's order, where two may have one name.
+            found = batch.columns if columns is None else map(batch.column, chosen)
+            cells = [_cells(column) for column in found]
             part = [list(row) for row in zip(*cells, strict=True)]
             yield Table(source, header, part, range(read + 1, read + len(part) + 1))
             read += len(part)
@@ -221,6 +224,7 @@ def _bearable(parquet: pq.ParquetFile, file: BinaryIO, source: str, columns: Seq
     about = parquet.metadata
     packed = unpacked = 0
     shared: list[tuple[int, str]] = []
+    indices: set[int] = set()  # as names need not be unique
     for group in range(about.num_row_groups):
         for index in range(about.num_columns):
             column = about.row_group(group).column(index)
@@ -229,20 +233,21 @@ def _bearable(parquet: pq.ParquetFile, file: BinaryIO, source: str, columns: Seq
                 unpacked += column.total_uncompressed_size
                 if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
                     shared.append((group, column.path_in_schema))
-    if unpacked > _SUSPECT_BYTES and unpacked > _MAX_RATIO * packed:
+                    indices.add(index)
+    if unpacked > SUSPECT_BYTES and unpacked > MAX_RATIO * packed:
         raise DataError(
             f"{source} would unpack to {unpacked / 1e9:.1f} GB, {unpacked / max(packed, 1):,.0f} "
-            f"times its size; at most a factor of {_MAX_RATIO} is read. Write it with less "
+            f"times its size; at most a factor of {MAX_RATIO} is read. Write it with less "
             "repetition."
         )
     longest = 0
-    names = sorted({name for _, name in shared})
-    with_dictionary = pq.ParquetFile(file, read_dictionary=names, **_BY_PAGE)
-    for group, name in shared:
+    with_dictionary = pq.ParquetFile(file, read_dictionary=sorted(indices), **_BY_PAGE)
+    for group, name in dict.fromkeys(shared):
         first = next(with_dictionary.iter_batches(1, row_groups=[group], columns=[name]), None)
-        if first is not None and pa.types.is_dictionary(first.column(0).type):
-            lengths = pc.binary_length(first.column(0).dictionary)
-            longest = max(longest, pc.max(lengths).as_py() or 0)
+        for column in [] if first is None else first.columns:
+            if pa.types.is_dictionary(column.type):
+                lengths = pc.binary_length(column.dictionary)
+                longest = max(longest, pc.max(lengths).as_py() or 0)
         pa.default_memory_pool().release_unused()
     return longest
 

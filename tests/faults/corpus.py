@@ -16,6 +16,8 @@ from functools import partial
 import pandas as pd
 from openpyxl import Workbook
 
+from tests import biff
+
 ROWS = [
     (f"A film worth {verb}: number {number}, {word}.", label)
     for number, word in enumerate(("café", "plain", "long", "short", "odd", "even", "last", "new"))
@@ -53,6 +55,7 @@ def files(seed: int, mutants: int) -> Iterator[File]:
     yield from _texts(good)
     yield from _lines()
     yield from _workbooks()
+    yield from _old_workbooks()
     yield from _archives(good[".xlsx"])
     yield from _columns(good[".parquet"])
 
@@ -190,6 +193,21 @@ def _workbooks() -> Iterator[File]:
     yield "empty-sheet.xlsx", _book(lambda book: book.active.delete_rows(1, 100))
     yield "chart-first.xlsx", _book(lambda book: book.create_chartsheet("Chart", 0))
     yield "blank-rows.xlsx", _book(lambda book: book.active.insert_rows(1, 30))
+
+
+def _old_workbooks() -> Iterator[File]:
+    """Workbooks of the format before .xlsx, whose cells no memory could hold."""
+    table = [
+        biff.text(row, column, cell)
+        for row, cells in enumerate([("text", "label"), *ROWS])
+        for column, cell in enumerate(cells)
+    ]
+    yield "old.xls", biff.workbook(*table, rows=len(ROWS) + 1, columns=2)
+    yield "far-cell.xls", biff.workbook(*table, biff.number(65_535, 65_535, 1))
+    yield "last-cell.xls", biff.workbook(*table, biff.number(65_535, 255, 1))
+    yield "dimension.xls", biff.workbook(*table, rows=(1 << 32) - 1, columns=65_535)
+    body = [biff.shared(row, column) for row in range(1, 60_000) for column in range(2)]
+    yield "one-text.xls", biff.workbook(*table[:2], *body, shared="film" * 1_000)
 
 
 def _archives(good: bytes) -> Iterator[File]:

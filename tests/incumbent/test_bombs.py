@@ -6,8 +6,10 @@ import bz2
 import gzip
 import io
 import json
+import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
+from tests import biff
+from tests.incumbent.test_shared_texts import one_text
+
 pytestmark = pytest.mark.slow
 
 GIB = 1 << 30
 HEAD = b"text,label\n"
 READ = """
-import json, re, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 from incumbent import sources
 from incumbent.config import DataConfig
@@ -36,7 +41,8 @@ for file in sys.argv[1:]:
         said = str(error)
     # The peak of this program; what `resource` tells holds that of whoever started it.
     used = int(re.search("VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1]) * 1024
-    print(json.dumps([said, time.monotonic() - start, used]))
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    print(json.dumps([said, time.monotonic() - start, max(used, child)]))
 """
 
 
@@ -50,6 +56,20 @@ def workbook(part: str, change: Callable[[bytes], bytes]) -> bytes:
             content = old.read(name)
             new.writestr(name, change(content) if Path(name).stem == part else content)
     return changed.getvalue()
+
+
+def lying(part: str, content: bytes) -> bytes:
+    """A workbook, one part of which is said to unpack to 300 bytes."""
+    file = io.BytesIO(workbook("", lambda content: content))
+    with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the part's being there already: the last one counts
+        archive.writestr(part, content, zipfile.ZIP_DEFLATED)
+    data = bytearray(file.getvalue())
+    entry = data.rindex(b"PK\x01\x02")
+    header = struct.unpack_from("<I", data, entry + 42)[0]
+    for place in (entry + 24, header + 22):
+        struct.pack_into("<I", data, place, 300)
+    return bytes(data)
 
 
 def parquet(path: Path, text: pa.Array) -> None:
@@ -69,6 +89,7 @@ WIDE = (
 
 
 def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
+    first = biff.text(0, 0, "text")
     hundred = gzip.compress(b"a" * (64 << 20))
     files = {
         "twenty.csv.gz": gzip.compress(HEAD) + hundred * 320,
@@ -78,6 +99,14 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
             lambda xml: ENTITIES + xml.replace(b"<sheets>", b"<x>&a29;</x><sheets>"),
         ),
         "wide.xlsx": workbook("sheet1", lambda _: WIDE),
+        "lying.xlsx": lying("xl/workbook.xml", b" " * GIB),
+        "strings.xlsx": workbook("styles", lambda _: b"<si><t/></si>" * (12 << 20)),
+        "sheets.xlsx": workbook("workbook", lambda _: b"<x>" + b"<a/>" * (20 << 20) + b"</x>"),
+        "formulas.xlsx": workbook("sheet1", lambda _: b'<c r="A1"><f>' * (6 << 20)),
+        "references.xlsx": workbook("sheet1", lambda _: b'<c s="1"%s/>' % (b' r="A1"' * (1 << 16))),
+        "one-text.xlsx": one_text(1 << 18, cells=9_000),
+        "far.xls": biff.workbook(first, biff.number(65_535, 65_535, 1)),
+        "corner.xls": biff.workbook(first, biff.number(65_535, 255, 1)),
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -89,6 +118,14 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "dense.csv.bz2": "times its size",
         "entities.xlsx": "is a damaged workbook",
         "wide.xlsx": "spans 1,048,576 rows by 16,384 columns",
+        "lying.xlsx": "is a damaged workbook",
+        "strings.xlsx": "would unpack to 0.2 GB",
+        "sheets.xlsx": "lists the sheets in",
+        "formulas.xlsx": "holds more than 1,000,000 formulas",
+        "references.xlsx": "is empty",
+        "one-text.xlsx": "needs far more memory",
+        "far.xls": "needs far more memory",
+        "corner.xls": "needs far more memory",
         "dense.parquet": "would unpack to 0.3 GB",
         "once.parquet": "Shorten the texts",
     }

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from incumbent import checks, datasets, expectations, sources
@@ -65,6 +67,28 @@ def test_blank_rows_count_in_the_middle_and_not_at_the_end(frame, tmp_path, smal
     assert len(read) == ROWS + blank + 3
     assert read["row"].tolist() == list(range(1, len(read) + 1))
     assert (read["found"] == "empty").sum() == blank
+
+
+def test_columns_of_one_name_keep_their_cells(tmp_path):
+    path = tmp_path / "a.parquet"
+    cells = [["a", "b"], [1, 2], ["x", "y"]]
+    names = ["note", "text", "note"]
+    pq.write_table(pa.Table.from_arrays(list(map(pa.array, cells)), names), path)
+    [table] = sources.whole(str(path), 0, "utf-8")
+    assert table.header == names
+    assert table.rows == [["a", 1, "x"], ["b", 2, "y"]]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_long_value_of_many_rows_is_refused_in_each_of_two_columns(tmp_path, place):
+    path = tmp_path / "a.parquet"
+    values = [["short"], ["short"]]
+    values[place] = ["x" * (1 << 20)]
+    rows = pa.array([0] * 2_000, pa.int32())
+    texts = [pa.DictionaryArray.from_arrays(rows, value) for value in values]
+    pq.write_table(pa.Table.from_arrays(texts, ["text", "text"]), path)
+    with pytest.raises(DataError, match="Shorten the texts"):
+        list(sources.whole(str(path), 0, "utf-8"))
 
 
 def test_a_fault_far_down_is_named_by_its_row(tmp_path, small):
