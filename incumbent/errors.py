@@ -45,7 +45,7 @@ class StageError(IncumbentError):
 
 
 class StageTimedOut(StageError):
-    """A stage took longer than `timeouts` allows."""
+    """A stage took longer than `timeouts` allows, or a flow longer than it may."""
 
 
 class TrainingDiverged(StageError):
