@@ -50,7 +50,7 @@ def emit(
 
     Args:
         event: Its name: see the constants.
-        model_name: The registered model that it is about, or a watched place.
+        model_name: The registered model that it is about; of a flow about none, its name.
         subject: In a few words.
         text: What happened and what to do; made harmless here.
         flow_run_id: The Prefect run that it happened in.
