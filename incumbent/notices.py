@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from incumbent import environment, events
+from incumbent.credentials import AUTH
 from incumbent.errors import ConfigError, StageError
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def apply(notices: Notices, settings: Mapping[str, str]) -> dict[str, list[str]]
         )
     environment.prepare()
     with environment.importing():
-        from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+        import httpx
+        from prefect.exceptions import PrefectException
         from prefect.settings import (
             PREFECT_API_AUTH_STRING,
             PREFECT_API_KEY,
@@ -153,10 +155,17 @@ def apply(notices: Notices, settings: Mapping[str, str]) -> dict[str, list[str]]
             }
             for notice, channels in told.items():
                 _automate(notice, [blocks[channel] for channel in channels])
-        except (PrefectHTTPStatusError, PrefectException, OSError) as error:
+        except httpx.TransportError as error:
+            raise StageError(
+                f"No Prefect server answers at {address} ({error or type(error).__name__}). Start "
+                "it (`make up` for that of this machine), or correct PREFECT_API_URL, and call "
+                "`incumbent notices` again."
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, PrefectException, OSError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise StageError(
-                f"The Prefect server at {address} did not take the notices: {reason}"
+                f"The Prefect server at {address} did not take the notices: {reason}. If it asks "
+                f"for a login, set {AUTH} to its user:password; else its log says more."
             ) from None
     return told
 
