@@ -7,7 +7,6 @@ encrypted in its database.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from incumbent import environment, events
 from incumbent.credentials import AUTH
 from incumbent.errors import ConfigError, StageError
+from incumbent.prefect_api import PrefectApi
 
 if TYPE_CHECKING:
     from prefect.automations import Automation
@@ -258,6 +258,16 @@ def _named(name: str) -> list[Automation]:
         return [Automation(**a.model_dump()) for a in client.read_automations_by_name(name=name)]
 
 
-def configured(notices: Notices, settings: Mapping[str, str] = os.environ) -> bool:
+def configured(notices: Notices, settings: Mapping[str, str]) -> bool:
     """Whether anybody is to be told anything."""
     return any(c.block or settings.get(c.variable or "") for c in notices.channels.values())
+
+
+def sent(api: PrefectApi) -> bool:
+    """Whether a server sends notices of ours now, wanted or not.
+
+    Raises:
+        StageError: if it does not answer.
+    """
+    ours = {f"{_PREFIX}{notice}" for notice in _EVENTS}
+    return not ours.isdisjoint(api.automations())
