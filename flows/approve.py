@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment
+from incumbent import environment, limits
 from incumbent.config import TrackingConfig
 from tasks import announce, crown, show
+
+_HOURS = 0.5
+"""Verifying a version takes a minute, its download more, and a server may be away for five."""
 
 
 @flow(
@@ -26,8 +29,10 @@ def approve(model_name: str, version: int, reason: str = "approved") -> int:
         ConfigError: if it does not wait, or the champion is no longer whom it proved itself
             against.
         RegistryError: if it does not answer as it was measured.
+        StageTimedOut: if it does not answer at all.
     """
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    return crown.approve(model_name, version, reason, TrackingConfig())
+    with limits.whole("approve", _HOURS):
+        return crown.approve(model_name, version, reason, TrackingConfig())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment, health, status
-from incumbent.errors import StageError
+from incumbent import environment, health, limits, status
+from incumbent.errors import NotWell
 from incumbent.status import Status
-from tasks import show
+from tasks import announce, show
 from tasks.examine import examine, tell
 
+_HOURS = 0.5
+"""A look takes ten seconds a champion, a server may be away for five minutes, and the next look is
+due in an hour."""
 
-@flow(name="monitor")
+
+@flow(name="monitor", on_failure=[announce.unforeseen])
 def monitor(
     max_age_days: float = status.MAX_AGE,
     min_free_gib: float = health.MIN_FREE,
@@ -27,13 +31,15 @@ def monitor(
         repeat_hours: What stays wrong is told again after so long.
 
     Raises:
-        StageError: if anything is wrong; it says what.
+        NotWell: if anything is wrong; it says what.
+        StageTimedOut: if something that it asks does not answer at all.
     """
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    found = examine(max_age_days, min_free_gib, max_run_hours)
-    tell(found, max_age_days, repeat_hours)
+    with limits.whole("monitor", _HOURS):
+        found = examine(max_age_days, min_free_gib, max_run_hours)
+        tell(found, repeat_hours)
     if found.wrong:
-        raise StageError("\n".join(found.wrong))
+        raise NotWell("\n".join(found.wrong))
     return found

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment
+from incumbent import environment, limits
 from incumbent.config import TrackingConfig
 from tasks import announce, crown, show
+
+_HOURS = 0.5
+"""Verifying a version takes a minute, its download more, and a server may be away for five."""
 
 
 @flow(name="rollback", flow_run_name="rollback {model_name}", on_failure=[announce.failure])
@@ -21,8 +24,10 @@ def rollback(model_name: str, reason: str, to: int | None = None) -> int:
     Raises:
         ConfigError: if there is no such champion.
         RegistryError: if it does not answer as it did.
+        StageTimedOut: if it does not answer at all.
     """
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    return crown.restore(model_name, to, reason, TrackingConfig())
+    with limits.whole("rollback", _HOURS):
+        return crown.restore(model_name, to, reason, TrackingConfig())

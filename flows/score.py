@@ -6,11 +6,17 @@ from pathlib import Path
 
 from prefect import flow
 
-from incumbent import environment
+from incumbent import environment, limits
 from incumbent.batch import Summary
+from incumbent.config import Hours
 from incumbent.registry import Registry
 from tasks import announce, show
 from tasks.score import score as score_rows
+
+_REMEDY = (
+    "Nothing was written. If it needs that long, set max_hours higher, or score the table in "
+    "parts; else look at what the table and the model are read from."
+)
 
 
 @flow(
@@ -26,6 +32,7 @@ def score(
     text_column: str | None = None,
     sheet: str | int = 0,
     encoding: str = "utf-8",
+    max_hours: Hours = 72.0,
 ) -> Summary:
     """Write the rows of a table with a label and class probabilities for each.
 
@@ -37,14 +44,17 @@ def score(
         text_column: The column of texts; without one, that of the training data.
         sheet: Of a workbook, by name or number (the first is 0).
         encoding: Of CSV, TSV and JSON Lines.
+        max_hours: How long it may take; as long as a training, unless told otherwise.
 
     Raises:
         ConfigError: if no version has the alias, or `output` cannot be written.
         DataError: if `source` cannot be read.
         RegistryError: if the version cannot be loaded.
+        StageTimedOut: if it takes longer than `max_hours`.
     """
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    version = Registry().aliased(model_name, alias)
-    return score_rows(version, source, Path(output), text_column, sheet, encoding)
+    with limits.whole("score", max_hours, _REMEDY):
+        version = Registry().aliased(model_name, alias)
+        return score_rows(version, source, Path(output), text_column, sheet, encoding)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment
+from incumbent import environment, limits
 from tasks import announce, show
 from tasks.arrive import find_target, hand_over, take
+
+_HOURS = 0.5
+"""A look takes seconds, and minutes where files are large; what it has seen is kept."""
 
 
 @flow(name="watch", on_failure=[announce.failure])
@@ -26,11 +29,12 @@ def watch(
     Raises:
         ConfigError: if there is no such deployment.
         DataError: if the place cannot be looked into.
-        StageError: if no Prefect server answers.
+        StageError: if no Prefect server answers, or the place does not.
     """
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    target = find_target(deployment)
-    watched = take(place, settle_seconds, target)
-    return hand_over(place, watched, target) if watched else None
+    with limits.whole("watch", _HOURS + settle_seconds / 3600):
+        target = find_target(deployment)
+        watched = take(place, settle_seconds, target)
+        return hand_over(place, watched, target) if watched else None

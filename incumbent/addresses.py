@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from urllib.parse import unquote
 
 from incumbent.errors import DataError
 
@@ -25,10 +26,39 @@ def public(source: str) -> str:
     return _QUERY.sub("", _USER.sub("", source)) if "://" in source else source
 
 
-def without_secrets(message: object, source: str) -> str:
-    """What a library says of `source`, its URLs made public: it may quote them in any form."""
-    text = str(message).replace(source, public(source))
+def without_secrets(message: object, source: str, settings: Mapping[str, str]) -> str:
+    """What a library says of a source that was expanded: it may quote its address in any form.
+
+    Its URLs are made public, and what the settings put into it is under its name again.
+    """
+    text = masked(str(message), source, settings).replace(source, public(source))
     return _LOOSE_QUERY.sub("", _URL.sub(lambda url: public(url[0]), text))
+
+
+def masked(text: str, source: str, settings: Mapping[str, str]) -> str:
+    """A text with `${NAME}` for each value that `expanded` put into a source, however quoted."""
+    found = {name: settings.get(name, "").strip("/") for name in _NAMED.findall(source)}
+    # The longest first: one value may begin another.
+    values = sorted(filter(lambda one: one[1], found.items()), key=lambda one: -len(one[1]))
+    forms = [r"\$\{\w+\}", *(f"({_in_any_form(value)})" for _, value in values)]
+
+    def named(seen: re.Match[str]) -> str:
+        return f"${{{values[seen.lastindex - 1][0]}}}" if seen.lastindex else seen[0]
+
+    return re.sub("|".join(forms), named, text, flags=re.IGNORECASE)  # as of %2f, and of a host
+
+
+def _in_any_form(value: str) -> str:
+    """A pattern of a value: libraries quote, or unquote, each character or not."""
+    return "|".join(
+        "".join(f"(?:{'|'.join(map(re.escape, _forms(character)))})" for character in form)
+        for form in dict.fromkeys((value, unquote(value)))
+    )
+
+
+def _forms(character: str) -> set[str]:
+    quoted = "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogateescape"))
+    return {character, quoted, repr(character)[1:-1], *("+" if character == " " else "")}
 
 
 def expanded(source: str, settings: Mapping[str, str]) -> str:

@@ -35,13 +35,15 @@ def up(as_json: bool) -> None:
     with console.standard_output_for_results():
         from incumbent import notices as given
         from incumbent import up as machine
+        from incumbent.prefect_api import PrefectApi
         from incumbent.servers import Servers
 
         servers = Servers.of(os.environ, Path.cwd())
         machine.up(servers)
-        wanted = given.load(Path.cwd() / given.FILE)
-        if given.configured(wanted):
-            given.apply(wanted, servers.environment())
+        wanted, settings = given.load(Path.cwd() / given.FILE), servers.environment()
+        # Applying takes seconds. What was sent until now has to end with its last address, too.
+        if given.configured(wanted, settings) or given.sent(PrefectApi(f"{servers.prefect}/api")):
+            given.apply(wanted, settings)
     if as_json:
         console.print_json({**servers.public(), "logs": str(servers.folder), **servers.clients})
         return

@@ -178,9 +178,17 @@ COMMANDS = (models, history, explain, approve, rollback)
 
 
 def _moved(entry: Entry, name: str, as_json: bool) -> None:
-    from incumbent import events
+    import os
 
-    events.decided(entry, name, say=lambda said: click.echo(f"incumbent: {said}", err=True))
+    from incumbent import events, up
+
+    # Who names no server works beside those of `incumbent up`, in the same store.
+    started = up.recorded(Path.cwd()) or {}
+    there = f"{started['prefect']}/api" if "prefect" in started else None
+    events.decided(
+        entry, name, say=lambda said: click.echo(f"incumbent: {said}", err=True),
+        address=os.environ.get("PREFECT_API_URL") or there,
+    )  # fmt: skip
     if as_json:
         console.print_json({"model_name": name, **entry.model_dump(mode="json")})
         return

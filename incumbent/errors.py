@@ -6,6 +6,7 @@
     │   └── DataRefused           3      the data was read, and failed validation
     └── StageError                4      a stage failed
         ├── StageTimedOut         4      it took longer than it may
+        ├── NotWell               4      the monitor found something wrong, and told it
         ├── TrainingDiverged      4      the loss is not finite
         ├── MemoryExhausted       4      memory cannot hold the rows of a step
         └── RegistryError         4      the MLflow store refused or lacks something
@@ -45,7 +46,11 @@ class StageError(IncumbentError):
 
 
 class StageTimedOut(StageError):
-    """A stage took longer than `timeouts` allows."""
+    """A stage took longer than `timeouts` allows, or a flow longer than it may."""
+
+
+class NotWell(StageError):
+    """The monitor found something wrong, which is no fault of its own, and told it."""
 
 
 class TrainingDiverged(StageError):

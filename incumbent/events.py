@@ -1,7 +1,7 @@
 """What happens, told as Prefect events: automations there turn them into notices.
 
-Events go to the server that PREFECT_API_URL names. Without one nobody listens: the server that a
-run starts for itself has no automations.
+Events go to the server that PREFECT_API_URL names, of commands else to that of `incumbent up`.
+Without one nobody listens: the server that a run starts for itself has no automations.
 """
 
 from __future__ import annotations
@@ -44,23 +44,25 @@ def plain(text: object) -> str:
 
 def emit(
     event: str, model_name: str, subject: str, text: str, flow_run_id: str = "",
-    say: Callable[[str], None] = lambda _: None, **more: str | int | None,
+    say: Callable[[str], None] = lambda _: None, address: str | None = None,
+    **more: str | int | None,
 ) -> bool:  # fmt: skip
     """Tell the Prefect server what happened; that it cannot be told stops nobody.
 
     Args:
         event: Its name: see the constants.
-        model_name: The registered model that it is about, or a watched place.
+        model_name: The registered model that it is about; of a flow about none, its name.
         subject: In a few words.
         text: What happened and what to do; made harmless here.
         flow_run_id: The Prefect run that it happened in.
         say: Is told if the server could not be.
+        address: Of the server's API; without one, that of PREFECT_API_URL.
         more: What else programs may want to know.
 
     Returns:
         Whether a server took it.
     """
-    address = os.environ.get("PREFECT_API_URL")
+    address = address or os.environ.get("PREFECT_API_URL")
     if not address:
         return False
     page = f"{address.removesuffix('/api')}/runs/flow-run/{flow_run_id}" if flow_run_id else ""
@@ -91,7 +93,7 @@ def emit(
 
 def decided(
     entry: Entry, model_name: str, flow_run_id: str = "",
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None, address: str | None = None,
 ) -> bool:  # fmt: skip
     """Tell of a decision, if anybody would want to know: the title moved, or waits to."""
     event = _DECISIONS.get(entry.decision)
@@ -100,6 +102,6 @@ def decided(
     before = f"version {entry.previous_champion}" if entry.previous_champion else "nobody"
     return emit(
         event, model_name, f"{model_name} version {entry.version} {entry.decision}",
-        f"The champion was {before}. By {entry.who}. {entry.reason}", flow_run_id, say,
+        f"The champion was {before}. By {entry.who}. {entry.reason}", flow_run_id, say, address,
         version=entry.version, champion=entry.champion, previous_champion=entry.previous_champion,
     )  # fmt: skip

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
+from incumbent import faults
 from incumbent.encoding import write_atomically
-from incumbent.errors import IncumbentError
+from incumbent.errors import IncumbentError, StageTimedOut
 
 if TYPE_CHECKING:
     from incumbent.ledger import Entry
@@ -22,6 +24,22 @@ MIN_FREE = 2.0
 """GiB below which a disk is nearly full, unless asked otherwise: a run leaves half of one."""
 MAX_HOURS = 24.0
 """Hours after which a run is called stuck, unless asked otherwise."""
+
+
+class Trouble(BaseModel, frozen=True):
+    """Something that is wrong."""
+
+    kind: str
+    """A word or two, the same for all troubles of the kind."""
+    subject: str
+    """The model, run, deployment, server or folder that it is about."""
+    text: str
+    """In words, with what to do about it."""
+
+    @property
+    def key(self) -> str:
+        """The same as long as it is the same trouble: its text has numbers that change."""
+        return f"{self.kind}: {self.subject}"
 
 
 def disk(folder: Path, least: float = MIN_FREE) -> list[str]:
@@ -63,42 +81,65 @@ def ledger(name: str, entries: Sequence[Entry], champion: Version | None) -> lis
     ]
 
 
-def champion(registry: Registry, version: Version) -> list[str]:
+def champion(registry: Registry, version: Version) -> list[Trouble]:
     """Whether a champion's files are those that were registered, load, and answer as measured."""
     from incumbent import succession
 
     try:
         succession.verify(registry, version)
+    except StageTimedOut:  # it is the monitor that hangs, and has to end
+        raise
+    except OSError as error:  # it is asked by files, and a full disk is to be told with the rest
+        said = f"{version.name}: the champion could not be asked. {faults.reason(error)}"
+        return troubles("champion not asked", version.name, [said])
     except IncumbentError as error:
-        return [
+        said = (
             f"{version.name}: the champion cannot be relied on. {error} `incumbent rollback` gives "
             "the title to the one before, once that is seen to answer."
-        ]
+        )
+        return troubles("champion", version.name, [said])
     return []
 
 
-def news(troubles: Sequence[str], path: Path, hours: float) -> list[str]:
-    """The troubles that were not told in the last so many hours; takes them for told.
+def troubles(kind: str, subject: str, said: Iterable[str]) -> list[Trouble]:
+    """What was found wrong with one subject, if anything."""
+    return [Trouble(kind=kind, subject=subject, text=text) for text in said]
 
-    Those that differ in their numbers alone, as an age does, are the same. A trouble that is over
-    is forgotten, and told again should it come back.
+
+def news(found: Sequence[Trouble], path: Path, hours: float) -> list[Trouble]:
+    """The troubles that were not told in the last so many hours.
 
     Args:
-        troubles: All that are there now.
-        path: A file that remembers them.
+        found: All that are there now.
+        path: A file that remembers which were told: see `remember`.
         hours: After which a trouble that stays is told again.
     """
+    told, now = _told(path), datetime.now(UTC)
+    last = timedelta(hours=hours)
+    return [one for one in found if one.key not in told or now - told[one.key] >= last]
+
+
+def remember(found: Sequence[Trouble], told: Sequence[Trouble], path: Path) -> None:
+    """Keep which of the troubles were told now, and when the others were.
+
+    A trouble that is over is forgotten, and told again should it come back.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
     now = datetime.now(UTC)
-    try:
-        told = {k: datetime.fromisoformat(v) for k, v in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        told = {}
-    kinds = {re.sub(r"\d+(\.\d+)?", "#", trouble): trouble for trouble in troubles}
-    due = {k for k in kinds if k not in told or now - told[k] >= timedelta(hours=hours)}
-    kept = {k: (now if k in due else told[k]).isoformat() for k in kinds}
+    times = _told(path) | {one.key: now for one in told}
+    kept = {one.key: times[one.key].isoformat() for one in found if one.key in times}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(kept, indent=1))
-    return [trouble for kind, trouble in kinds.items() if kind in due]
+
+
+def _told(path: Path) -> dict[str, datetime]:
+    """When each trouble was told last, by its key; none if that is not known."""
+    try:
+        return {k: datetime.fromisoformat(v) for k, v in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _named(version: int | None) -> str:

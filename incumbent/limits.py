@@ -1,4 +1,4 @@
-"""How long a stage may take: no stage hangs for ever.
+"""How long a stage or a flow may take: none hangs for ever.
 
 Two clocks. An alarm raises in the main thread, so that the stage unwinds as it does when it fails;
 Python delivers it between two of its instructions, that is after the step that TensorFlow is at.
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from incumbent.errors import StageTimedOut
@@ -22,10 +22,13 @@ from incumbent.errors import StageTimedOut
 _AGAIN = 30.0  # seconds after which the alarm is raised again, if a library swallowed it
 _UNWINDING = 300.0  # seconds that a stage has to unwind before the process ends
 _STDERR = 2
+_REMEDY = (
+    "Something that it asks does not answer: look at the mounts, stores and servers that it uses, "
+    "and run it again."
+)
 
 
-@contextmanager
-def within(stage: str, hours: float, key: str) -> Iterator[None]:
+def within(stage: str, hours: float, key: str) -> AbstractContextManager[None]:
     """Limit the time of a stage; in another thread than the main one it is not limited.
 
     Args:
@@ -36,13 +39,36 @@ def within(stage: str, hours: float, key: str) -> Iterator[None]:
     Raises:
         StageTimedOut: once it took so long.
     """
+    return _limited(
+        hours,
+        f"The stage {stage} took longer than {key} allows ({hours:g} hours), and was ended. If it "
+        f"needs that long, set {key} higher; what is done stays.",
+    )
+
+
+def whole(flow: str, hours: float, remedy: str = _REMEDY) -> AbstractContextManager[None]:
+    """Limit the time of a flow that has no stages, as `within` does that of a stage.
+
+    A flow that hangs would keep its deployment's slot, and each later run be cancelled unseen.
+
+    Args:
+        flow: Its name.
+        hours: How long it may take.
+        remedy: What to do if it takes longer.
+
+    Raises:
+        StageTimedOut: once it took so long.
+    """
+    taken = f"{hours:g} hours" if hours >= 1 else f"{60 * hours:g} minutes"
+    return _limited(hours, f"The flow {flow} took longer than {taken}, and was ended. {remedy}")
+
+
+@contextmanager
+def _limited(hours: float, message: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    error = StageTimedOut(
-        f"The stage {stage} took longer than {key} allows ({hours:g} hours), and was ended. If it "
-        f"needs that long, set {key} higher; what is done stays."
-    )
+    error = StageTimedOut(message)
     rung = False
 
     def ring(_number: int, _frame: FrameType | None) -> None:

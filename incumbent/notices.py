@@ -7,7 +7,6 @@ encrypted in its database.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +16,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from incumbent import environment, events
+from incumbent.credentials import AUTH
 from incumbent.errors import ConfigError, StageError
+from incumbent.prefect_api import PrefectApi
 
 if TYPE_CHECKING:
     from prefect.automations import Automation
@@ -131,7 +132,8 @@ def apply(notices: Notices, settings: Mapping[str, str]) -> dict[str, list[str]]
         )
     environment.prepare()
     with environment.importing():
-        from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+        import httpx
+        from prefect.exceptions import PrefectException
         from prefect.settings import (
             PREFECT_API_AUTH_STRING,
             PREFECT_API_KEY,
@@ -153,10 +155,17 @@ def apply(notices: Notices, settings: Mapping[str, str]) -> dict[str, list[str]]
             }
             for notice, channels in told.items():
                 _automate(notice, [blocks[channel] for channel in channels])
-        except (PrefectHTTPStatusError, PrefectException, OSError) as error:
+        except httpx.TransportError as error:
+            raise StageError(
+                f"No Prefect server answers at {address} ({error or type(error).__name__}). Start "
+                "it (`make up` for that of this machine), or correct PREFECT_API_URL, and call "
+                "`incumbent notices` again."
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, PrefectException, OSError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise StageError(
-                f"The Prefect server at {address} did not take the notices: {reason}"
+                f"The Prefect server at {address} did not take the notices: {reason}. If it asks "
+                f"for a login, set {AUTH} to its user:password; else its log says more."
             ) from None
     return told
 
@@ -249,6 +258,16 @@ def _named(name: str) -> list[Automation]:
         return [Automation(**a.model_dump()) for a in client.read_automations_by_name(name=name)]
 
 
-def configured(notices: Notices, settings: Mapping[str, str] = os.environ) -> bool:
+def configured(notices: Notices, settings: Mapping[str, str]) -> bool:
     """Whether anybody is to be told anything."""
     return any(c.block or settings.get(c.variable or "") for c in notices.channels.values())
+
+
+def sent(api: PrefectApi) -> bool:
+    """Whether a server sends notices of ours now, wanted or not.
+
+    Raises:
+        StageError: if it does not answer.
+    """
+    ours = {f"{_PREFIX}{notice}" for notice in _EVENTS}
+    return not ours.isdisjoint(api.automations())

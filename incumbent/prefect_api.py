@@ -39,6 +39,10 @@ class PrefectApi:
         found = self._all("work_pools/filter", {})
         return {pool["name"]: str(pool.get("status") or "") for pool in found}
 
+    def automations(self) -> list[str]:
+        """The names of the automations."""
+        return [one["name"] for one in self._all("automations/filter", {})]
+
     def workers(self, pool: str) -> dict[str, str]:
         """ONLINE or OFFLINE, for each worker that ever polled a pool; none if there is no pool."""
         try:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, computed_field
 
 from incumbent import health, launch, supervision, up
 from incumbent.addresses import public
-from incumbent.errors import IncumbentError, RegistryError
+from incumbent.errors import IncumbentError, NotWell, RegistryError
+from incumbent.health import Trouble
 from incumbent.prefect_api import PrefectApi
 from incumbent.servers import FOLDER
 
 MAX_AGE = 30.0
 """Days after which a champion is called old, unless asked otherwise."""
+OLD = "old"
+"""The kind of trouble that an old champion is."""
 
 _STORE = Path("mlruns") / "mlflow.db"
 _ENDED = ("COMPLETED", "FAILED", "CRASHED")
@@ -71,7 +74,13 @@ class Status(BaseModel, frozen=True):
     scheduled: list[Scheduled]
     running: list[Running]
     models: list[Title]
-    wrong: list[str]
+    troubles: Annotated[list[Trouble], Field(exclude=True)]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong, in words."""
+        return [trouble.text for trouble in self.troubles]
 
 
 def look(
@@ -87,37 +96,42 @@ def look(
         min_free: GiB of free disk below which it is called nearly full.
         max_hours: Hours after which a run is called stuck.
     """
-    wrong: list[str] = []
+    wrong: list[Trouble] = []
     started = up.recorded(root) or {}
     mlflow, models = _models(settings, root, started, wrong)
     prefect, scheduled, running = _flows(settings, started, wrong)
     if started and not wrong and supervision.supervisor(root / FOLDER) is None:
-        wrong.append(
+        said = (
             "The supervisor that `make up` started is gone, so that nothing starts the servers "
             "again should they end: run `make up`."
         )
+        wrong += health.troubles("no supervisor", str(root), [said])
     now = datetime.now(UTC)
     titles = [_title(*found, now) for found in models]
-    wrong += health.disk(root, min_free) + health.stuck(running, max_hours)
-    wrong += filter(None, (old(title, max_age) for title in titles))
+    wrong += health.troubles("disk", str(root), health.disk(root, min_free))
+    for run in running:
+        wrong += health.troubles("stuck", run.flow_run_id, health.stuck([run], max_hours))
+    for title in titles:
+        wrong += health.troubles(OLD, title.model_name, _old(title, max_age))
     return Status(
-        servers=[prefect, mlflow], scheduled=scheduled, running=running, models=titles, wrong=wrong
-    )
+        servers=[prefect, mlflow], scheduled=scheduled, running=running, models=titles,
+        troubles=wrong,
+    )  # fmt: skip
 
 
-def old(title: Title, max_age: float) -> str | None:
+def _old(title: Title, max_age: float) -> list[str]:
     """That a champion is older than so many days, if it is."""
     if title.age is None or title.age <= max_age:
-        return None
-    return (
+        return []
+    return [
         f"{title.model_name}: the champion, version {title.champion}, is {title.age:.0f} days old, "
         f"more than {max_age:g}. Retrain on newer labels, or look why challengers do not win: "
         f"`incumbent history --model {title.model_name}`."
-    )
+    ]
 
 
 def _models(
-    settings: Mapping[str, str], root: Path, started: Mapping[str, str], wrong: list[str]
+    settings: Mapping[str, str], root: Path, started: Mapping[str, str], wrong: list[Trouble]
 ) -> tuple[Server, list[tuple[str, Any, Any, Any]]]:
     """Each model's name, last entry of the ledger, champion and last skip."""
     address = settings.get("MLFLOW_TRACKING_URI")
@@ -125,7 +139,8 @@ def _models(
         if launch.answers(f"{server}/health"):
             address = server
         else:
-            wrong.append(f"No MLflow server answers at {server}: run `make up`.")
+            said = f"No MLflow server answers at {server}: run `make up`."
+            wrong += health.troubles("server", "mlflow", [said])
     if not address and not (root / _STORE).is_file():
         return Server(name="mlflow", address=None, answers=False), []
     from incumbent.ledger import Ledger
@@ -139,10 +154,11 @@ def _models(
             entries = Ledger(registry, name).entries()
             last = entries[-1] if entries else None
             champion = registry.by_alias(name, CHAMPION)
-            wrong += health.ledger(name, entries, champion)
+            wrong += health.troubles("ledger", name, health.ledger(name, entries, champion))
             found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
-        wrong.append(str(error))
+        # A store that is away is another trouble than a ledger that is not whole.
+        wrong += health.troubles(type(error).__name__, "mlflow", [str(error)])
         return Server(name="mlflow", address=public(address or str(_STORE)), answers=False), found
     return Server(name="mlflow", address=registry.shown, answers=True), found
 
@@ -161,7 +177,7 @@ def _title(name: str, entry: Any, champion: Any, skip: Any, now: datetime) -> Ti
 
 
 def _flows(
-    settings: Mapping[str, str], started: Mapping[str, str], wrong: list[str]
+    settings: Mapping[str, str], started: Mapping[str, str], wrong: list[Trouble]
 ) -> tuple[Server, list[Scheduled], list[Running]]:
     address = settings.get("PREFECT_API_URL")
     hint = "Start it, or correct or unset PREFECT_API_URL."
@@ -173,11 +189,9 @@ def _flows(
     try:
         names = _names(api)
         scheduled, running = _scheduled(api, names, wrong), _running(api)
-        # That the monitor failed says that something else is wrong, or was.
-        others = {k: name for k, name in names.items() if not name.startswith("monitor/")}
-        wrong += _failures(api, others) + _late(api, names)
+        wrong += _failures(api, names) + _late(api, names)
     except IncumbentError as error:
-        wrong.append(f"{error} {hint}")
+        wrong += health.troubles("server", "prefect", [f"{error} {hint}"])
         return Server(name="prefect", address=address, answers=False), [], []
     return Server(name="prefect", address=address, answers=True), scheduled, running
 
@@ -188,7 +202,7 @@ def _names(api: PrefectApi) -> dict[str, str]:
     return {d["id"]: f"{flows.get(d['flow_id'], '?')}/{d['name']}" for d in api.deployments()}
 
 
-def _scheduled(api: PrefectApi, names: Mapping[str, str], wrong: list[str]) -> list[Scheduled]:
+def _scheduled(api: PrefectApi, names: Mapping[str, str], wrong: list[Trouble]) -> list[Scheduled]:
     found, pools = [], api.pools()
     for deployment in api.deployments():
         schedules = [s for s in deployment["schedules"] if s["active"]]
@@ -205,10 +219,11 @@ def _scheduled(api: PrefectApi, names: Mapping[str, str], wrong: list[str]) -> l
         )
         pool = deployment.get("work_pool_name") or ""
         if pools.get(pool) != "READY":
-            wrong.append(
+            said = (
                 f"{name} is scheduled, and no worker polls the work pool {pool!r} "
                 f"({pools.get(pool, 'there is none').lower().replace('_', ' ')}): run `make up`."
             )
+            wrong += health.troubles("no worker", name, [said])
     return found
 
 
@@ -231,28 +246,38 @@ def _since(run: Mapping[str, Any]) -> str | None:
     return since
 
 
-def _failures(api: PrefectApi, names: Mapping[str, str]) -> list[str]:
-    """The deployments whose last run did not end well; a cancelled one says nothing."""
-    found = []
+def _failures(api: PrefectApi, names: Mapping[str, str]) -> list[Trouble]:
+    """The deployments whose last run did not end well; a cancelled one says nothing.
+
+    Nor does a monitor that failed because something else was wrong, or it would never be well.
+    """
+    found: list[Trouble] = []
     for deployment, name in names.items():
         last = api.runs(*_ENDED, deployment=deployment, sort="END_TIME_DESC", limit=1)
         if last and last[0]["state_type"] != "COMPLETED":
             run = last[0]
-            said = ((run.get("state") or {}).get("message") or "").strip().splitlines()
+            lines = ((run.get("state") or {}).get("message") or "").strip().splitlines()
+            if lines and f"{NotWell.__name__}: " in lines[0]:  # Prefect names the error's class
+                continue
             page = f"{api.address.removesuffix('/api')}/runs/flow-run/{run['id']}"
-            found.append(
+            said = (
                 f"{name}: its last run {run['state_name'].lower()}, {_moment(run['end_time'])}: "
-                f"{said[0] if said else 'no reason given'} ({page})"
+                f"{lines[0] if lines else 'no reason given'} ({page})"
             )
+            found += health.troubles("last run", name, [said])
     return found
 
 
-def _late(api: PrefectApi, names: Mapping[str, str]) -> list[str]:
-    return [
-        f"{names.get(run['deployment_id'] or '', run['name'])}: a run is late, due "
-        f"{_moment(run['expected_start_time'])}. Does a worker run, and is it free?"
-        for run in api.runs("SCHEDULED", name="Late")
-    ]
+def _late(api: PrefectApi, names: Mapping[str, str]) -> list[Trouble]:
+    found: list[Trouble] = []
+    for run in api.runs("SCHEDULED", name="Late"):
+        name = names.get(run["deployment_id"] or "", run["name"])
+        said = (
+            f"{name}: a run is late, due {_moment(run['expected_start_time'])}. Does a worker run, "
+            "and is it free?"
+        )
+        found += health.troubles("late", name, [said])
+    return found
 
 
 def _in_words(schedule: Mapping[str, Any]) -> str:

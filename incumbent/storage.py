@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import fsspec
 
-from incumbent.addresses import expanded, public, without_secrets
+from incumbent.addresses import expanded, masked, public, without_secrets
 from incumbent.errors import DataError
 from incumbent.formats import FORMATS, MAX_RATIO, PACKED, SUSPECT_BYTES, name_of
 
@@ -42,17 +42,16 @@ def opened(source: str) -> Iterator[BinaryIO]:
         DataError: if it cannot be read, now or later.
     """
     shown = public(source)
-    source = expanded(source, os.environ)
-    filesystem, path = None, source
+    filesystem, path = None, ""
     try:
         filesystem, path = _filesystem(source)
         with filesystem.open(path, "rb") as found:
             file = found if found.seekable() else io.BytesIO(found.read())
             yield file
-    except DataError:
-        raise
+    except DataError as error:  # of a file that is read in parts, it quotes the filesystem
+        raise DataError(without_secrets(error, source, os.environ)) from None
     except FileNotFoundError:
-        raise _missing(shown, filesystem, path) from None
+        raise _missing(source, filesystem, path) from None
     except IsADirectoryError:
         raise _folder(shown) from None
     except PermissionError:
@@ -61,7 +60,7 @@ def opened(source: str) -> Iterator[BinaryIO]:
             "yours, make it readable to the user that runs this."
         ) from None
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, source)}"
+        reason = f"{type(error).__name__}: {without_secrets(error, source, os.environ)}"
         raise DataError(
             f"{shown} could not be read ({reason}). Check the address, the credentials and the "
             "connection."
@@ -69,10 +68,11 @@ def opened(source: str) -> Iterator[BinaryIO]:
 
 
 def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    address = expanded(source, os.environ)
     try:
-        filesystem, path = fsspec.core.url_to_fs(source)
+        filesystem, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
-        schemes = re.findall(r"(?:^|::)([^:/]+)://", source) or [""]
+        schemes = re.findall(r"(?:^|::)([^:/]+)://", address) or [""]
         scheme = next((scheme for scheme in schemes if scheme in _EXTRAS), schemes[0])
         extra = _EXTRAS.get(scheme)
         remedy = (
@@ -82,7 +82,7 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
         )
         raise DataError(
             f"{public(source)}: {scheme}:// cannot be read here "
-            f"({without_secrets(error, source)}); {remedy}."
+            f"({without_secrets(error, source, os.environ)}); {remedy}."
         ) from None
     return filesystem, str(path)
 
@@ -93,16 +93,15 @@ def files_in(folder: str) -> dict[str, str] | None:
     Raises:
         DataError: if it cannot be looked into.
     """
-    shown, folder = public(folder), expanded(folder, os.environ)
     filesystem, path = _filesystem(folder)
     try:
         if not filesystem.isdir(path):
             return None
         found = filesystem.ls(path, detail=True)
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, folder)}"
+        reason = f"{type(error).__name__}: {without_secrets(error, folder, os.environ)}"
         raise DataError(
-            f"The folder {shown} could not be looked into ({reason}). Check the address, "
+            f"The folder {public(folder)} could not be looked into ({reason}). Check the address, "
             "the credentials and the connection."
         ) from None
     return {
@@ -118,15 +117,19 @@ def _folder(shown: str) -> DataError:
     return DataError(f"{shown} is a folder; a file is expected. Name the file in it.")
 
 
-def _missing(shown: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
+def _missing(source: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
     """The error for a file that isn't there, with the nearest in its folder, or a few."""
+    shown = public(source)
     siblings: list[str] = []
     try:
         if filesystem and filesystem.isdir(path):
             return _folder(shown)
         if filesystem:
             listing = filesystem.ls(posixpath.dirname(path), False)
-            siblings = [posixpath.basename(public(sibling)) for sibling in listing]
+            siblings = [
+                masked(posixpath.basename(public(sibling)), source, os.environ)
+                for sibling in listing
+            ]
     except Exception:  # noqa: BLE001 - a hint is not worth a second error
         siblings = []
     readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(_READABLE)]

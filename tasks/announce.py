@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.runtime import flow_run
 
 from incumbent import events
-from incumbent.errors import DataError
+from incumbent.errors import DataError, NotWell
 from incumbent.ledger import Entry
 from tasks import show
 
@@ -29,11 +29,18 @@ def failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     name = _model_name(flow_run.parameters)
     events.emit(
         events.REFUSED if refused else events.FAILED,
-        name,
-        f"{flow.name} {name}: {'the data was refused' if refused else 'the run failed'}",
+        name or flow.name,
+        f"{flow.name} {name}".strip()
+        + (": the data was refused" if refused else ": the run failed"),
         str(found) if isinstance(found, Exception) else str(state.message),
         str(flow_run.id),
     )
+
+
+def unforeseen(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell why the monitor failed, unless by what it found, which it told itself."""
+    if not isinstance(state.result(raise_on_failure=False), NotWell):
+        failure(flow, flow_run, state)
 
 
 def _model_name(parameters: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from incumbent import addresses, arrivals, datasets, events, prefect_server
 from incumbent.arrivals import Seen, Watched
 from incumbent.config import Config
-from incumbent.errors import ConfigError, IncumbentError, StageError
+from incumbent.errors import ConfigError, IncumbentError, StageError, StageTimedOut
 from incumbent.prefect_api import PrefectApi
 from tasks import show
 
@@ -103,6 +103,8 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
         judged = {known: seen for known, seen in watched.files.items() if known != name}
         try:
             seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
+        except StageTimedOut:
+            raise
         except IncumbentError as error:
             waiting[name] = str(error)
             show.say("%s waits for the next look: %s", arrivals.address(shown, name), error)

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from incumbent import events, health, status
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError
+from incumbent.health import Trouble
 from incumbent.markdown import escaped
 from incumbent.registry import Registry
 from incumbent.status import Status
@@ -25,7 +26,7 @@ _TOLD = Path("monitor") / "told.json"
 def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> Status:
     """What `incumbent status` shows, and whether each champion answers as it was measured."""
     found = status.look(os.environ, Path.cwd(), max_age_days, min_free_gib, max_run_hours)
-    wrong = list(found.wrong)
+    wrong = list(found.troubles)
     if any(title.champion for title in found.models):
         try:
             registry = Registry(uri=os.environ.get("MLFLOW_TRACKING_URI"))
@@ -34,30 +35,46 @@ def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> S
                     version = registry.version(title.model_name, title.champion)
                     wrong += health.champion(registry, version)
         except RegistryError as error:
-            wrong.append(str(error))
-    return found.model_copy(update={"wrong": wrong})
+            wrong += health.troubles(type(error).__name__, "mlflow", [str(error)])
+    return found.model_copy(update={"troubles": wrong})
 
 
 @task(cache_policy=NO_CACHE)
-def tell(found: Status, max_age_days: float, repeat_hours: float) -> None:
-    """Show the page, and emit events for what is wrong, unless they were emitted lately."""
-    show.markdown("monitor", page(found), "How everything stands")
+def tell(found: Status, repeat_hours: float) -> None:
+    """Emit events for what is wrong, unless they were emitted lately, and show the page."""
     show.say("%s", _headline(found.wrong))
     path = Path(TrackingConfig().workdir) / _TOLD
-    due = health.news(found.wrong, path, repeat_hours)
+    told = _emitted(found, health.news(found.troubles, path, repeat_hours))
+    try:  # after the events: it is a full disk that they may tell of
+        health.remember(found.troubles, told, path)
+    except OSError as error:
+        show.say(
+            "%s cannot be written (%s): what stays wrong is told again by the next look", path,
+            error.strerror,
+        )  # fmt: skip
+    show.markdown("monitor", page(found), "How everything stands")
+
+
+def _emitted(found: Status, due: Sequence[Trouble]) -> list[Trouble]:
+    """Emit events for troubles; gives those that a server took."""
     run_id = flow_run.get_id() or ""
-    aged = {status.old(title, max_age_days): title for title in found.models}
-    for trouble in due:
-        if title := aged.get(trouble):
-            events.emit(
-                events.CHAMPION_OLD, title.model_name, f"{title.model_name}: the champion is old",
-                trouble, run_id, show.say, version=title.champion,
-            )  # fmt: skip
-    others = [trouble for trouble in due if trouble not in aged]
-    if others:
-        events.emit(
-            events.WRONG, "monitor", f"{len(others)} wrong", "\n".join(others), run_id, show.say
+    champions = {title.model_name: title.champion for title in found.models}
+    told = [
+        one
+        for one in due
+        if one.kind == status.OLD
+        and events.emit(
+            events.CHAMPION_OLD, one.subject, f"{one.subject}: the champion is old", one.text,
+            run_id, show.say, version=champions[one.subject],
         )
+    ]  # fmt: skip
+    others = [one for one in due if one.kind != status.OLD]
+    text = "\n".join(one.text for one in others)
+    if others and events.emit(
+        events.WRONG, "monitor", f"{len(others)} wrong", text, run_id, show.say
+    ):
+        told += others
+    return told
 
 
 def page(found: Status) -> str:

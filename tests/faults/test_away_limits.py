@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,33 @@ def test_a_stage_that_takes_too_long_ends() -> None:
     ):
         time.sleep(60)
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("flow", "hangs", "given"),
+    [
+        ("watch", "find_target", {"settle_seconds": 0.0}),
+        ("monitor", "examine", {}),
+        ("rollback", "crown", {"model_name": "m", "reason": "r"}),
+        ("approve", "crown", {"model_name": "m", "version": 1}),
+        ("score", "Registry", {"source": "a.csv", "output": "b.csv", "max_hours": SECOND}),
+    ],
+)
+def test_a_flow_that_hangs_ends(
+    monkeypatch: pytest.MonkeyPatch, flow: str, hangs: str, given: dict[str, Any]
+) -> None:
+    class Hangs:
+        def __call__(self, *_: object) -> None:
+            time.sleep(60)
+
+        restore = approve = __call__
+
+    module = importlib.import_module(f"flows.{flow}")
+    monkeypatch.setattr(module, hangs, Hangs())
+    if flow != "score":
+        monkeypatch.setattr(module, "_HOURS", SECOND)
+    with pytest.raises(StageTimedOut, match=f"The flow {flow} took longer than 0.0166667 minutes"):
+        getattr(module, flow).fn(**given)
 
 
 def test_a_library_that_swallows_the_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:

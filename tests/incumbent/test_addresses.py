@@ -39,6 +39,24 @@ def test_a_name_that_is_not_set_is_said() -> None:
         addresses.expanded("https://host/${NOT_HERE}/a.csv", {})
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "503, url='https://host/PLANTED é=%2F1/a.csv'",
+        "503, url='https://host/planted%20%c3%a9=%252F1/a.csv'",
+        "503, url='https://HOST/PLANTED+%C3%A9%3D/1/a.csv'",
+        "no file '/PLANTED é=/1/a.csv'",
+    ],
+)
+def test_what_was_put_into_a_path_is_shown_by_its_name(said: str) -> None:
+    settings = {"TOKEN": "PLANTED é=%2F1/", "HOST": "host", "SHORT": "PLANTED"}
+    source = "https://${HOST}/${TOKEN}/${SHORT}/a.csv"
+    shown = addresses.without_secrets(said, source, settings)
+    assert "PLANTED" not in shown.upper()
+    assert "${TOKEN}/a.csv" in shown
+    assert addresses.without_secrets(shown, source, settings) == shown
+
+
 def test_a_config_is_recorded_without_them() -> None:
     settings: dict[str, str] = {}
     whole = config.Config.model_validate({"data": {"train": SOURCES[0], "test": SOURCES[1]}})

@@ -6,7 +6,9 @@ import contextlib
 import gzip
 import io
 import re
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -15,7 +17,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from openpyxl import Workbook
 
-from incumbent import datasets, sources, storage
+from incumbent import datasets, sources, storage, tables
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
@@ -264,6 +266,85 @@ def test_no_error_shows_what_is_secret_in_a_url(source, shown):
     assert shown in message
     assert "HIDDEN" not in message
     assert "me:" not in message
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that has a file, and does not give it."""
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "50000000")
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_error(503)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def refusing():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+def test_no_error_shows_what_stands_for_a_name_in_a_path(monkeypatch, refusing, name):
+    monkeypatch.setenv("TOKEN", "HIDDEN/é=1")
+    shown = f"{refusing}/share/${{TOKEN}}/{name}"
+    message = refuse(shown, {})
+    assert message.startswith(f"{shown} could not be read (")
+    assert "503" in message
+    assert "HIDDEN" not in message
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nope://x/${TOKEN}/a.csv", "nope:// cannot be read here"),
+        ("${TOKEN}://x/a.csv", "cannot be read here"),
+        ("memory://${TOKEN}/a.csv", "Files there that can be read: ${TOKEN}.csv."),
+        ("memory://${TOKEN}/b-${TOKEN}.csv", "Did you mean memory://${TOKEN}/${TOKEN}.csv?"),
+        ("locked://secret/${TOKEN}/a.csv", "permission denied"),
+        ("locked://distant/${TOKEN}/a.csv", "connection reset"),
+    ],
+)
+def test_neither_does_one_of_another_kind(monkeypatch, source, said):
+    fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
+    fsspec.filesystem("memory").pipe("/HIDDEN/HIDDEN.csv", b"")
+    monkeypatch.setenv("TOKEN", "HIDDEN")
+    message = refuse(source, {})
+    assert said in message
+    assert "hidden" not in message.lower()
+
+
+def test_nor_one_of_a_damaged_file(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise OSError("https://host/HIDDEN/a.parquet: not found")
+
+    monkeypatch.setenv("TOKEN", "HIDDEN")
+    (tmp_path / "HIDDEN").mkdir()
+    (tmp_path / "HIDDEN" / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(tables.pq, "ParquetFile", fail)
+    message = refuse(f"{tmp_path}/${{TOKEN}}/a.parquet", {})
+    assert "${TOKEN}/a.parquet: not found" in message
+    assert "HIDDEN" not in message
+
+
+def test_nor_one_of_a_folder(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("https://host/HIDDEN/inbox: 503")
+
+    monkeypatch.setenv("TOKEN", "HIDDEN")
+    monkeypatch.setattr(MemoryFileSystem, "isdir", fail)
+    with pytest.raises(DataError, match="could not be looked into") as refused:
+        storage.files_in("memory://${TOKEN}/inbox")
+    assert "https://host/${TOKEN}/inbox: 503" in str(refused.value)
+    assert "HIDDEN" not in str(refused.value)
 
 
 def test_a_spoilt_file_at_a_signed_address(monkeypatch):

@@ -38,3 +38,6 @@ def test_without_a_server_nothing_is_told_and_nothing_fails(
     monkeypatch.setenv("PREFECT_API_URL", address)
     assert not events.emit(events.FAILED, "m", "s", "t", say=said.append)
     assert f"No Prefect server answers at {address}" in said[0]
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert not events.emit(events.FAILED, "m", "s", "t", say=said.append, address=address)
+    assert f"No Prefect server answers at {address}" in said[1]

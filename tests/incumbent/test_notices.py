@@ -8,7 +8,9 @@ import pytest
 
 from incumbent import notices
 from incumbent.errors import ConfigError, StageError
+from incumbent.prefect_api import PrefectApi
 from tests.conftest import ROOT
+from tests.web import browser
 
 
 def test_the_file_of_the_project_tells_everybody_everything() -> None:
@@ -46,3 +48,21 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
 def test_without_a_server_it_says_which_would_do() -> None:
     with pytest.raises(StageError, match="`make up` starts one"):
         notices.apply(notices.Notices(), {})
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    address = f"http://127.0.0.1:{browser.free_port()}/api"
+    with pytest.raises(StageError, match=f"No Prefect server answers at {address} ") as raised:
+        notices.apply(notices.Notices(), {"PREFECT_API_URL": address})
+    assert "correct PREFECT_API_URL" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [([], False), (["mine", "incumbent: mine"], False), (["mine", "incumbent: failed"], True)],
+)
+def test_what_is_sent_is_known(
+    monkeypatch: pytest.MonkeyPatch, names: list[str], told: bool
+) -> None:
+    monkeypatch.setattr(PrefectApi, "automations", lambda _: names)
+    assert notices.sent(PrefectApi("http://127.0.0.1:1/api")) is told

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from incumbent import cli, status
+from incumbent.prefect_api import PrefectApi
 from tests.web import browser
 
 Run = Callable[..., tuple[int, str, str]]
@@ -160,3 +161,29 @@ def test_a_bad_night_is_told(bad_night: Callable[[], status.Status]) -> None:
     assert "a run is late, due 2026-11-26T03:00:00+00:00" in late
     assert "has been late since 2020-11-26T03:00:05+00:00, for more than 24 hours" in stuck
     assert "run r1" in stuck
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Flow run encountered an exception: NotWell: 1.5 GiB are free", False),
+        ("Flow run encountered an exception: RuntimeError: unforeseen", True),
+        ("", True),
+    ],
+)
+def test_a_monitor_that_failed_by_itself_is_told_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, shown: bool
+) -> None:
+    failed = {**RUN, "state_name": "Failed", "state_type": "FAILED", "state": {"message": said}}
+    monkeypatch.setattr(PrefectApi, "flows", lambda _: {"f1": "monitor"})
+    monkeypatch.setattr(
+        PrefectApi, "deployments",
+        lambda _: [{"id": "d1", "flow_id": "f1", "name": "hourly", "schedules": []}],
+    )  # fmt: skip
+    monkeypatch.setattr(PrefectApi, "pools", lambda _: {})
+    monkeypatch.setattr(
+        PrefectApi, "runs", lambda _, *states, **__: [failed] if "FAILED" in states else []
+    )
+    found = status.look({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, tmp_path, min_free=0.0)
+    assert [t.key for t in found.troubles] == ["last run: monitor/hourly"] * shown
+    assert "troubles" not in found.model_dump()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from incumbent import health, status
-from incumbent.errors import StageError
+from incumbent import events, health, status
+from incumbent.errors import NotWell, StageTimedOut
 from incumbent.registry import CHAMPION
 from incumbent.status import Status, Title
 from tasks.examine import page
@@ -28,7 +30,7 @@ def test_all_is_well_and_then_it_is_not(
     # The champion is old, its files are not those that were registered, and the alias is astray.
     champion = two.registry.version(NAME, 2)
     two.registry.tag(champion, {"incumbent.predictor_digest": "0" * 64})
-    with pytest.raises(StageError) as raised:
+    with pytest.raises(NotWell) as raised:
         monitor(min_free_gib=0.0, max_age_days=0.0)
     said = str(raised.value)
     assert "reviews: the champion, version 2, is 0 days old, more than 0" in said
@@ -43,20 +45,51 @@ def test_all_is_well_and_then_it_is_not(
 def test_the_page_is_text(tmp_path: Path) -> None:
     title = Title(model_name="m", champion=1, age=2.0, version=1, decision="promoted",
                   reason="<img src=x> [a](http://evil) | x")  # fmt: skip
-    found = Status(servers=[], scheduled=[], running=[], models=[title], wrong=["# <b>full</b>"])
+    full = health.troubles("disk", "/", ["# <b>full</b>"])
+    found = Status(servers=[], scheduled=[], running=[], models=[title], troubles=full)
     shown = page(found)
     assert shown.startswith("# One thing is wrong")
     assert "\\<img src=x\\> \\[a\\]" in shown
     assert "- \\# \\<b\\>full" in shown
 
 
-def test_what_stays_wrong_is_told_once_a_day(tmp_path: Path) -> None:
-    told = tmp_path / "monitor" / "told.json"
-    old, full = "m: the champion is 31 days old", "1.5 GiB are free"
-    assert health.news([old, full], told, 24) == [old, full]
-    assert health.news(["m: the champion is 32 days old", "1.4 GiB are free"], told, 24) == []
-    assert health.news([full], told, 24) == []
-    assert health.news([old, full], told, 24) == [old]  # it was over, and is back
-    assert health.news([old], told, 0) == [old]
-    told.write_text("[")
-    assert health.news([old], told, 24) == [old]
+@pytest.mark.parametrize(
+    ("error", "subjects"),
+    [
+        (NotWell("the disk is full"), []),
+        (RuntimeError("unforeseen"), ["monitor: the run failed"]),
+    ],
+)
+def test_what_it_did_not_foresee_is_told_too(
+    prefect_server: None, here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception,
+    subjects: list[str],
+) -> None:  # fmt: skip
+    from flows import monitor as flow
+
+    def fail(*_: object) -> Status:
+        raise error
+
+    emitted: list[Any] = []
+    monkeypatch.setattr(flow, "examine", fail)
+    monkeypatch.setattr(events, "emit", lambda *given: emitted.append(given) or True)
+    state = flow.monitor(return_state=True)
+    # By its message `status` tells them apart.
+    assert ("NotWell: " in str(state.message)) == (not subjects)
+    assert [subject for _, _, subject, *_ in emitted] == subjects
+    assert [text for *_, text, _ in emitted] == [str(error)] * len(subjects)
+
+
+def test_that_it_hangs_is_told(
+    prefect_server: None, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import monitor as flow
+
+    emitted: list[Any] = []
+    monkeypatch.setattr(flow, "_HOURS", 2 / 3600)
+    monkeypatch.setattr(status, "look", lambda *_: time.sleep(60))
+    monkeypatch.setattr(events, "emit", lambda *given: emitted.append(given) or True)
+    with pytest.raises(StageTimedOut):
+        flow.monitor()
+    ((event, name, _, said, _),) = emitted
+    assert (event, name) == (events.FAILED, "monitor")
+    assert said.startswith("The flow monitor took longer than")

@@ -12,12 +12,15 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from incumbent import cli, events, launch, notices
 from incumbent.errors import ConfigError
+from incumbent.prefect_api import PrefectApi
+from incumbent.servers import FOLDER
 from tests.conftest import ROOT
 from tests.title.arena import Arena
 from tests.web import browser
@@ -162,8 +165,27 @@ def test_a_rollback_arrives_by_webhook_and_mail(
     assert "reviews version 1 rolled back" in mail
 
     # A channel that is gone takes its notices with it.
+    assert notices.sent(PrefectApi(server))
     assert set(map(tuple, notices.apply(_ALL, {"PREFECT_API_URL": server}).values())) == {()}
     assert _automations(server) == []
+    assert not notices.sent(PrefectApi(server))
+
+
+def test_a_title_moved_beside_the_servers_of_this_folder_is_told_there(
+    two: Arena, server: str, receiver: _Receiver, here: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", two.store)
+    notices.apply(_ALL, {"PREFECT_API_URL": server, "INCUMBENT_NOTICE_WEBHOOK": receiver.address})
+    record = here / FOLDER / "up.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"prefect": server.removesuffix("/api")}))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["rollback", "--to", "1", "--reason", "wrong answers"])
+    assert ended.value.code == 0, capfd.readouterr().err
+    _wait(lambda: receiver.got)
+    assert receiver.got[0]["subject"] == "incumbent: reviews version 1 rolled back"
 
 
 def test_hostile_names_arrive_as_text(

@@ -99,6 +99,17 @@ def test_a_run_of_the_worker_is_seen_everywhere(machine: Machine) -> None:
     assert [version.aliases for version in versions] == [("challenger", "champion")]
 
 
+def test_the_last_address_that_is_gone_ends_the_notices(machine: Machine) -> None:
+    def ours() -> list[str]:
+        return [one["name"] for one in machine.ask("automations/filter", {})
+                if one["name"].startswith("incumbent: ")]  # fmt: skip
+
+    machine.up(INCUMBENT_NOTICE_WEBHOOK="http://127.0.0.1:9/hook")
+    assert "incumbent: failed" in ours()
+    machine.up()
+    assert ours() == []
+
+
 def test_whoever_dies_is_started_again(machine: Machine) -> None:
     """Killed outright, so that a child of the server may be left holding its port."""
     before = machine.processes()
