@@ -27,14 +27,14 @@ pytestmark = pytest.mark.slow
 GIB = 1 << 30
 HEAD = b"text,label\n"
 READ = """
-import json, re, resource, sys, time
+import json, os, re, resource, sys
 from pathlib import Path
 from incumbent import sources
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
 for file in sys.argv[1:]:
-    start, said = time.monotonic(), "read"
+    start, said = sum(os.times()[:4]), "read"
     try:
         sources.read(file, DataConfig())
     except DataError as error:
@@ -42,7 +42,7 @@ for file in sys.argv[1:]:
     # The peak of this program; what `resource` tells holds that of whoever started it.
     used = int(re.search("VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1]) * 1024
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(json.dumps([said, time.monotonic() - start, max(used, child)]))
+    print(json.dumps([said, sum(os.times()[:4]) - start, max(used, child)]))
 """
 
 
@@ -136,5 +136,5 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
     answers = map(json.loads, done.stdout.splitlines())
     for (name, part), (said, seconds, used) in zip(expected.items(), answers, strict=True):
         assert part in said, name
-        assert seconds < 5, name  # a fraction of that on a machine with nothing else to do
+        assert seconds < 5, name  # of the processor; cores that are shared are slower, too
         assert used < GIB, name
