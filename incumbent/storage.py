@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import fsspec
 
 from incumbent.addresses import expanded, masked, public, without_secrets
-from incumbent.errors import DataError
+from incumbent.errors import DataError, StageTimedOut
 from incumbent.formats import FORMATS, MAX_RATIO, PACKED, SUSPECT_BYTES, name_of
 
 if TYPE_CHECKING:
@@ -59,12 +59,10 @@ def opened(source: str) -> Iterator[BinaryIO]:
             f"{shown} may not be read: permission denied. Ask its owner, or, if it is a file of "
             "yours, make it readable to the user that runs this."
         ) from None
+    except StageTimedOut:  # it hung
+        raise
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, source, os.environ)}"
-        raise DataError(
-            f"{shown} could not be read ({reason}). Check the address, the credentials and the "
-            "connection."
-        ) from None
+        raise _away(f"{shown} could not be read", error, source) from None
 
 
 def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -98,12 +96,11 @@ def files_in(folder: str) -> dict[str, str] | None:
         if not filesystem.isdir(path):
             return None
         found = filesystem.ls(path, detail=True)
+    except StageTimedOut:  # it hung
+        raise
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        reason = f"{type(error).__name__}: {without_secrets(error, folder, os.environ)}"
-        raise DataError(
-            f"The folder {public(folder)} could not be looked into ({reason}). Check the address, "
-            "the credentials and the connection."
-        ) from None
+        said = f"The folder {public(folder)} could not be looked into"
+        raise _away(said, error, folder) from None
     return {
         posixpath.basename(str(one["name"])): " ".join(
             str(one[key]) for key in ("size", *_CHANGED) if key in one
@@ -111,6 +108,11 @@ def files_in(folder: str) -> dict[str, str] | None:
         for one in found
         if one["type"] == "file"
     }
+
+
+def _away(said: str, error: Exception, source: str) -> DataError:
+    reason = f"{type(error).__name__}: {without_secrets(error, source, os.environ)}"
+    return DataError(f"{said} ({reason}). Check the address, the credentials and the connection.")
 
 
 def _folder(shown: str) -> DataError:

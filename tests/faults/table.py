@@ -68,8 +68,9 @@ def write(rows: list[dict[str, Any]], about: dict[str, str]) -> None:
     explained = "\n".join(f"- **{name}**: {' '.join(about[name].split())}" for name in names)
     PAGE.write_text(
         "# Faults\n\n"
-        "What was broken on purpose, and what came of it. `make faults` makes this table anew, by "
-        "real processes that run the real command; `make test` runs a quick set of it.\n\n"
+        "What was broken on purpose, and what came of it. `make faults ARGS=--docs` makes this "
+        "page anew, by real processes that run the real command; `make test` runs a quick set of "
+        "it.\n\n"
         f"{markdown(rows)}\n"
         f"On {machine()}.\n\n"
         "A fault is survived if the run that met it, or the same command again, finishes the job; "

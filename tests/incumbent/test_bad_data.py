@@ -19,7 +19,7 @@ from openpyxl import Workbook
 
 from incumbent import datasets, sources, storage, tables
 from incumbent.config import DataConfig
-from incumbent.errors import DataError
+from incumbent.errors import DataError, StageTimedOut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -386,3 +386,15 @@ def test_canonical_data_that_is_gone(tmp_path):
     dataset.train.path.unlink()
     with pytest.raises(DataError, match="run again"):
         datasets.load(dataset.train)
+
+
+@pytest.mark.parametrize("look", [storage.files_in, lambda at: storage.opened(at).__enter__()])
+def test_a_place_that_hangs_is_not_taken_for_bad_data(monkeypatch, look):
+    def hang(*_, **__):
+        raise StageTimedOut("the flow took too long")
+
+    memory = fsspec.filesystem("memory")
+    for call in ("isdir", "open"):
+        monkeypatch.setattr(type(memory), call, hang)
+    with pytest.raises(StageTimedOut):
+        look("memory://inbox")
