@@ -4,7 +4,8 @@ The attention probabilities of 16 rows of 256 tokens are 50 MB a layer. TensorFl
 them a dozen times over, for scale, mask, softmax and dropout, forwards and backwards, which takes
 longer than the products. Here a block of heads goes the whole way before the next does, and nothing
 of that size is kept: the gradient works the probabilities out again, as in FlashAttention (Dao et
-al. 2022, section 3.1).
+al. 2022, section 3.1). XLA compiles the way as a whole: at the small products of a head it is
+quicker than oneDNN, which TensorFlow takes by itself.
 """
 
 from __future__ import annotations
@@ -35,32 +36,17 @@ def attend(queries: Any, keys: Any, values: Any, mask: Any, rate: float, seed: A
     Returns:
         What each query read, (batch, heads, n_queries, size).
     """
-    scale = 1 / math.sqrt(queries.shape[-1])
-    weigh = partial(_weigh, scale=scale, rate=rate)
+    settings = {"scale": 1 / math.sqrt(queries.shape[-1]), "rate": rate}
     shape = tf.concat([tf.shape(queries)[:3], tf.shape(keys)[2:3]], 0)
     chances = dropout.draw(shape, seed)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def attention(queries: Any, keys: Any, values: Any) -> Any:
         masks = tf.repeat(mask, tf.shape(queries)[1], axis=1)  # (batch, heads, 1, n_keys)
-
-        def forwards(c: Any, m: Any, q: Any, k: Any, v: Any) -> Any:
-            _, kept = weigh(tf.matmul(q, k, transpose_b=True), m, c)
-            return (tf.matmul(kept, v),)
-
-        def backwards(c: Any, m: Any, q: Any, k: Any, v: Any, upstream: Any) -> Any:
-            probabilities, kept = weigh(tf.matmul(q, k, transpose_b=True), m, c)
-            of_kept = tf.matmul(upstream, v, transpose_b=True)
-            of_scores = _of_scores(probabilities, of_kept, c, scale, rate)
-            return (
-                tf.matmul(of_scores, k),
-                tf.matmul(of_scores, q, transpose_a=True),
-                tf.matmul(kept, upstream, transpose_a=True),
-            )
-
         given = chances, masks, queries, keys, values
         size = _block_size(shape)
-        (read,) = _by_blocks(forwards, size, *given)
+        (read,) = _by_blocks(partial(_forwards, **settings), size, *given)
+        backwards = partial(_backwards, **settings)
         return read, lambda upstream: _by_blocks(backwards, size, *given, upstream)
 
     return attention(queries, keys, values)
@@ -86,15 +72,31 @@ def _block_size(shape: Any) -> Any:
 
 
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _weigh(scores: Any, mask: Any, chances: Any, scale: float, rate: float) -> Any:
-    """The probabilities in float32, and what dropout leaves of them in the scores' own type."""
-    probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) * scale + tf.cast(mask, tf.float32))
-    return probabilities, tf.cast(dropout.keep(probabilities, chances, rate), scores.dtype)
+def _forwards(c: Any, m: Any, q: Any, k: Any, v: Any, scale: float, rate: float) -> Any:
+    """What the queries of a block read."""
+    _, kept = _weigh(c, m, q, k, scale, rate)
+    return (tf.matmul(kept, v),)
 
 
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _of_scores(probabilities: Any, of_kept: Any, chances: Any, scale: float, rate: float) -> Any:
-    """The gradient of the scores from that of the probabilities that were kept."""
-    upstream = dropout.keep(tf.cast(of_kept, tf.float32), chances, rate)
-    mean = tf.reduce_sum(probabilities * upstream, axis=-1, keepdims=True)
-    return tf.cast(scale * probabilities * (upstream - mean), of_kept.dtype)
+def _backwards(
+    c: Any, m: Any, q: Any, k: Any, v: Any, upstream: Any, scale: float, rate: float
+) -> Any:
+    """The gradients of a block's queries, keys and values."""
+    probabilities, kept = _weigh(c, m, q, k, scale, rate)
+    of_kept = tf.cast(tf.matmul(upstream, v, transpose_b=True), tf.float32)
+    of_probabilities = dropout.keep(of_kept, c, rate)
+    mean = tf.reduce_sum(probabilities * of_probabilities, axis=-1, keepdims=True)
+    of_scores = tf.cast(scale * probabilities * (of_probabilities - mean), q.dtype)
+    return (
+        tf.matmul(of_scores, k),
+        tf.matmul(of_scores, q, transpose_a=True),
+        tf.matmul(kept, upstream, transpose_a=True),
+    )
+
+
+def _weigh(c: Any, m: Any, q: Any, k: Any, scale: float, rate: float) -> Any:
+    """The probabilities in float32, and what dropout leaves of them in the queries' own type."""
+    scores = tf.cast(tf.matmul(q, k, transpose_b=True), tf.float32)
+    probabilities = tf.nn.softmax(scores * scale + tf.cast(m, tf.float32))
+    return probabilities, tf.cast(dropout.keep(probabilities, c, rate), q.dtype)
