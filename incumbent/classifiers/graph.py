@@ -147,6 +147,7 @@ def _textbook() -> Iterator[None]:
     textbook = (
         (tf.nn, "gelu", textbook_gelu),
         (kernels, "_gelu", textbook_gelu),
+        (kernels, "normalize", textbook_normalize),
         (LayerNormalization, "call", textbook_normalize),
         (Dense, "call", textbook_dense),
     )

@@ -29,6 +29,7 @@ def lean(model: Any) -> None:
             _attend_by_blocks(layer.attention.self_attention)
     _swap_gelu(model)
     _swap_dropout(model)
+    _swap_normalization(model)
 
 
 def _first_token_only(layer: Any) -> None:
@@ -99,3 +100,14 @@ def _swap_gelu(model: Any) -> None:
         for name, part in list(vars(layer).items()):
             if part is ACT2FN["gelu"]:
                 setattr(layer, name, kernels.gelu)
+
+
+def _swap_normalization(model: Any) -> None:
+    for layer in model.submodules:
+        kind = type(layer) is tf.keras.layers.LayerNormalization
+        if kind and layer.axis in (-1, [-1], [2]) and layer.center and layer.scale:
+            layer.call = partial(_normalize, layer)
+
+
+def _normalize(layer: Any, inputs: Any) -> Any:
+    return kernels.normalize(layer, inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,29 @@ def test_gelu_is_tensorflows_own() -> None:
             outputs = function(inputs)
         results.append((outputs.numpy(), tape.gradient(outputs, inputs).numpy()))
     assert np.allclose(results[0], results[1], atol=2e-6)
+
+
+def test_normalization_is_kerass_own() -> None:
+    libraries.load()
+    import tensorflow as tf
+
+    from incumbent.classifiers.kernels import normalize
+
+    random = np.random.default_rng(0)
+    inputs, upstream = (tf.constant(random.normal(size=(3, 7, 16)), tf.float32) for _ in range(2))
+    layer = tf.keras.layers.LayerNormalization(epsilon=1e-12)
+    layer(inputs)
+    for weight in (layer.gamma, layer.beta):
+        weight.assign(random.normal(size=16))
+    results = []
+    for function in (partial(normalize, layer), layer):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(inputs)
+        sources = inputs, layer.gamma, layer.beta
+        results.append([outputs, *tape.gradient(outputs, sources, upstream)])
+    for ours, theirs in zip(*results, strict=True):
+        assert np.allclose(ours, theirs, atol=1e-5)
 
 
 def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> None:
