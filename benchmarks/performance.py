@@ -14,6 +14,8 @@ from benchmarks.harness import ROOT
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "images" / "performance.png"
 _HEAD = ("what", "against", "incumbent", "peer", "ratio", "target", "met", "spread")
+_VECTORS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "amx_int8": "AMX"}
+"""What decides how quick float32 and int8 are, by the flags of /proc/cpuinfo."""
 
 Rows = Sequence[dict[str, Any]]
 
@@ -51,12 +53,15 @@ def missed(row: dict[str, Any]) -> str:
 
 def machine() -> str:
     """This machine in one sentence: what counts for speed, and nothing that names it."""
-    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    cpu = re.search(r"model name\s*:\s*(.+)", about)
+    vectors = [name for flag, name in _VECTORS.items() if re.search(rf"\b{flag}\b", about)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     return (
-        f"{cores} cores of {cpu[1] if cpu else platform.machine()}, {memory:.0f} GiB of memory, no "
-        f"GPU, {platform.system()}, Python {platform.python_version()}"
+        f"{cores} cores of {cpu[1] if cpu else platform.machine()} "
+        f"({', '.join(vectors) or 'no vectors known'}), {memory:.0f} GiB of memory, no GPU, "
+        f"{platform.system()}, Python {platform.python_version()}"
     )
 
 
