@@ -73,7 +73,7 @@ def _block_size(shape: Any) -> Any:
 
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
 def _forwards(c: Any, m: Any, q: Any, k: Any, v: Any, scale: float, rate: float) -> Any:
-    """What the queries of a block read."""
+    """What a block's queries q read of its keys k and values v, given chances c and mask m."""
     _, kept = _weigh(c, m, q, k, scale, rate)
     return (tf.matmul(kept, v),)
 

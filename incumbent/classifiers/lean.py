@@ -105,6 +105,7 @@ def _swap_gelu(model: Any) -> None:
 def _swap_normalization(model: Any) -> None:
     for layer in model.submodules:
         kind = type(layer) is tf.keras.layers.LayerNormalization
+        # The last axis, as -1 before the layer is built and by its place in (batch, n, size) after.
         if kind and layer.axis in (-1, [-1], [2]) and layer.center and layer.scale:
             layer.call = partial(_normalize, layer)
 
