@@ -23,11 +23,11 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from incumbent import config_file
+from incumbent import config_loading
 from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.evaluation.calibrated_loss import calibrated_losses
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 
 CLEAR = 0.0025  # a gap of accuracy that is more than a few rows
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--config", help="config file whose data is used")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    found = compare(models(config_file.load(options.config).data))
+    found = compare(models(config_loading.load(options.config).data))
     if options.json:
         print(json.dumps(found, indent=2))
         return

@@ -33,9 +33,9 @@ def main() -> None:
 
 def compare(rows: int | None, seed: int, workdir: Path) -> None:
     """Train both with one seed, and print what came of it."""
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.config import DataConfig

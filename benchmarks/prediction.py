@@ -108,9 +108,9 @@ def _incumbent(settings: Answer) -> Contender:
 
 
 def _ktrain(settings: Answer) -> Contender:
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     import ktrain
 
     return _timed(ktrain.load_predictor(settings["ktrain"]).predict, settings)

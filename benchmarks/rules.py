@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from benchmarks.world import Drawn
 from incumbent.config import PromotionConfig
-from incumbent.decision import error_budget, rulings
+from incumbent.decision import decision_rule, error_budget
 from incumbent.decision.error_budget import PastContest
 from incumbent.evaluation.paired_tests import mcnemar
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 
 Year = Callable[[Drawn, NDArray[np.float64]], list[int]]
 """From the models on the frozen test set, and each one's accuracy on a set drawn anew in its week
@@ -87,13 +87,13 @@ class Incumbent:
         best = accuracies[0]
         for week in range(1, len(drawn.probability)):
             challenger = drawn.scored(week)
-            improvement = rulings.improvement(challenger, holder, self.config)
+            improvement = decision_rule.improvement(challenger, holder, self.config)
             shared = [(contest, float(np.corrcoef(improvement, b)[0, 1])) for contest, b in against]
             allowance = error_budget.allow(
                 past, champion, error_budget.loading_of(shared), self.config.alpha,
                 self.config.half_life,
             )  # fmt: skip
-            enough = rulings.prove(challenger, holder, allowance, self.config).enough
+            enough = decision_rule.prove(challenger, holder, allowance, self.config).enough
             passed = enough and accuracies[week] >= best - self.config.ratchet_margin
             contest = PastContest(
                 champion=champion, critical=allowance.critical, loading=allowance.loading,

@@ -71,7 +71,7 @@ def _stages(settings: Answer) -> Contender:
     """The stages of the flow before training, without Prefect and MLflow around them."""
     from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import DataConfig, PreprocessingConfig, TrainingConfig, ValidationConfig
-    from incumbent.validation import expectation_suites
+    from incumbent.validation import great_expectations_runner
 
     workdir = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
     data = DataConfig(
@@ -82,7 +82,7 @@ def _stages(settings: Answer) -> Contender:
     def run(_: Answer) -> Answer:
         start = time.perf_counter()
         dataset = ingestion.ingest(data, workdir)
-        verdict = expectation_suites.validate(dataset, ValidationConfig(), workdir)
+        verdict = great_expectations_runner.validate(dataset, ValidationConfig(), workdir)
         if not verdict.passed:
             raise RuntimeError(verdict.refusal())
         classifier = catalogue.create(

@@ -98,10 +98,10 @@ def _process(name: str, settings: Answer) -> Process:
 def _incumbent(settings: Answer) -> Contender:
     """Train as the product does: its classifier, batches and optimizer in ktrain's learner."""
     from incumbent.classifiers import catalogue, encoded_texts
-    from incumbent.classifiers.base import Rows
+    from incumbent.classifiers.classifier_base import Rows
     from incumbent.config import PreprocessingConfig, TrainingConfig
     from incumbent.data import datasets
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
     from incumbent.training import devices, fitting
 
     content = json.loads(Path(settings["sample"]).read_text(encoding="utf-8"))
@@ -118,10 +118,10 @@ def _incumbent(settings: Answer) -> Contender:
     )
     rows = Rows(*encoded_texts.load(encoded.train))
     lengths = np.array([len(ids) for ids in rows.ids])
-    ktrain_libraries.load()
+    ktrain_import.load()
     import ktrain
 
-    with ktrain_libraries.quiet(), devices.chosen(classifier.training):
+    with ktrain_import.quiet(), devices.chosen(classifier.training):
         built = classifier.build(rows, rows.take(np.arange(8)))
         fitting.compile_model(built)
         learner = ktrain.get_learner(
@@ -132,14 +132,14 @@ def _incumbent(settings: Answer) -> Contender:
 
 def _ktrain(settings: Answer) -> Contender:
     """The classic script, as ktrain's documentation has it."""
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     import ktrain
     from ktrain import text
 
     content = json.loads(Path(settings["sample"]).read_text(encoding="utf-8"))
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         transformer = text.Transformer(
             _weights()["weights"], maxlen=settings["max_length"], class_names=["0", "1"]
         )
@@ -150,11 +150,11 @@ def _ktrain(settings: Answer) -> Contender:
 
 
 def _epochs(learner: Any, rate: float, more: Answer) -> Contender:
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
     def epoch(_: Answer) -> Answer:
         start = time.perf_counter()
-        with ktrain_libraries.quiet():
+        with ktrain_import.quiet():
             learner.fit_onecycle(rate, 1, verbose=0)
         return {"seconds": time.perf_counter() - start, **more}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from incumbent.errors import NotWell
-from incumbent.operations import flow_runs, status, troubles
+from incumbent.operations import monitored_troubles, prefect_flow_runs, status
 from incumbent.operations.status import Status
 from incumbent.runtime import environment, time_limits
 from tasks import announce, show
@@ -19,8 +19,8 @@ due in an hour."""
 @flow(name="monitor", on_failure=[announce.unforeseen])
 def monitor(
     max_age_days: float = status.MAX_AGE,
-    min_free_gib: float = troubles.MIN_FREE,
-    max_run_hours: float = flow_runs.MAX_HOURS,
+    min_free_gib: float = monitored_troubles.MIN_FREE,
+    max_run_hours: float = prefect_flow_runs.MAX_HOURS,
     repeat_hours: float = 24.0,
 ) -> Status:
     """Look at servers, champions, ledgers, runs and the disk, and tell what is wrong.

@@ -9,7 +9,7 @@ from prefect import flow
 from incumbent.config import Hours
 from incumbent.runtime import environment, time_limits
 from incumbent.scoring.table_scoring import Summary
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tasks import announce, show
 from tasks.score import score as score_rows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.runtime import flow_run
 
 from incumbent.errors import DataError, NotWell
-from incumbent.operations import events
+from incumbent.operations import prefect_events
 from incumbent.title.ledger import Entry
 from tasks import show
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def decision(entry: Entry, model_name: str) -> None:
     """Tell that the title moved, or waits to."""
-    events.decided(entry, model_name, flow_run.get_id() or "", show.say)
+    prefect_events.decided(entry, model_name, flow_run.get_id() or "", show.say)
 
 
 def failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -27,8 +27,8 @@ def failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     found = state.result(raise_on_failure=False)
     refused = isinstance(found, DataError)
     name = _model_name(flow_run.parameters)
-    events.emit(
-        events.REFUSED if refused else events.FAILED,
+    prefect_events.emit(
+        prefect_events.REFUSED if refused else prefect_events.FAILED,
         name or flow.name,
         f"{flow.name} {name}".strip()
         + (": the data was refused" if refused else ": the run failed"),

@@ -12,11 +12,11 @@ from prefect.runtime import flow_run
 
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError
-from incumbent.operations import events, status, troubles
+from incumbent.operations import monitored_troubles, prefect_events, status
+from incumbent.operations.monitored_troubles import Trouble
 from incumbent.operations.status import Status
-from incumbent.operations.troubles import Trouble
 from incumbent.runtime.markdown import escaped
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tasks import show
 
 _TOLD = Path("monitor") / "told.json"
@@ -33,9 +33,9 @@ def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> S
             for title in found.models:
                 if title.champion is not None:
                     version = registry.version(title.model_name, title.champion)
-                    wrong += troubles.champion(registry, version)
+                    wrong += monitored_troubles.champion(registry, version)
         except RegistryError as error:
-            wrong += troubles.troubles(type(error).__name__, "mlflow", [str(error)])
+            wrong += monitored_troubles.troubles(type(error).__name__, "mlflow", [str(error)])
     return found.model_copy(update={"troubles": wrong})
 
 
@@ -44,9 +44,9 @@ def tell(found: Status, repeat_hours: float) -> None:
     """Emit events for what is wrong, unless they were emitted lately, and show the page."""
     show.say("%s", _headline(found.wrong))
     path = Path(TrackingConfig().workdir) / _TOLD
-    told = _emitted(found, troubles.news(found.troubles, path, repeat_hours))
+    told = _emitted(found, monitored_troubles.news(found.troubles, path, repeat_hours))
     try:  # after the events: it is a full disk that they may tell of
-        troubles.remember(found.troubles, told, path)
+        monitored_troubles.remember(found.troubles, told, path)
     except OSError as error:
         show.say(
             "%s cannot be written (%s): what stays wrong is told again by the next look", path,
@@ -63,15 +63,15 @@ def _emitted(found: Status, due: Sequence[Trouble]) -> list[Trouble]:
         one
         for one in due
         if one.kind == status.OLD
-        and events.emit(
-            events.CHAMPION_OLD, one.subject, f"{one.subject}: the champion is old", one.text,
-            run_id, show.say, version=champions[one.subject],
+        and prefect_events.emit(
+            prefect_events.CHAMPION_OLD, one.subject, f"{one.subject}: the champion is old",
+            one.text, run_id, show.say, version=champions[one.subject],
         )
     ]  # fmt: skip
     others = [one for one in due if one.kind != status.OLD]
     text = "\n".join(one.text for one in others)
-    if others and events.emit(
-        events.WRONG, "monitor", f"{len(others)} wrong", text, run_id, show.say
+    if others and prefect_events.emit(
+        prefect_events.WRONG, "monitor", f"{len(others)} wrong", text, run_id, show.say
     ):
         told += others
     return told

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ValidationError
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.errors import ConfigError, IncumbentError, StageError, StageTimedOut
-from incumbent.operations import events, prefect_server, watched_inbox
-from incumbent.operations.prefect_api import PrefectApi
-from incumbent.operations.watched_inbox import Seen, Watched
-from incumbent.runtime import address_secrets
+from incumbent.operations import inbox_files, prefect_events
+from incumbent.operations.inbox_files import Seen, Watched
+from incumbent.runtime import url_secrets
+from incumbent.servers import prefect_of_one_run
+from incumbent.servers.prefect_api_client import PrefectApi
 from tasks import show
 
 _ATTEMPTS = 3  # runs for the same files, if one crashes or is cancelled
@@ -58,7 +59,7 @@ def find_target(deployment: str) -> Target:
         StageError: if no Prefect server is named, or it does not answer.
         ConfigError: if there is no such deployment, or its config is wrong.
     """
-    address = prefect_server.reach()
+    address = prefect_of_one_run.reach()
     if address is None:
         raise StageError(
             f"Deployments are a Prefect server's, and none is named: `make up` starts one that has "
@@ -93,9 +94,9 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     Raises:
         DataError: if the place cannot be looked into.
     """
-    shown = address_secrets.public(place)
-    before = watched_inbox.load(place, target.workdir)
-    found = watched_inbox.complete(place, before, settle_seconds, target.config)
+    shown = url_secrets.public(place)
+    before = inbox_files.load(place, target.workdir)
+    found = inbox_files.complete(place, before, settle_seconds, target.config)
     if found is None:
         show.say("there is no folder %s yet", shown)
         return None
@@ -104,44 +105,44 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     for name, signature in sorted(new.items()):
         judged = {known: seen for known, seen in watched.files.items() if known != name}
         try:
-            seen = watched_inbox.inspect(
+            seen = inbox_files.inspect(
                 place, name, signature, before.files.get(name), target.config
             )
         except StageTimedOut:
             raise
         except IncumbentError as error:
             waiting[name] = str(error)
-            show.say("%s waits for the next look: %s", watched_inbox.address(shown, name), error)
+            show.say("%s waits for the next look: %s", inbox_files.address(shown, name), error)
         else:
             judged[name] = seen
             _tell(shown, name, seen, target)
         watched = watched.model_copy(update={"files": judged})
-        watched_inbox.save(watched, place, target.workdir)
+        inbox_files.save(watched, place, target.workdir)
     return _tell_waiting(place, watched, waiting, target)
 
 
 def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
     """Say what was found in a file, and tell of one that was refused."""
     if not seen.refused:
-        show.say("%s can be trained on", watched_inbox.address(shown, name))
+        show.say("%s can be trained on", inbox_files.address(shown, name))
         return
-    show.say("%s was refused: %s", watched_inbox.address(shown, name), seen.refused)
-    events.emit(
-        events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
+    show.say("%s was refused: %s", inbox_files.address(shown, name), seen.refused)
+    prefect_events.emit(
+        prefect_events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
         flow_run.get_id() or "", show.say, file=name,
     )  # fmt: skip
 
 
 def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target: Target) -> Watched:
     """Tell of files that could not be looked into, all at once; keeps which were told."""
-    told, due = watched_inbox.untold(watched, waiting)
+    told, due = inbox_files.untold(watched, waiting)
     if told.told != watched.told:
-        watched_inbox.save(told, place, target.workdir)
+        inbox_files.save(told, place, target.workdir)
     if due:
         # One cause, like a test set that is away, holds for many files.
         reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
-        events.emit(
-            events.WRONG, target.config.model_name,
+        prefect_events.emit(
+            prefect_events.WRONG, target.config.model_name,
             f"files that wait in {watched.place}: {', '.join(due)}",
             f"They could not be looked into, and are again at each look. {reasons}",
             flow_run.get_id() or "", show.say,
@@ -163,14 +164,14 @@ def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     api = PrefectApi(target.api)
     again = not watched.new and _to_be_repeated(api, watched, target)
     if not watched.new and not again:
-        show.say("nothing new in %s", address_secrets.public(place))
+        show.say("nothing new in %s", url_secrets.public(place))
         return None
     if _at_work(api, target.id):
         show.say("%s is at work; the new files wait for the next look", target.name)
         return None
     run_id = _started(api, place, watched, target)
     same = again and watched.config == target.digest
-    watched_inbox.save(
+    inbox_files.save(
         watched.model_copy(
             update={
                 "handed_over": watched.digests, "run_id": run_id, "config": target.digest,
@@ -200,7 +201,7 @@ def _started(api: PrefectApi, place: str, watched: Watched, target: Target) -> s
     dies before it is noted, the next look is given the same run; and one that has ended, as when
     what was seen was deleted, is followed by another.
     """
-    config = watched_inbox.config_with(target.config, place, watched, target.given)
+    config = inbox_files.config_with(target.config, place, watched, target.given)
     before = watched.run_id
     while True:
         parts = [target.id, target.digest, *watched.digests, before]

@@ -10,14 +10,14 @@ from prefect.cache_policies import NO_CACHE
 
 from incumbent.config import EvaluationConfig
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation import assessment
-from incumbent.evaluation.assessment import Assessment
-from incumbent.retraining.identity import Retraining
+from incumbent.evaluation import challenger_assessment
+from incumbent.evaluation.challenger_assessment import Assessment
+from incumbent.retraining.retraining_identity import Retraining
 from incumbent.scoring import model_client
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.run_files import Run
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
@@ -36,7 +36,7 @@ def evaluate(
     """Score the test rows by the model that will be served, and by the baseline."""
     model_client.expect()  # of the registered model, once this is done
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
-        result = assessment.assess(
+        result = challenger_assessment.assess(
             trained.served.folder,
             dataset,
             config,

@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset, Split
-from incumbent.validation.base import counted
+from incumbent.validation.check_base import counted
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 _PREVIEW = 5  # rows of each split
 

@@ -9,7 +9,7 @@ from incumbent.config import TrackingConfig
 from incumbent.runtime.markdown import escaped
 from incumbent.title import approval_and_rollback
 from incumbent.title.ledger import Entry
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tasks import announce, show
 
 

@@ -12,7 +12,7 @@ from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

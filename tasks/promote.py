@@ -12,17 +12,17 @@ from incumbent.data import datasets
 from incumbent.data.datasets import Dataset
 from incumbent.decision import gates
 from incumbent.errors import IncumbentError
-from incumbent.evaluation.assessment import Assessment
+from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.runtime.markdown import escaped
-from incumbent.title import contest, evidence_files, undecided, version_retention
+from incumbent.title import contest, evidence_storage, old_version_deletion, undecided_challengers
 from incumbent.title.evidence_gathering import Challenge
 from incumbent.title.ledger import Entry
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
-from incumbent.tracking.run_files import Run
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 from tasks import announce, show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +46,12 @@ def promote(
         RegistryError: if the champion does not answer.
     """
     registry, runs = Registry(run.tracking), Runs(run.tracking)
-    for left in undecided.decide(registry, version, dataset, config, run, about, show.say):
+    for left in undecided_challengers.decide(
+        registry, version, dataset, config, run, about, show.say
+    ):
         show.say("version %s, left by a run that ended: %s: %s", left.version, left.decision,
                  left.reason)  # fmt: skip
-    challenge = undecided.challenge(version, result, dataset, config, seed_accuracies)
+    challenge = undecided_challengers.challenge(version, result, dataset, config, seed_accuracies)
     entry, champion = contest.hold(registry, challenge, run, about)
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
     if entry.contested:
@@ -60,7 +62,7 @@ def promote(
     show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
     announce.decision(entry, version.name)
     try:
-        gone = version_retention.retire(registry, runs, version.name, config.retention)
+        gone = old_version_deletion.retire(registry, runs, version.name, config.retention)
     except IncumbentError as error:  # the decision stands; the next run tries again
         show.say("old versions could not be deleted: %s", error)
     else:
@@ -107,7 +109,7 @@ def _metrics(entry: Entry) -> dict[str, float]:
 def _negative_flips(runs: Runs, entry: Entry, challenge: Challenge) -> pd.DataFrame:
     """The rows that the champion had right and the challenger breaks."""
     run_id = str(entry.evidence_run_id)
-    place = evidence_files.kept_in(challenge.workdir, run_id)
-    found = evidence_files.replay(runs, run_id, place, entry.evidence_folder)
+    place = evidence_storage.kept_in(challenge.workdir, run_id)
+    found = evidence_storage.replay(runs, run_id, place, entry.evidence_folder)
     test = datasets.load(challenge.dataset.test)[found.unseen]
     return test[gates.broken(found)][["row", "text", "label"]]

@@ -9,13 +9,13 @@ from prefect.cache_policies import NO_CACHE
 
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation.assessment import Assessment
+from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import registration
-from incumbent.retraining.identity import Retraining
-from incumbent.tracking.model_versions import Version
-from incumbent.tracking.run_files import Run
+from incumbent.retraining.retraining_identity import Retraining
+from incumbent.tracking.mlflow_run_files import Run
+from incumbent.tracking.registry_reads import Version
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel

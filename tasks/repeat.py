@@ -13,15 +13,15 @@ from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation import assessment
-from incumbent.evaluation.assessment import Assessment
-from incumbent.operations.server_settings import TRAINING
-from incumbent.retraining.identity import Retraining
+from incumbent.evaluation import challenger_assessment
+from incumbent.evaluation.challenger_assessment import Assessment
+from incumbent.retraining.retraining_identity import Retraining
+from incumbent.servers.ports_and_commands import TRAINING
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.run_files import Run
 from incumbent.training import callbacks
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
@@ -47,7 +47,9 @@ def repeat(
         trained = _train(encoded, seed, config, retraining)
         total = dataset.test.rows
         with show.progress(f"seed-{seed}", total, "row", f"Scoring seed {seed}") as progress:
-            accuracies.append(assessment.accuracy(trained.served.folder, dataset, progress.by))
+            accuracies.append(
+                challenger_assessment.accuracy(trained.served.folder, dataset, progress.by)
+            )
         Runs(run.tracking).log_metrics(run, {f"accuracy_seed_{seed}": accuracies[-1]})
     show.say("accuracy by seed: %s", ", ".join(f"{100 * value:.2f}%" for value in accuracies))
     return tuple(accuracies)

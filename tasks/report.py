@@ -11,18 +11,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.config import Config
-from incumbent.evaluation.assessment import Assessment
+from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import html_report as page
-from incumbent.retraining.identity import settings
-from incumbent.retraining.outcome import Outcome
+from incumbent.retraining.retraining_identity import settings
+from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.title.ledger import Entry
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.run_files import Run
-from incumbent.validation.base import counted
-from incumbent.validation.verdict import Verdict
+from incumbent.validation.check_base import counted
+from incumbent.validation.validation_verdict import Verdict
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel

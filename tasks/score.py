@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 
 from incumbent.scoring import table_scoring
 from incumbent.scoring.table_scoring import Summary
-from incumbent.tracking.model_versions import Version
+from incumbent.tracking.registry_reads import Version
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

@@ -27,7 +27,7 @@ from prefect.settings import (
 )
 
 from incumbent.errors import IncumbentError
-from incumbent.runtime import failure_causes
+from incumbent.runtime import failure_explanations
 from incumbent.runtime.backoff import Patience
 from incumbent.runtime.markdown import escaped
 
@@ -178,7 +178,9 @@ def _not_ours(record: logging.LogRecord) -> bool:
 def _plain(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     known = (
-        str(error) if isinstance(error, IncumbentError) else error and failure_causes.of_disk(error)
+        str(error)
+        if isinstance(error, IncumbentError)
+        else error and failure_explanations.of_disk(error)
     )
     if error and known:
         if getattr(error, "logged", False):  # by the task, and now by the flow

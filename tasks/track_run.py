@@ -17,13 +17,13 @@ from incumbent import __version__
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StoreAway
-from incumbent.retraining import earlier_runs, new_rows
-from incumbent.retraining.identity import Retraining, settings
-from incumbent.retraining.outcome import Outcome
+from incumbent.retraining import earlier_retrainings, new_rows
+from incumbent.retraining.retraining_identity import Retraining, settings
+from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime import environment, file_locks
 from incumbent.scoring import model_client
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
-from incumbent.tracking.run_files import Run
 from incumbent.training import trainer_client
 from tasks import show
 
@@ -43,7 +43,7 @@ def about() -> dict[str, str]:
 @task(cache_policy=NO_CACHE)
 def find_earlier(retraining: Retraining, config: Config) -> Outcome | None:
     """The outcome `skipped`, if a version of the same dataset and config was decided before."""
-    found = earlier_runs.outcome(retraining, config, flow_run.get_id())
+    found = earlier_retrainings.outcome(retraining, config, flow_run.get_id())
     if found is not None:
         show.say("skipped: %s", found.reason)
     return found

@@ -12,14 +12,14 @@ from incumbent.classifiers import catalogue
 from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
-from incumbent.operations.server_settings import TRAINING
-from incumbent.retraining.identity import Retraining
+from incumbent.retraining.retraining_identity import Retraining
+from incumbent.servers.ports_and_commands import TRAINING
 from incumbent.tracking.metrics_buffer import MetricsBuffer
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.run_files import Run
 from incumbent.training import callbacks
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel

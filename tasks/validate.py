@@ -8,16 +8,16 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import DataRefused
-from incumbent.retraining.identity import Retraining
+from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime.markdown import escaped
 from incumbent.title import contest
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.run_files import Run
-from incumbent.validation import expectation_suites
-from incumbent.validation.verdict import Verdict
+from incumbent.tracking.registry_writes import Registry
+from incumbent.validation import great_expectations_runner
+from incumbent.validation.validation_verdict import Verdict
 from tasks import show
-from tasks.retries import RETRIES
+from tasks.retry_policy import RETRIES
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -31,7 +31,7 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
     contest.check_test_set(
         Registry(run.tracking), config.model_name, dataset.test, config.promotion.new_reign
     )
-    verdict = expectation_suites.validate(
+    verdict = great_expectations_runner.validate(
         dataset, config.validation, retraining.folder, config.data.sample
     )
     Runs(run.tracking).log_files(run, verdict.data_docs, "data_docs")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from incumbent import config_file
+from incumbent import config_loading
 from incumbent.cli import config_reference
 from incumbent.config import Config
 from incumbent.data import embedded_reviews
@@ -20,11 +20,11 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_defaults_need_no_file() -> None:
-    assert config_file.load() == Config()
+    assert config_loading.load() == Config()
 
 
 def test_make_retrain_trains_what_no_config_does() -> None:
-    shipped = config_file.load(ROOT / "configs" / "reviews.yaml")
+    shipped = config_loading.load(ROOT / "configs" / "reviews.yaml")
     assert shipped.data.text_column == embedded_reviews.TEXT_COLUMN
     assert shipped.data.label_columns == embedded_reviews.LABEL_COLUMN
     assert shipped.model_copy(update={"data": Config().data}) == Config()
@@ -32,11 +32,11 @@ def test_make_retrain_trains_what_no_config_does() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_config_is_valid(path: Path) -> None:
-    assert config_file.load(path).model_name == path.stem
+    assert config_loading.load(path).model_name == path.stem
 
 
 def test_the_imdb_config_is_the_classic_recipe() -> None:
-    recipe = config_file.load(ROOT / "configs" / "imdb.yaml")
+    recipe = config_loading.load(ROOT / "configs" / "imdb.yaml")
     assert recipe.training.model == "bert"
     assert recipe.preprocessing.max_length == 500
     assert (recipe.training.batch_size, recipe.training.epochs) == (6, 1)
@@ -46,7 +46,7 @@ def test_the_imdb_config_is_the_classic_recipe() -> None:
 
 def test_overrides_are_yaml_and_win_over_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, "training: {epochs: 3, seed: 7}")
-    loaded = config_file.load(path, ["training.epochs=2", "training.learning_rate=2e-5",
+    loaded = config_loading.load(path, ["training.epochs=2", "training.learning_rate=2e-5",
                                 "data.sheet=Reviews", "validation.labels=[neg, pos]"])  # fmt: skip
     assert loaded.training.epochs == 2
     assert loaded.training.seed == 7
@@ -59,13 +59,13 @@ def test_off_is_no_false(tmp_path: Path) -> None:
     # YAML 1.1 reads a bare off as false.
     overrides = ["validation.on_leak=off", "validation.on_empty='off'", "promotion.on_slices=off"]
     path = written(tmp_path, "validation: {on_repeat: off}\npromotion: {on_ratchet: off}")
-    loaded = config_file.load(path, overrides)
+    loaded = config_loading.load(path, overrides)
     validation, promotion = loaded.validation, loaded.promotion
     assert (validation.on_leak, validation.on_empty, validation.on_repeat) == ("off",) * 3
     assert (promotion.on_slices, promotion.on_ratchet) == ("off", "off")
     # What is read as true is no action at all.
     with pytest.raises(ConfigError, match=r"promotion\.on_slices: .*'block', 'warn' or 'off'"):
-        config_file.load(None, ["promotion.on_slices=on"])
+        config_loading.load(None, ["promotion.on_slices=on"])
 
 
 @pytest.mark.parametrize(
@@ -112,22 +112,22 @@ def test_off_is_no_false(tmp_path: Path) -> None:
 )
 def test_a_wrong_config_says_what_is_wrong_and_where(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        config_file.load(written(tmp_path, text))
+        config_loading.load(written(tmp_path, text))
     assert said in str(error.value)
 
 
 def test_several_label_columns_are_the_labels_sorted() -> None:
-    data = config_file.load(None, ["data.label_columns=[rude, late]"]).data
+    data = config_loading.load(None, ["data.label_columns=[rude, late]"]).data
     assert data.label_names == ("late", "rude")
     assert data.labels_in == ("rude", "late")
     for one in ("mood", "[mood]"):
-        data = config_file.load(None, [f"data.label_columns={one}"]).data
+        data = config_loading.load(None, [f"data.label_columns={one}"]).data
         assert (data.labels_in, data.label_names) == (("mood",), ())
 
 
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        config_file.load(written(tmp_path, "training: {epochs: 0, batch: 3}\nmodel: x"))
+        config_loading.load(written(tmp_path, "training: {epochs: 0, batch: 3}\nmodel: x"))
     for part in ("training.epochs", "training.batch", "model: unknown key"):
         assert part in str(error.value)
 
@@ -135,7 +135,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
 def test_one_line_a_key() -> None:
     overrides = ["training.learning_rate=fast", "data.sheet=-1", "data.label_columns=[1]"]
     with pytest.raises(ConfigError) as error:
-        config_file.load(None, overrides)
+        config_loading.load(None, overrides)
     lines = [line.strip().partition(":")[0] for line in str(error.value).splitlines()[1:]]
     assert lines == ["data.sheet", "data.label_columns.0", "training.learning_rate"]
 
@@ -143,7 +143,7 @@ def test_one_line_a_key() -> None:
 def test_a_wrong_key_is_blamed_on_whoever_gave_it(tmp_path: Path) -> None:
     path = written(tmp_path, "training: {epochs: 0, seed: -1}")
     with pytest.raises(ConfigError) as error:
-        config_file.load(path, ["trainig.epochs=2", "training.seed=1"])
+        config_loading.load(path, ["trainig.epochs=2", "training.seed=1"])
     of_file, given = str(error.value).split("What --set gives is wrong:")
     assert of_file.startswith(f"The config in {path} is wrong:")
     assert "training.epochs" in of_file
@@ -151,12 +151,12 @@ def test_a_wrong_key_is_blamed_on_whoever_gave_it(tmp_path: Path) -> None:
     assert "trainig: unknown key" in given
     assert "training." not in given
     with pytest.raises(ConfigError, match=r"^What --set gives is wrong:"):
-        config_file.load(written(tmp_path, ""), ["trainig.epochs=2"])
+        config_loading.load(written(tmp_path, ""), ["trainig.epochs=2"])
 
 
 def test_a_blank_value_is_the_empty_text(tmp_path: Path) -> None:
     path = written(tmp_path, "data: {train: a.csv, test: b.csv}\nevaluation: {behaviour: }")
-    loaded = config_file.load(path, ["data.train=", "data.test=", "tracking.artifacts="])
+    loaded = config_loading.load(path, ["data.train=", "data.test=", "tracking.artifacts="])
     assert (loaded.data.train, loaded.data.test) == ("", "")
     assert (loaded.evaluation.behaviour, loaded.tracking.artifacts) == ("", "")
 
@@ -164,20 +164,20 @@ def test_a_blank_value_is_the_empty_text(tmp_path: Path) -> None:
 def test_a_missing_config_names_the_nearest(tmp_path: Path) -> None:
     written(tmp_path, "")
     with pytest.raises(ConfigError, match=r"no config file .*Did you mean .*config\.yaml"):
-        config_file.load(tmp_path / "confg.yaml")
+        config_loading.load(tmp_path / "confg.yaml")
     with pytest.raises(ConfigError, match=r"no config file .*fig_2024\.yaml\.$"):
-        config_file.load(tmp_path / "fig_2024.yaml")
+        config_loading.load(tmp_path / "fig_2024.yaml")
 
 
 def test_a_folder_is_no_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
-        config_file.load(tmp_path)
+        config_loading.load(tmp_path)
 
 
 @pytest.mark.parametrize("override", ["epochs", "=2", "training.epochs.x=1"])
 def test_a_malformed_override_is_refused(override: str) -> None:
     with pytest.raises(ConfigError):
-        config_file.load(None, ["training.epochs=1", override])
+        config_loading.load(None, ["training.epochs=1", override])
 
 
 def test_the_reference_is_up_to_date() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from incumbent.behaviour import perturbations
-from incumbent.behaviour.suite_file import Direction, Functionality, Suite, load
+from incumbent.behaviour.behaviour_yaml import Direction, Functionality, Suite, load
 from incumbent.errors import StageError
 from incumbent.evaluation.confidence_intervals import Estimate, wilson
 from incumbent.label_sets import is_set_of
@@ -22,7 +22,7 @@ from incumbent.label_sets import is_set_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from incumbent.behaviour.suite_file import Invariance
+    from incumbent.behaviour.behaviour_yaml import Invariance
 
 __all__ = ["Example", "Suite", "Verdict", "cases", "judge", "left_out", "load", "questions"]
 

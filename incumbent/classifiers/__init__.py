@@ -2,5 +2,5 @@
 
 May import `kernels` and what is below it; TensorFlow, ktrain and transformers only where they are
 used, as texts are tokenized without them. Begin with `catalogue`, which gives the classifier that a
-config names, and `base`, which says what a classifier is.
+config names, and `classifier_base`, which says what a classifier is.
 """

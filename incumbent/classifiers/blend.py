@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.classifiers.encoded_texts import Ids, recipe
 from incumbent.classifiers.transformer import TransformerClassifier
 from incumbent.data.label_arrays import names_of
 from incumbent.evaluation.calibrated_loss import calibrated_losses
 from incumbent.evaluation.nbsvm_baseline import NBSVM
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 from incumbent.predictor import NBSVM as ARRAYS
 from incumbent.predictor import SETTINGS, WORDS, Blend, pooled, sigmoid, softmax
 

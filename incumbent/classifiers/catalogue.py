@@ -13,7 +13,7 @@ from incumbent.config import PreprocessingConfig, TrainingConfig
 from incumbent.runtime import environment
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.base import Classifier
+    from incumbent.classifiers.classifier_base import Classifier
 
 
 def create(

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_graph, pretrained_weights, tokenizing
-from incumbent.classifiers.base import Built, Classifier, Rows
+from incumbent.classifiers import onnx_conversion, pretrained_weights, tokenizing
+from incumbent.classifiers.classifier_base import Built, Classifier, Rows
 from incumbent.classifiers.encoded_texts import Ids, recipe
 from incumbent.errors import ConfigError
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import ONNX, TOKENIZER, shortener
 
 _LONGEST = 512  # positions that a BERT checkpoint has
@@ -78,7 +78,7 @@ class BertClassifier(Classifier):
 
         model.layers[-1].activation = tf.keras.activations.linear
         model.input_spec = None  # it was built for rows of `max_length`, and takes shorter ones
-        onnx_graph.write_onnx(
+        onnx_conversion.write_onnx(
             lambda ids: model([ids, tf.zeros_like(ids)]), examples.ids, folder / ONNX
         )
         source = pretrained_weights.tokenizer_folder(self.folder, self.workdir)
@@ -95,7 +95,7 @@ class BertClassifier(Classifier):
             columns = [""]
             frame = pd.DataFrame({"": self.classes})
         frame["|"] = "a text"  # which no column of labels is named
-        with ktrain_libraries.quiet(), _checkpoint(self.folder):
+        with ktrain_import.quiet(), _checkpoint(self.folder):
             *_, preprocessor = text.texts_from_df(
                 frame, "|", label_columns=columns, val_df=frame, lang="en", verbose=0,
                 maxlen=self.preprocessing.max_length, preprocess_mode="bert",

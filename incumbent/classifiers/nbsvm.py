@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_graph
-from incumbent.classifiers.base import Built, Classifier, Rows
+from incumbent.classifiers import onnx_conversion
+from incumbent.classifiers.classifier_base import Built, Classifier, Rows
 from incumbent.classifiers.encoded_texts import Ids, recipe
 from incumbent.evaluation.nbsvm_baseline import ALPHA
 from incumbent.predictor import LINEAR, WORDS, Linear, shortener, sigmoid, softmax
@@ -88,7 +88,7 @@ class NbsvmClassifier(Classifier):
         )
         (folder / WORDS).write_text(json.dumps(vocabulary), encoding="utf-8")
         probabilities = sigmoid if self.multilabel else softmax
-        onnx_graph.check(
+        onnx_conversion.check(
             probabilities(Linear(folder)(examples.texts)),
             model.predict(preprocessor.preprocess(list(examples.texts)), verbose=0),
         )

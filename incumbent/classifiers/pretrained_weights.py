@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from incumbent.errors import ConfigError, StageError
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import folder_digest
 
 BUNDLED = "bundled"
@@ -194,7 +194,7 @@ def _convert(folder: Path, config: dict[str, Any], target: Path) -> None:
     read backwards. The pretraining heads, which keras_bert wants to see and a classifier does
     not use, are zeros.
     """
-    ktrain_libraries.load()
+    ktrain_import.load()
     import numpy as np
     import tensorflow as tf
     from safetensors.numpy import load_file

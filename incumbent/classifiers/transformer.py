@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_graph, pretrained_weights, tokenizing
-from incumbent.classifiers.base import Built, Classifier, Rows
+from incumbent.classifiers import onnx_conversion, pretrained_weights, tokenizing
+from incumbent.classifiers.classifier_base import Built, Classifier, Rows
 from incumbent.classifiers.encoded_texts import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX, TOKENIZER, shortener
@@ -73,8 +73,8 @@ class TransformerClassifier(Classifier):
         from ktrain import text, utils
 
         from incumbent.classifiers.losses import cross_entropy
+        from incumbent.kernels.layer_replacement import lean
         from incumbent.kernels.lazy_adam import LazyAdam, count_layers
-        from incumbent.kernels.lean_layers import lean
 
         preprocessor = text.Transformer(
             str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
@@ -115,7 +115,7 @@ class TransformerClassifier(Classifier):
             inputs = {"input_ids": ids, "attention_mask": tf.ones_like(ids)}
             return model(inputs, training=False).logits
 
-        onnx_graph.write_onnx(logits, examples.ids, folder / ONNX)
+        onnx_conversion.write_onnx(logits, examples.ids, folder / ONNX)
         source = pretrained_weights.tokenizer_folder(self.folder, self.workdir)
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from incumbent import __version__, config_file
-from incumbent.cli import console, machine_commands, title_commands
+from incumbent import __version__, config_loading
+from incumbent.cli import console, server_commands, title_commands
 from incumbent.errors import ConfigError, IncumbentError, StageError
-from incumbent.runtime import failure_causes, interrupts
+from incumbent.runtime import failure_explanations, interrupts
 
 if TYPE_CHECKING:
     from incumbent.config import Config
-    from incumbent.retraining.outcome import Outcome
+    from incumbent.retraining.retraining_outcome import Outcome
 
 _INTERRUPTED = 130
 
@@ -64,7 +64,7 @@ def _failed(error: BaseException) -> int:
         said, code = str(error), error.exit_code
     elif os.environ.get("INCUMBENT_DEBUG"):
         raise error
-    elif known := failure_causes.of_disk(error):
+    elif known := failure_explanations.of_disk(error):
         said, code = known, StageError.exit_code
     else:  # the last resort: a stage that failed unforeseen
         said = (
@@ -125,11 +125,11 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
     from incumbent.runtime import environment
 
     # Prefect records what a flow is given.
-    settings = config_file.without_secrets(config_file.load(path, overrides), os.environ)
+    settings = config_loading.without_secrets(config_loading.load(path, overrides), os.environ)
     with console.standard_output_for_results():
         with environment.importing():
-            from incumbent.retraining import earlier_runs
-        outcome = earlier_runs.of(settings) or _flow(settings)
+            from incumbent.retraining import earlier_retrainings
+        outcome = earlier_retrainings.of(settings) or _flow(settings)
     if as_json:
         console.print_json(outcome.model_dump(mode="json"))
         return
@@ -151,12 +151,12 @@ def _flow(settings: Config) -> Outcome:
 
     with environment.importing():
         from flows.retrain import retrain as flow
-        from incumbent.operations import prefect_server
+        from incumbent.servers import prefect_of_one_run
         from incumbent.training import trainer_client
         from tasks import show
-    with trainer_client.ahead(), prefect_server.errors():
+    with trainer_client.ahead(), prefect_of_one_run.errors():
         trainer_client.expect()
-        prefect_server.start(meanwhile=_load_libraries)
+        prefect_of_one_run.start(meanwhile=_load_libraries)
         show.leave_errors_to_the_command()
         outcome: Outcome = flow(settings)
     return outcome
@@ -165,12 +165,12 @@ def _flow(settings: Config) -> Outcome:
 def _load_libraries() -> None:
     """Import what takes longest, and every run needs."""
     from incumbent.runtime import environment
-    from incumbent.validation import expectation_suites
+    from incumbent.validation import great_expectations_runner
 
     environment.prepare()
     environment.quiet()
     with environment.importing():
-        expectation_suites.load_library()
+        great_expectations_runner.load_library()
 
 
 @cli.command()
@@ -188,7 +188,7 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
     """
     with console.standard_output_for_results():
         from incumbent.scoring import model_client
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         version = Registry().aliased(name, alias)
         answers = model_client.predict(version, list(texts))
@@ -229,7 +229,7 @@ def score(
         from tqdm import tqdm
 
         from incumbent.scoring import table_scoring
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         version = Registry().aliased(name, alias)
         with tqdm(unit="row", disable=not sys.stderr.isatty(), leave=False) as bar:
@@ -295,5 +295,5 @@ def doctor(as_json: bool) -> None:
         raise click.exceptions.Exit(IncumbentError.exit_code)
 
 
-for _command in (*title_commands.COMMANDS, *machine_commands.COMMANDS):
+for _command in (*title_commands.COMMANDS, *server_commands.COMMANDS):
     cli.add_command(_command)

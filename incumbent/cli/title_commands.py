@@ -14,7 +14,7 @@ from incumbent.errors import RegistryError
 if TYPE_CHECKING:
     from incumbent.title.ledger import Entry
     from incumbent.tracking.mlflow_runs import Runs
-    from incumbent.tracking.model_versions import Version
+    from incumbent.tracking.registry_reads import Version
 
 
 @click.command()
@@ -30,7 +30,7 @@ def models(name: str | None, as_json: bool) -> None:
     """
     with console.standard_output_for_results():
         from incumbent.tracking.mlflow_runs import Runs
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         registry, runs = Registry(), Runs()
         names = [registry.known(name)] if name else registry.names()
@@ -68,7 +68,7 @@ def history(name: str, plot: Path | None, as_json: bool) -> None:
     """
     with console.standard_output_for_results():
         from incumbent.title.ledger import Ledger
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         registry = Registry()
         entries = Ledger(registry, name).entries()
@@ -109,7 +109,7 @@ def explain(version: int, name: str, as_json: bool) -> None:
     """
     with console.standard_output_for_results():
         from incumbent.title import explanation as explaining
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         registry = Registry()
         found = explaining.explain(registry, registry.known(name), version)
@@ -145,7 +145,7 @@ def approve(version: int, name: str, reason: str, as_json: bool) -> None:
     """
     with console.standard_output_for_results():
         from incumbent.title import approval_and_rollback
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         registry = Registry()
         entry = approval_and_rollback.approve(registry, registry.known(name), version, reason)
@@ -167,7 +167,7 @@ def rollback(version: int | None, reason: str, name: str, as_json: bool) -> None
     """
     with console.standard_output_for_results():
         from incumbent.title import approval_and_rollback
-        from incumbent.tracking.model_registry import Registry
+        from incumbent.tracking.registry_writes import Registry
 
         registry = Registry()
         entry = approval_and_rollback.rollback(registry, registry.known(name), version, reason)
@@ -180,12 +180,13 @@ COMMANDS = (models, history, explain, approve, rollback)
 def _moved(entry: Entry, name: str, as_json: bool) -> None:
     import os
 
-    from incumbent.operations import events, up_and_down
+    from incumbent.operations import prefect_events
+    from incumbent.servers import up_and_down
 
     # Who names no server works beside those of `incumbent up`, in the same store.
     started = up_and_down.recorded(Path.cwd()) or {}
     there = f"{started['prefect']}/api" if "prefect" in started else None
-    events.decided(
+    prefect_events.decided(
         entry, name, say=lambda said: click.echo(f"incumbent: {said}", err=True),
         address=os.environ.get("PREFECT_API_URL") or there,
     )  # fmt: skip

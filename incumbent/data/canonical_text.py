@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from incumbent.label_sets import CONTROL
-from incumbent.tables import reader
+from incumbent.tables import table_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ _LOOK = 10_000  # texts that are searched for control characters at once
 
 
 def canonical(frame: pd.DataFrame) -> pd.DataFrame:
-    """What `reader.read` gives, with plain line feeds, and spaces for control characters."""
+    """What `table_reader.read` gives, with plain line feeds, and spaces for control characters."""
     text = frame["text"].str.replace("\r\n", "\n").str.replace("\r", "\n")
     control = _has_control(text)
     text[control] = text[control].str.replace(CONTROL, " ", regex=True)
@@ -51,4 +51,4 @@ def fold(text: str) -> str:
 
 def slices_of(names: Iterable[str]) -> list[str]:
     """Those of the names of columns that are slices'."""
-    return [name for name in names if name.startswith(reader.SLICE)]
+    return [name for name in names if name.startswith(table_reader.SLICE)]

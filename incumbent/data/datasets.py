@@ -5,7 +5,7 @@ Columns of a split's file:
 - `text` (str), and `label` (str, "" when missing; a set of labels as `label_sets.join` writes it);
 - `row` (int64): as the user's program numbers it;
 - `found` (str): what the text cell held, and `formula` (bool): a formula stands where the label
-  belongs; for both see `reader.read`;
+  belongs; for both see `table_reader.read`;
 - `control` (bool): the text held control characters, now spaces;
 - `slice:<name>` (str, "" when missing) for each column of the data that `evaluation.slices` names.
 """

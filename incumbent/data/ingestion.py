@@ -18,8 +18,8 @@ from incumbent.data.canonical_text import canonical
 from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
 from incumbent.errors import DataError
-from incumbent.runtime import address_secrets
-from incumbent.tables import reader, training_files
+from incumbent.runtime import url_secrets
+from incumbent.tables import table_reader, training_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,11 +50,11 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     needed = [name for name in slices if name not in COMPUTED_SLICES]
     several = training_files.expand(config.train)
     train = map(canonical, training_files.parts(several, config, columns))
-    test = map(canonical, reader.parts(config.test, config, columns, needed))
-    names = training_files.named(several), address_secrets.public(config.test)
+    test = map(canonical, table_reader.parts(config.test, config, columns, needed))
+    names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
     if len(several) > 1:
-        read_from = tuple(map(address_secrets.public, several))
+        read_from = tuple(map(url_secrets.public, several))
         split = dataset.train.model_copy(update={"files": read_from})
         dataset = dataset.model_copy(update={"train": split})
     if known:
@@ -102,7 +102,7 @@ def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path |
             with Path(source).open("rb") as file:
                 state.update(hashlib.file_digest(file, "sha256").digest())
     except (OSError, DataError):
-        return None  # a URL; or `reader.read` says what is wrong
+        return None  # a URL; or `table_reader.read` says what is wrong
     return workdir / "readings" / f"{state.hexdigest()[:32]}.json"
 
 

@@ -28,7 +28,7 @@ from pydantic import AliasChoices, BaseModel, Field
 from incumbent.config import EvaluationConfig, PromotionConfig
 from incumbent.decision.error_budget import PastContest
 from incumbent.errors import RegistryError
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 from incumbent.evaluation.slices import Slice
 from incumbent.runtime.atomic_files import write_atomically
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, computed_field
 from incumbent.config import Action, PromotionConfig
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.evaluation import paired_tests, slices
-from incumbent.evaluation.metrics import terms_of
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.metric_formulas import terms_of
+from incumbent.evaluation.scored_predictions import Scored
 
 
 class Gate(BaseModel, frozen=True):

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from incumbent.evaluation.scored_rows import Scored
+    from incumbent.evaluation.scored_predictions import Scored
 
     FloatArray = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from incumbent.evaluation.figure_style import (
     style,
 )
 from incumbent.evaluation.roc_curves import precision_recall, roc
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from incumbent.evaluation.figure_style import COLOURS, INK, MUTED, canvas, short
-from incumbent.evaluation.metrics import ranked
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.metric_formulas import ranked
+from incumbent.evaluation.scored_predictions import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ from incumbent.data import language_detection
 from incumbent.data.label_arrays import truth_of
 from incumbent.errors import StageError
 from incumbent.evaluation.confidence_intervals import Estimate, wilson
-from incumbent.tables.reader import SLICE
+from incumbent.tables.table_reader import SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,5 +1,5 @@
-"""What runs unattended on a machine: servers, the inbox, the monitor, notices.
+"""What runs unattended: the inbox, the monitor, notices, and how everything stands.
 
-May import all but `cli`; with `cli`, the only wing that speaks to a Prefect server. Begin with
-`up_and_down` for the servers, `watched_inbox` for new data, `status` for how everything stands.
+May import all but `cli`. Begin with `inbox_files` for new data, `monitored_troubles` for what can
+go wrong, `notice_channels` for who is told, and `status` for one screen of it all.
 """

@@ -96,10 +96,10 @@ def _reviews() -> tuple[bool, str]:
 
 
 def _device() -> tuple[bool, str]:
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
     from incumbent.training import devices
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     return True, devices.prepare()
 
 
@@ -115,15 +115,15 @@ def _disk() -> tuple[bool, str]:
 
 
 def _mlflow() -> tuple[bool, str]:
-    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.registry_writes import Registry
 
     return True, f"answers at {Registry().shown}"
 
 
 def _prefect() -> tuple[bool, str]:
-    from incumbent.operations import prefect_server
+    from incumbent.servers import prefect_of_one_run
 
-    address = prefect_server.reach()
+    address = prefect_of_one_run.reach()
     if address is None:
         return True, "no PREFECT_API_URL: each run starts a server of its own"
     return True, f"answers at {address}"

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, computed_field
 
 from incumbent.errors import IncumbentError, RegistryError
-from incumbent.operations import flow_runs, server_launch, supervisord, troubles, up_and_down
-from incumbent.operations.flow_runs import Running, Scheduled
-from incumbent.operations.prefect_api import PrefectApi
-from incumbent.operations.server_settings import FOLDER
-from incumbent.operations.troubles import Trouble
-from incumbent.runtime.address_secrets import public
+from incumbent.operations import monitored_troubles, prefect_flow_runs
+from incumbent.operations.monitored_troubles import Trouble
+from incumbent.operations.prefect_flow_runs import Running, Scheduled
+from incumbent.runtime.url_secrets import public
+from incumbent.servers import part_launcher, supervisord, up_and_down
+from incumbent.servers.ports_and_commands import FOLDER
+from incumbent.servers.prefect_api_client import PrefectApi
 
 MAX_AGE = 30.0
 """Days after which a champion is called old, unless asked otherwise."""
@@ -67,7 +68,7 @@ class Status(BaseModel, frozen=True):
 
 def look(
     settings: Mapping[str, str], root: Path, max_age: float = MAX_AGE,
-    min_free: float = troubles.MIN_FREE, max_hours: float = flow_runs.MAX_HOURS,
+    min_free: float = monitored_troubles.MIN_FREE, max_hours: float = prefect_flow_runs.MAX_HOURS,
 ) -> Status:  # fmt: skip
     """Look at the servers that the environment names, else those that were started in a folder.
 
@@ -87,14 +88,16 @@ def look(
             "The supervisor that `make up` started is gone, so that nothing starts the servers "
             "again should they end: run `make up`."
         )
-        wrong += troubles.troubles("no supervisor", str(root), [said])
+        wrong += monitored_troubles.troubles("no supervisor", str(root), [said])
     now = datetime.now(UTC)
     titles = [_title(*found, now) for found in models]
-    wrong += troubles.troubles("disk", str(root), troubles.disk(root, min_free))
+    wrong += monitored_troubles.troubles("disk", str(root), monitored_troubles.disk(root, min_free))
     for run in running:
-        wrong += troubles.troubles("stuck", run.flow_run_id, flow_runs.stuck([run], max_hours))
+        wrong += monitored_troubles.troubles(
+            "stuck", run.flow_run_id, prefect_flow_runs.stuck([run], max_hours)
+        )
     for title in titles:
-        wrong += troubles.troubles(OLD, title.model_name, _old(title, max_age))
+        wrong += monitored_troubles.troubles(OLD, title.model_name, _old(title, max_age))
     return Status(
         servers=[prefect, mlflow], scheduled=scheduled, running=running, models=titles,
         troubles=wrong,
@@ -118,17 +121,17 @@ def _models(
     """Each model's name, last entry of the ledger, champion and last skip."""
     address = settings.get("MLFLOW_TRACKING_URI")
     if not address and (server := started.get("mlflow")):
-        if server_launch.answers(f"{server}/health"):
+        if part_launcher.answers(f"{server}/health"):
             address = server
         else:
             said = f"No MLflow server answers at {server}: run `make up`."
-            wrong += troubles.troubles("server", "mlflow", [said])
+            wrong += monitored_troubles.troubles("server", "mlflow", [said])
     if not address and not (root / _STORE).is_file():
         return Server(name="mlflow", address=None, answers=False), []
     from incumbent.retraining.new_rows import last_skip
     from incumbent.title.ledger import Ledger
-    from incumbent.tracking.model_registry import Registry
-    from incumbent.tracking.model_versions import CHAMPION
+    from incumbent.tracking.registry_reads import CHAMPION
+    from incumbent.tracking.registry_writes import Registry
 
     found = []
     try:
@@ -137,11 +140,13 @@ def _models(
             entries = Ledger(registry, name).entries()
             last = entries[-1] if entries else None
             champion = registry.by_alias(name, CHAMPION)
-            wrong += troubles.troubles("ledger", name, troubles.ledger(name, entries, champion))
+            wrong += monitored_troubles.troubles(
+                "ledger", name, monitored_troubles.ledger(name, entries, champion)
+            )
             found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
         # A store that is away is another trouble than a ledger that is not whole.
-        wrong += troubles.troubles(type(error).__name__, "mlflow", [str(error)])
+        wrong += monitored_troubles.troubles(type(error).__name__, "mlflow", [str(error)])
         return Server(name="mlflow", address=public(address or str(_STORE)), answers=False), found
     return Server(name="mlflow", address=registry.shown, answers=True), found
 
@@ -170,11 +175,11 @@ def _flows(
         return Server(name="prefect", address=None, answers=False), [], []
     api = PrefectApi(address)
     try:
-        names = flow_runs.names(api)
-        scheduled = flow_runs.scheduled(api, names, wrong)
-        running = flow_runs.running(api)
-        wrong += flow_runs.failures(api, names) + flow_runs.late(api, names)
+        names = prefect_flow_runs.names(api)
+        scheduled = prefect_flow_runs.scheduled(api, names, wrong)
+        running = prefect_flow_runs.running(api)
+        wrong += prefect_flow_runs.failures(api, names) + prefect_flow_runs.late(api, names)
     except IncumbentError as error:
-        wrong += troubles.troubles("server", "prefect", [f"{error} {hint}"])
+        wrong += monitored_troubles.troubles("server", "prefect", [f"{error} {hint}"])
         return Server(name="prefect", address=address, answers=False), [], []
     return Server(name="prefect", address=address, answers=True), scheduled, running

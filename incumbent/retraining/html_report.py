@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from incumbent.decision.rulings import Ruling
+    from incumbent.decision.decision_rule import Ruling
     from incumbent.evaluation.confidence_intervals import Estimate
-    from incumbent.evaluation.evaluation import Evaluation
+    from incumbent.evaluation.metrics_with_intervals import Evaluation
     from incumbent.title.ledger import Entry
 
 PREVIEW = 280

@@ -12,11 +12,11 @@ from incumbent.config import Config
 from incumbent.data import datasets, near_duplicates
 from incumbent.data.datasets import Split
 from incumbent.data.near_duplicates import Fingerprints
-from incumbent.retraining.outcome import Outcome
-from incumbent.title import contest, evidence_files
+from incumbent.retraining.retraining_outcome import Outcome
+from incumbent.title import contest, evidence_storage
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import CHAMPION
+from incumbent.tracking.registry_reads import CHAMPION
+from incumbent.tracking.registry_writes import Registry
 
 _TAG = "incumbent.last_skip"
 
@@ -56,7 +56,7 @@ def too_little(
     workdir = Path(config.tracking.workdir)
     versions = registry.versions(config.model_name)
     for version in versions:
-        known = evidence_files.registered_fingerprints(runs, version, workdir)
+        known = evidence_storage.registered_fingerprints(runs, version, workdir)
         if known is not None:
             break
     else:

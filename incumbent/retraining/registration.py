@@ -11,13 +11,13 @@ import pandas as pd
 from incumbent.config import Config
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation.assessment import Assessment
-from incumbent.retraining.identity import Retraining
-from incumbent.title import evidence_files, undecided
+from incumbent.evaluation.challenger_assessment import Assessment
+from incumbent.retraining.retraining_identity import Retraining
+from incumbent.title import evidence_storage, undecided_challengers
+from incumbent.tracking.mlflow_run_files import Run, zipped
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
-from incumbent.tracking.run_files import Run, zipped
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
@@ -54,9 +54,9 @@ def register(
             name=f"{config.model_name}-{name}", digest=split.digest, context=name,
         )  # fmt: skip
     runs.log_files(run, trained.folder, "predictor")
-    with evidence_files.to_log(dataset, result, Path(config.tracking.workdir)) as folder:
+    with evidence_storage.to_log(dataset, result, Path(config.tracking.workdir)) as folder:
         runs.log_files(run, folder)
-    undecided.keep(runs, run, result, dataset, config, seed_accuracies)
+    undecided_challengers.keep(runs, run, result, dataset, config, seed_accuracies)
     with zipped(trained.folder) as archive:
         runs.log_files(run, archive)
     example, output = _example(result, dataset, config)

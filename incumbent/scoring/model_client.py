@@ -15,8 +15,8 @@ import pandas as pd
 from incumbent.errors import RegistryError, StageError
 from incumbent.runtime.child_processes import Ahead
 from incumbent.scoring import model_process
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 
 _TIMED = 128  # texts whose prediction is timed, at most
 

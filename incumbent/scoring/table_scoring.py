@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import DataError
-from incumbent.runtime import address_secrets
+from incumbent.runtime import url_secrets
 from incumbent.scoring import model_client
-from incumbent.tables import reader, writer
-from incumbent.tracking.model_versions import Version
+from incumbent.tables import table_reader, table_writer
+from incumbent.tracking.registry_reads import Version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,11 +77,11 @@ def score(
     """
     counts: Counter[str] = Counter()
     rows = empty = 0
-    tables = _parts(reader.whole(source, sheet, encoding))
+    tables = _parts(table_reader.whole(source, sheet, encoding))
     first = next(tables)  # before there is a draft of the output beside the input
-    with model_client.opened(version) as model, writer.opened(output, _PROBABILITY) as write:
+    with model_client.opened(version) as model, table_writer.opened(output, _PROBABILITY) as write:
         for table in chain([first], tables):
-            texts = reader.texts(table, text_column or model.text_column, "--text-column")
+            texts = table_reader.texts(table, text_column or model.text_column, "--text-column")
             answers, there = _answers(model.predict, texts)
             write(*_joined(table, answers))
             counts.update(answers[_LABEL][there])
@@ -89,7 +89,7 @@ def score(
             empty += len(texts) - int(there.sum())
             on_rows(len(texts))
         if not rows:
-            raise DataError(f"{address_secrets.public(source)} has a header, and no rows under it.")
+            raise DataError(f"{url_secrets.public(source)} has a header, and no rows under it.")
     return Summary(
         model_name=version.name, version=version.version, output=str(output), rows=rows,
         empty=empty, labels=dict(sorted(counts.items())),

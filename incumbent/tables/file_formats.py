@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from incumbent.errors import DataError
-from incumbent.runtime.address_secrets import public
+from incumbent.runtime.url_secrets import public
 
 EXCEL = (".xlsx", ".xlsm", ".xls")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

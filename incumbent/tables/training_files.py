@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incumbent.errors import DataError
-from incumbent.runtime import address_secrets
-from incumbent.tables import file_formats, reader, storage
+from incumbent.runtime import url_secrets
+from incumbent.tables import file_formats, fsspec_files, table_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def expand(entries: str | Sequence[str]) -> tuple[str, ...]:
     found = [file for e in ([entries] if isinstance(entries, str) else entries) for file in _of(e)]
     if twice := next((file for file in found if found.count(file) > 1), None):
         raise DataError(
-            f"data.train names {address_secrets.public(twice)} twice, perhaps by a folder or a "
+            f"data.train names {url_secrets.public(twice)} twice, perhaps by a folder or a "
             "pattern that it is in. Name it once."
         )
     return tuple(found)
@@ -59,7 +59,7 @@ def _of(entry: str) -> list[str]:
     if not wild and _readable(entry):
         return [entry]
     folder = head if wild else entry.rstrip("/")
-    found = storage.files_in(folder or ("/" if entry.startswith("/") else "."))
+    found = fsspec_files.files_in(folder or ("/" if entry.startswith("/") else "."))
     if found is None:
         return [entry]  # whatever is wrong with it, reading it says
     names = fnmatch.filter(found, pattern) if wild else list(found)
@@ -67,7 +67,7 @@ def _of(entry: str) -> list[str]:
     if not kept:
         kind = "pattern" if wild else "folder"
         raise DataError(
-            f"{address_secrets.public(entry)}: there is no file that can be read under this "
+            f"{url_secrets.public(entry)}: there is no file that can be read under this "
             f"{kind}. Expected one or more of {' '.join(file_formats.FORMATS)}; hidden, temporary "
             "and lock files do not count."
         )
@@ -90,7 +90,7 @@ def finished(name: str) -> bool:
 def parts(
     files: Sequence[str], config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
 ) -> Iterator[pd.DataFrame]:
-    """The rows of all files, one after the other, as `reader.parts` gives them.
+    """The rows of all files, one after the other, as `table_reader.parts` gives them.
 
     Of several files, each has all slices, blank where a file has no such column.
 
@@ -98,10 +98,10 @@ def parts(
         DataError: if a file cannot be read as labelled text.
     """
     for number, file in enumerate(files):
-        for frame in reader.parts(file, config, slices, needed):
+        for frame in table_reader.parts(file, config, slices, needed):
             frame["row"] += number * _FILE
             if len(files) > 1:
-                columns = [f"{reader.SLICE}{name}" for name in slices]
+                columns = [f"{table_reader.SLICE}{name}" for name in slices]
                 absent = [column for column in columns if column not in frame]
                 frame[absent] = ""
             yield frame
@@ -114,7 +114,7 @@ def position(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def named(files: Sequence[str]) -> str:
     """The files as messages name them all together, without secrets."""
-    shown = ", ".join(map(address_secrets.public, files[:_MOST_NAMES]))
+    shown = ", ".join(map(url_secrets.public, files[:_MOST_NAMES]))
     more = len(files) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
@@ -131,6 +131,6 @@ def rows_in_words(rows: Sequence[int], files: Sequence[str]) -> str:
         return ", ".join(map(str, rows))
     return "; ".join(
         f"{', '.join(str(row % _FILE) for row in group)} of "
-        f"{posixpath.basename(address_secrets.public(files[file]))}"
+        f"{posixpath.basename(url_secrets.public(files[file]))}"
         for file, group in groupby(rows, key=lambda row: row // _FILE)
     )

@@ -8,11 +8,11 @@ import pandas as pd
 
 from incumbent.errors import ConfigError, RegistryError
 from incumbent.scoring import model_client
-from incumbent.title import contest, evidence_files
+from incumbent.title import contest, evidence_storage
 from incumbent.title.ledger import Entry, Ledger, reign_of
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 
 
 def approve(registry: Registry, name: str, number: int, reason: str) -> Entry:
@@ -123,17 +123,17 @@ def verify(registry: Registry, version: Version) -> None:
     """
     workdir = Path(registry.tracking.workdir)
     runs = Runs(registry.tracking)
-    if not version.run_id or not runs.has_file(version.run_id, evidence_files.ROUND_TRIP):
+    if not version.run_id or not runs.has_file(version.run_id, evidence_storage.ROUND_TRIP):
         raise RegistryError(
             f"Version {version.version} of {version.name} cannot be verified: its run has no "
-            f"{evidence_files.ROUND_TRIP}. It was not registered by incumbent, or by an early "
+            f"{evidence_storage.ROUND_TRIP}. It was not registered by incumbent, or by an early "
             "release."
         )
     folder = workdir / "downloads" / version.run_id
-    measured = pd.read_parquet(runs.download(version.run_id, evidence_files.ROUND_TRIP, folder))
+    measured = pd.read_parquet(runs.download(version.run_id, evidence_storage.ROUND_TRIP, folder))
     texts = measured.pop("text").tolist()
     served = model_client.score(registry, version, texts, workdir, fresh=True)
-    fault = evidence_files.differs(version, served.frame, measured)
+    fault = evidence_storage.differs(version, served.frame, measured)
     if fault:
         raise RegistryError(
             f"Version {version.version} of {version.name} is not what was measured: {fault}. The "

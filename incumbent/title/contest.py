@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from incumbent.data.datasets import Split
-from incumbent.decision import evidence, gates, rulings
+from incumbent.decision import decision_rule, evidence, gates
 from incumbent.decision.evidence import Reign, Role
 from incumbent.errors import DataRefused
 from incumbent.runtime import environment
-from incumbent.title import evidence_files, evidence_gathering
+from incumbent.title import evidence_gathering, evidence_storage
 from incumbent.title.evidence_gathering import Challenge
 from incumbent.title.ledger import Entry, Ledger, entry_of, reign_of
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
-from incumbent.tracking.run_files import Run
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 
 
 def check_test_set(registry: Registry, name: str, test: Split, new_reign: bool) -> None:
@@ -47,7 +47,7 @@ def hold(
     challenge: Challenge,
     run: Run,
     about: Mapping[str, str],
-    folder: str = evidence_files.DECISION,
+    folder: str = evidence_storage.DECISION,
 ) -> tuple[Entry, Version | None]:
     """Decide whether the challenger takes the title, record it, and move the alias if so.
 
@@ -93,7 +93,7 @@ def hold(
             registry, challenge, champion, reign, contests, fresh=fresh
         )
         fresh = False  # if this is to be decided again, the answers are minutes old
-        ruling = rulings.decide(found)
+        ruling = decision_rule.decide(found)
         evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None
         accuracy = challenge.assessment.measured.accuracy
@@ -125,7 +125,7 @@ def hold(
 
 def _keep(runs: Runs, run: Run, found: evidence.Evidence, workdir: Path, folder: str) -> str:
     """Store the case with its MLflow run; gives its digest."""
-    place = evidence_files.kept_in(workdir, run.run_id) / folder
+    place = evidence_storage.kept_in(workdir, run.run_id) / folder
     evidence.save(found, place)
     runs.log_files(run, place, folder)
     return evidence.digest(place)

@@ -17,18 +17,18 @@ from incumbent.config import Config
 from incumbent.data import datasets, near_duplicates
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
-from incumbent.decision import error_budget, evidence, rulings
+from incumbent.decision import decision_rule, error_budget, evidence
 from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
 from incumbent.errors import RegistryError
 from incumbent.evaluation import slices
-from incumbent.evaluation.assessment import Assessment
+from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.scoring import model_client
 from incumbent.scoring.model_client import Answers
-from incumbent.title import evidence_files
+from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import Version
+from incumbent.tracking.registry_reads import Version
+from incumbent.tracking.registry_writes import Registry
 
 FloatArray = NDArray[np.float64]
 
@@ -83,11 +83,11 @@ def gather(
     asked = _Questions.of(challenge)
     ours, fault = asked.of_challenger(registry, challenge, fresh=fresh)
     theirs = asked.of_champion(registry, champion, workdir) if champion else None
-    known = evidence_files.registered_fingerprints(runs, challenge.version, workdir)
+    known = evidence_storage.registered_fingerprints(runs, challenge.version, workdir)
     training = {
-        Role.CHALLENGER: known or evidence_files.fingerprints(challenge.dataset.train, workdir)
+        Role.CHALLENGER: known or evidence_storage.fingerprints(challenge.dataset.train, workdir)
     }
-    if champion and (known := evidence_files.registered_fingerprints(runs, champion, workdir)):
+    if champion and (known := evidence_storage.registered_fingerprints(runs, champion, workdir)):
         training[Role.CHAMPION] = known
     classes = _classes(asked.measured, theirs)
     made = Case(
@@ -111,7 +111,7 @@ def gather(
         truth=truth_of(test["label"], classes, multilabel=dataset.multilabel),
         challenger=asked.measured.reindex(columns=list(classes), fill_value=0.0).to_numpy(),
         champion=_probabilities(theirs, classes, len(test)) if theirs else None,
-        seen=_seen(training, evidence_files.fingerprints(dataset.test, workdir), config),
+        seen=_seen(training, evidence_storage.fingerprints(dataset.test, workdir), config),
         slices=slices.members(
             test, config.evaluation.slices, workdir / "languages", dataset.label_names
         ),
@@ -165,7 +165,7 @@ class _Questions:
                     return None, str(error)
         measured = self.measured.add_prefix("probability_")
         served = answers.frame.head(len(measured))
-        return answers, evidence_files.differs(challenge.version, served, measured)
+        return answers, evidence_storage.differs(challenge.version, served, measured)
 
     def of_champion(self, registry: Registry, champion: Version, workdir: Path) -> Answers:
         texts = [*self.test["text"], *self.texts]
@@ -242,9 +242,9 @@ def _correlations(
             continue
         rho = 0.0
         with contextlib.suppress(RegistryError):
-            place = evidence_files.kept_in(workdir, entry.evidence_run_id)
+            place = evidence_storage.kept_in(workdir, entry.evidence_run_id)
             theirs = _improvement(
-                evidence_files.replay(runs, entry.evidence_run_id, place, entry.evidence_folder)
+                evidence_storage.replay(runs, entry.evidence_run_id, place, entry.evidence_folder)
             )
             both = len(ours.index.intersection(theirs.index))
             rho = float(ours.corr(theirs)) * both / sqrt(len(ours) * len(theirs))
@@ -258,7 +258,7 @@ def _correlations(
 
 def _improvement(evidence: Evidence) -> pd.Series[float]:
     """The improvement on each compared row, as its case measured it, by the row's number."""
-    better = rulings.improvement(
+    better = decision_rule.improvement(
         evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
     )
     return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])

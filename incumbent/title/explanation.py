@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from incumbent.decision import evidence, rulings
+from incumbent.decision import decision_rule, evidence
 from incumbent.errors import ConfigError
-from incumbent.title import evidence_files
+from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry, Ledger
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 
 _SAME = 1e-9  # relative; what is computed again may round otherwise in the last digits
 
@@ -47,11 +47,11 @@ def explain(registry: Registry, name: str, version: int) -> Explanation:
     if judged is None or judged.evidence_run_id is None:
         return Explanation(entries=tuple(entries), recomputed=None, differences=())
     with tempfile.TemporaryDirectory() as place:  # never a copy that lies about here
-        found = evidence_files.replay(
+        found = evidence_storage.replay(
             Runs(registry.tracking), judged.evidence_run_id, Path(place), judged.evidence_folder
         )
         digest = evidence.digest(Path(place) / judged.evidence_folder)
-    ruling = rulings.decide(found)
+    ruling = decision_rule.decide(found)
     differences = _differences(judged, ruling)
     if digest != judged.evidence_digest:
         differences.insert(0, "the stored evidence was changed after the decision")
@@ -62,7 +62,7 @@ def explain(registry: Registry, name: str, version: int) -> Explanation:
     )
 
 
-def _differences(entry: Entry, ruling: rulings.Ruling) -> list[str]:
+def _differences(entry: Entry, ruling: decision_rule.Ruling) -> list[str]:
     """What of a ruling is not as the ledger has it."""
     found = []
     if entry.decision != ruling.decision:

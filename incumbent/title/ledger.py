@@ -19,14 +19,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from incumbent.decision.decision_rule import Comparison, Ruling
 from incumbent.decision.error_budget import Allowance, PastContest
 from incumbent.decision.evidence import Reign
 from incumbent.decision.gates import Gate
-from incumbent.decision.rulings import Comparison, Ruling
 from incumbent.errors import RegistryError
 from incumbent.runtime import markdown
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import CHAMPION, LEDGER, Version
+from incumbent.tracking.registry_reads import CHAMPION, LEDGER, Version
+from incumbent.tracking.registry_writes import Registry
 
 _ENTRY = "incumbent.entry"
 _SETTLED = "incumbent.settled"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.runtime.backoff import Patience
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs, measured
-from incumbent.tracking.run_files import Run
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

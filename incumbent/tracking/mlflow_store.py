@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
-from incumbent.runtime import environment, failure_causes
-from incumbent.runtime.address_secrets import public
+from incumbent.runtime import environment, failure_explanations
 from incumbent.runtime.backoff import Patience
 from incumbent.runtime.server_login import AUTH
+from incumbent.runtime.url_secrets import public
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,9 +126,9 @@ class Store:
                     f"{AUTH} to its user:password, or MLFLOW_TRACKING_USERNAME and "
                     "MLFLOW_TRACKING_PASSWORD."
                 ) from None
-            kind = StoreAway if failure_causes.passes(error) else RegistryError
+            kind = StoreAway if failure_explanations.passes(error) else RegistryError
             raise kind(
-                f"MLflow at {self.shown} could not {action}: {failure_causes.reason(error)}"
+                f"MLflow at {self.shown} could not {action}: {failure_explanations.reason(error)}"
             ) from error
 
     @staticmethod
@@ -143,7 +143,7 @@ class Store:
         try:
             write(*arguments)
         except MlflowException as error:
-            if failure_causes.passes(error):
+            if failure_explanations.passes(error):
                 raise
             write(*arguments)
 

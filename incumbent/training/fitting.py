@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent.classifiers import encoded_texts, serving_export
-from incumbent.classifiers.base import Built, Classifier, Rows
-from incumbent.classifiers.serving_export import Served
+from incumbent.classifiers import encoded_texts, int8_export
+from incumbent.classifiers.classifier_base import Built, Classifier, Rows
+from incumbent.classifiers.int8_export import Served
 from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.errors import TrainingDiverged
 from incumbent.evaluation.plots import learning_rates
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.training import checkpoints, devices, learning_rate_finder, random_state
 from incumbent.training.callbacks import Progress, step_reporter
@@ -95,13 +95,13 @@ def fit(
         checkpoints.clear(kept)
         return known
     folder.parent.mkdir(parents=True, exist_ok=True)
-    ktrain_libraries.load()
+    ktrain_import.load()
     device = devices.prepare()
     say(device)
     train, validation = _rows(encoded, classifier.training)
     from incumbent.training import resuming
 
-    with ktrain_libraries.quiet(), ktrain_libraries.scratch():
+    with ktrain_import.quiet(), ktrain_import.scratch():
         identity = resuming.identity(classifier, encoded.key)
         minutes = classifier.training.checkpoint_minutes
         try:
@@ -114,7 +114,7 @@ def fit(
             raise
         fitted.predictor.save(str(folder))
     classifier.complete(folder)
-    served = serving_export.serve(
+    served = int8_export.serve(
         classifier, fitted.exact(folder), fitted.predictor.preproc, validation.then(train),
         served_folder(folder), text_column, serving,
     )  # fmt: skip
@@ -171,7 +171,7 @@ def _fit(
 
     config = classifier.training
     tf.keras.utils.set_random_seed(config.seed)
-    with ktrain_libraries.uninterrupted(), devices.chosen(config) as strategy:
+    with ktrain_import.uninterrupted(), devices.chosen(config) as strategy:
         built = classifier.build(train, validation)
         random_state.seed(built.model, config.seed)
         compile_model(built)

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from incumbent.classifiers.base import Classifier
+from incumbent.classifiers.classifier_base import Classifier
 from incumbent.errors import MemoryExhausted
 
 # What CUDA's libraries say, within errors of other kinds, when they get no memory.

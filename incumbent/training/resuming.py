@@ -19,7 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from incumbent import __version__
-from incumbent.classifiers.base import Classifier
+from incumbent.classifiers.classifier_base import Classifier
 from incumbent.runtime import interrupts
 from incumbent.training import devices, random_state
 from incumbent.training.checkpoints import Checkpoint, Checkpoints

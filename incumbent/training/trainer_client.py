@@ -12,7 +12,7 @@ from typing import Any
 
 from incumbent import errors
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Classifier
+from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import ServingConfig
 from incumbent.errors import MemoryExhausted, StageError
 from incumbent.runtime.child_processes import Ahead, Process

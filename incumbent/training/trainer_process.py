@@ -24,8 +24,8 @@ from incumbent.classifiers import catalogue
 from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.errors import IncumbentError, MemoryExhausted, StageError
-from incumbent.kernels import ktrain_libraries
-from incumbent.runtime import child_processes, environment, failure_causes, interrupts
+from incumbent.kernels import ktrain_import
+from incumbent.runtime import child_processes, environment, failure_explanations, interrupts
 from incumbent.training.callbacks import Progress
 
 _INTERRUPTED = 130
@@ -82,7 +82,7 @@ def train(request: Request, messages: _Messages) -> None:
     except IncumbentError as error:
         messages.send("refused", [type(error).__name__, str(error)])
     except Exception as error:  # noqa: BLE001  the parent raises it
-        if known := failure_causes.of_disk(error):
+        if known := failure_explanations.of_disk(error):
             messages.send("refused", [StageError.__name__, known])
         else:
             said = f"{type(error).__name__}: {error}"
@@ -99,7 +99,7 @@ def _main() -> None:
         environment.prepare()
         environment.quiet()
         with environment.importing():
-            ktrain_libraries.load()
+            ktrain_import.load()
         train(Request.model_validate_json(requests.get()), messages)
     except KeyboardInterrupt:
         interrupts.ignore()

@@ -18,7 +18,7 @@ from incumbent.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from incumbent.validation.verdict import Finding
+    from incumbent.validation.validation_verdict import Finding
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; margin: 0 auto; max-width: 72rem;

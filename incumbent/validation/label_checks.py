@@ -9,7 +9,7 @@ import numpy as np
 
 from incumbent import label_sets
 from incumbent.data.label_arrays import truth_of
-from incumbent.validation.base import Check, Side, count, listed, quoted, remedy
+from incumbent.validation.check_base import Check, Side, count, listed, quoted, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

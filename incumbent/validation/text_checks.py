@@ -1,8 +1,9 @@
 """What labelled text must satisfy, in plain words: one `Check` for each rule that is not off.
 
 `outline` and `annotate` work out, for every row, what the checks look at; the checks themselves are
-data, which `expectation_suites` hands to Great Expectations. No check looks at the text itself:
-no hostile text reaches a page that would not escape it, and the texts need not fit into memory.
+data, which `great_expectations_runner` hands to Great Expectations. No check looks at the text
+itself: no hostile text reaches a page that would not escape it, and the texts need not fit into
+memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pandas as pd
 from incumbent.data.canonical_text import fold
 from incumbent.tables.training_files import row_in_words
 from incumbent.validation import label_checks
-from incumbent.validation.base import Check, Side, count, remedy
+from incumbent.validation.check_base import Check, Side, count, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

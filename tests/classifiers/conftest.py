@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from incumbent.classifiers import catalogue, encoded_texts, pretrained_weights
-from incumbent.classifiers.base import Classifier
+from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.data import datasets, ingestion
 from incumbent.training.callbacks import Progress

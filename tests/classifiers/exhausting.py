@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.training import trainer_process
 
 MOST, AFTER = int(os.environ["MOST_ROWS"]), int(os.environ["AFTER_STEPS"])
 
 
 def main() -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
-    from incumbent.kernels import lean_layers
+    from incumbent.kernels import layer_replacement
 
     steps = 0
 
@@ -29,7 +29,7 @@ def main() -> None:
         if rows > MOST and steps > AFTER:
             raise MemoryError("OOM when allocating tensor")  # TensorFlow's RESOURCE_EXHAUSTED
 
-    def poor(model: Any, change: Any = lean_layers.lean) -> None:
+    def poor(model: Any, change: Any = layer_replacement.lean) -> None:
         change(model)
         embeddings = model.bert.embeddings
         embed = embeddings.call
@@ -40,7 +40,7 @@ def main() -> None:
 
         embeddings.call = call
 
-    lean_layers.lean = poor
+    layer_replacement.lean = poor
     trainer_process._main()
 
 

@@ -21,9 +21,9 @@ from incumbent.data import ingestion
 
 
 def main(folder: Path, weights: Path, count: int) -> None:
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
     from incumbent.training import callbacks, devices, fitting

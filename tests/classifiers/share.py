@@ -17,9 +17,9 @@ import pandas as pd
 
 
 def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
 
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent import predictor

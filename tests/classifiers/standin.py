@@ -41,9 +41,9 @@ def fit(*arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
     from incumbent.training import fitting
 
-    ktrain_libraries.load = lambda: None
+    ktrain_import.load = lambda: None
     fitting.fit = fit
     trainer_process._main()

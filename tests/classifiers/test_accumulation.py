@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.runtime.child_processes import Ahead
 from incumbent.training import trainer_client
 
@@ -55,7 +55,7 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
     settings: dict[str, Any], parts: int,
 ) -> None:  # fmt: skip
     """By plain gradient descent: Adam makes whole steps of differences that are noise."""
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.training.gradient_accumulation import in_parts
@@ -72,7 +72,7 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
     results = []
     for count in (1, parts):
         tf.keras.utils.set_random_seed(1)
-        with ktrain_libraries.quiet():
+        with ktrain_import.quiet():
             built = run.classifier.build(rows, rows)
             model = built.model
             for layer in model.submodules:  # keras_bert's dropout is not the checkpoint's to say

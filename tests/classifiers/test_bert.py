@@ -13,7 +13,7 @@ import pytest
 from incumbent.classifiers import pretrained_weights
 from incumbent.data import datasets
 from incumbent.errors import ConfigError
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
 
 
 def test_the_converted_checkpoint_is_the_same_model(bundled: Path, workdir: Path) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
     from keras_bert import load_trained_model_from_checkpoint
     from transformers import AutoTokenizer, BertConfig, TFBertModel
@@ -45,7 +45,7 @@ def test_the_converted_checkpoint_is_the_same_model(bundled: Path, workdir: Path
     inputs = AutoTokenizer.from_pretrained(str(bundled))(
         TEXTS[:4], padding="max_length", truncation=True, max_length=32, return_tensors="tf"
     )
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         # keras_bert has the GELU of Google's own code, which is approximated by tanh.
         config = BertConfig.from_pretrained(str(bundled), hidden_act="gelu_new")
         hugging_face = TFBertModel.from_pretrained(str(bundled), config=config)
@@ -60,7 +60,7 @@ def test_the_converted_checkpoint_is_the_same_model(bundled: Path, workdir: Path
 
 
 def test_it_is_converted_once(tiny_bert: Path, tmp_path: Path) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     first = pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path)
     stamps = {file: file.stat().st_mtime_ns for file in first.iterdir()}
     assert pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path) == first
@@ -76,7 +76,7 @@ def test_token_ids_are_ktrains_own(
 ) -> None:
     classifier = prepare(embedded, model="bert", weights=str(tiny_bert)).classifier
     short, ids, lengths = classifier.tokenize(TEXTS)
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         from ktrain.text.preprocessor import bert_tokenize
 
         tokenizer = classifier._preprocessor().get_tokenizer()
@@ -99,7 +99,7 @@ def test_it_is_trained_saved_and_served(
     assert trained.steps == 4
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         expected = plain.predict_proba(TEXTS)
     assert np.allclose(Predictor().load(run.served).probabilities(TEXTS), expected, atol=1e-5)
@@ -117,7 +117,7 @@ def test_it_is_cut_by_the_tokenizer_that_is_saved_with_it(
     assert (run.served / "tokenizer.json").is_file()
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         expected = ktrain.load_predictor(str(run.folder)).predict_proba(["good " * 14])
     found = Predictor().load(run.served).probabilities(["bad " * 50 + "good " * 14])
     assert np.allclose(found, expected, atol=1e-5)
@@ -140,10 +140,10 @@ def test_weights_of_another_model_are_refused(
 def test_weights_named_as_tensorflow_does_are_refused(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     from transformers import TFBertModel
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         TFBertModel.from_pretrained(str(tiny_bert)).save_pretrained(
             tmp_path / "tf", safe_serialization=True
         )
@@ -154,7 +154,7 @@ def test_weights_named_as_tensorflow_does_are_refused(
 def test_a_checkpoint_in_googles_layout_is_for_bert_alone(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     folder = pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path)
     with pytest.raises(ConfigError, match=r"checkpoint in Google's layout; set training.model to"):
         prepare(embedded, model="transformer", weights=str(folder))

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
 from incumbent.classifiers.blend import fit_weight
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
 from incumbent.data.label_arrays import names_of
 from incumbent.evaluation.nbsvm_baseline import NBSVM
-from incumbent.evaluation.scored_rows import Scored
-from incumbent.kernels import ktrain_libraries
+from incumbent.evaluation.scored_predictions import Scored
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import SETTINGS, Predictor
 
 Ready = Callable[..., Any]
@@ -112,7 +112,7 @@ def test_what_is_served_is_the_average_of_its_parts(
     # ktrain's own answer of the saved transformer, to a text cut by hand, and the baseline's.
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         transformer = ktrain.load_predictor(str(run.folder))
         cut = [*TEXTS[:4], " ".join(["loved"] * 30)]
         cut[4] = " ".join([*["loved"] * 28, "hated it"])

@@ -14,7 +14,7 @@ import pytest
 
 from incumbent.data import datasets
 from incumbent.errors import ConfigError
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -25,14 +25,14 @@ def tiny_distilbert(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bundled: Path
 ) -> Path:
     """A DistilBERT of 2 small layers, in either format that TensorFlow reads."""
-    ktrain_libraries.load()
+    ktrain_import.load()
     from transformers import DistilBertConfig, DistilBertTokenizerFast, TFDistilBertModel
 
     folder = tmp_path_factory.mktemp("tiny-distilbert")
     words = (bundled / "vocab.txt").read_text("utf-8").splitlines()[:5000]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     DistilBertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         model = TFDistilBertModel(
             DistilBertConfig(vocab_size=5000, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
         )
@@ -51,7 +51,7 @@ def test_it_is_trained_saved_and_served(
     texts = ["A masterpiece.", "A dull mess, " * 40, ""]
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         predictor = ktrain.load_predictor(str(run.folder))
         plain = predictor.predict_proba(texts)
     assert type(predictor.model).__name__ == "TFDistilBertForSequenceClassification"

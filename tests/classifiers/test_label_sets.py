@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def test_it_learns_labels_and_is_saved_as_it_was_trained(
 
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         assert np.allclose(plain.predict_proba(TEXTS), served.probabilities(TEXTS), atol=1e-5)
         named = plain.predict(TEXTS)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from tests.classifiers.conftest import LAYERS
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ DECAY = 0.5
 @pytest.fixture(scope="module")
 def network(tiny_bert: Path) -> Any:
     """The small BERT, and a gradient for each of its variables; that of the words is sparse."""
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 

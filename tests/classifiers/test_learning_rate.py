@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 from incumbent.training import callbacks, learning_rate_finder
 
@@ -52,7 +52,7 @@ def test_the_finder_keeps_to_its_bound_and_leaves_the_weights(
 ) -> None:  # fmt: skip
     run = prepare(embedded, model=model, weights=str(tiny_bert), batch_size=batch_size)
     rows = Rows(*encoded_texts.load(run.encoded.train))
-    with ktrain_libraries.quiet(), ktrain_libraries.scratch():
+    with ktrain_import.quiet(), ktrain_import.scratch():
         import tensorflow as tf
 
         tf.keras.utils.set_random_seed(0)

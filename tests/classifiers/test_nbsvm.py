@@ -10,7 +10,7 @@ import pytest
 
 from incumbent.classifiers import encoded_texts
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ SPORT = ["the match was won", "a goal won the match", "they scored a goal", "the
 def plain(folder: Any, texts: list[str]) -> Any:
     import ktrain
 
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         return ktrain.load_predictor(str(folder)).predict_proba(texts)
 
 

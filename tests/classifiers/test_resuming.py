@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.training import callbacks, fitting
 from incumbent.training.checkpoints import Checkpoints
 
@@ -64,7 +64,7 @@ def train(
 
     identity = resuming.identity(run.classifier, run.encoded.key)
     opened = Checkpoints.opened(run.folder / "checkpoints", identity, minutes, run.said.append)
-    with ktrain_libraries.quiet(), ktrain_libraries.scratch(), opened as saved:
+    with ktrain_import.quiet(), ktrain_import.scratch(), opened as saved:
         return fitting._fit(run.classifier, rows, held_out, saved, on_step, run.said.append)
 
 

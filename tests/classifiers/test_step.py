@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +28,11 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
 @pytest.fixture
 def plain_and_lean(tiny_bert: Path) -> tuple[Any, Any]:
     """The same weights in transformers' own network and in ours."""
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.kernels.lean_layers import lean
+    from incumbent.kernels.layer_replacement import lean
 
     models = []
     for change in (lambda _: None, lean):
@@ -70,7 +70,7 @@ def test_padding_to_the_longest_row_changes_neither_loss_nor_gradients(
     run = prepare(embedded, weights=str(tiny_bert), max_length=64)
     rows = Rows(*encoded_texts.load(run.encoded.train))
     few = rows.take(np.argsort([len(row) for row in rows.ids])[:16])
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         built = run.classifier.build(few, few)
         inputs, targets = next(iter(built.train.to_tfdataset(train=False)))
         padding = [[0, 0], [0, 64 - inputs["input_ids"].shape[1]]]
@@ -96,7 +96,7 @@ def test_the_lean_network_has_the_loss_and_gradients_of_transformers_own(
 
 
 def test_gelu_is_tensorflows_own() -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels.gelu_and_layer_norm import gelu
@@ -111,7 +111,7 @@ def test_gelu_is_tensorflows_own() -> None:
 
 
 def test_normalization_is_kerass_own() -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels.gelu_and_layer_norm import normalize
@@ -134,7 +134,7 @@ def test_normalization_is_kerass_own() -> None:
 
 
 def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels.lazy_adam import LazyAdam
@@ -161,7 +161,7 @@ def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> N
 
 def test_rows_that_a_batch_does_not_read_stand_still() -> None:
     """Adam itself moves them on, by the momentum of the step before."""
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels.lazy_adam import LazyAdam
@@ -189,11 +189,11 @@ def test_word_embeddings_get_sparse_gradients(plain_and_lean: tuple[Any, Any]) -
 
 
 def test_in_training_too_it_has_the_loss_and_gradients_of_transformers_own(tiny_bert: Path) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.kernels.lean_layers import lean
+    from incumbent.kernels.layer_replacement import lean
 
     tokens = tf.constant(np.random.default_rng(0).integers(1000, 20000, (3, 20)), tf.int32)
     mask = tf.constant([[1] * 20, [1] * 9 + [0] * 11, [1] * 2 + [0] * 18])
@@ -216,7 +216,7 @@ def test_in_training_too_it_has_the_loss_and_gradients_of_transformers_own(tiny_
 def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels import attention, dropout
@@ -248,7 +248,7 @@ def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
 
 
 def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradients() -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
 
     from incumbent.kernels.dropout import drop
@@ -271,11 +271,11 @@ def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradien
 def test_each_random_layer_draws_anew_each_step_and_again_when_it_is_put_back(
     tiny_bert: Path,
 ) -> None:
-    ktrain_libraries.load()
+    ktrain_import.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.kernels.lean_layers import lean
+    from incumbent.kernels.layer_replacement import lean
     from incumbent.training import random_state
 
     tokens = tf.constant([[101, 2000, 2001, 102]])

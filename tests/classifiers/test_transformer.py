@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from incumbent.classifiers import encoded_texts, pretrained_weights
-from incumbent.classifiers.base import Rows
+from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
 from incumbent.errors import ConfigError
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_token_ids_are_ktrains_own(
 ) -> None:
     classifier = prepare(embedded).classifier
     short, ids, lengths = classifier.tokenize(TEXTS)
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         from ktrain import text
 
         ktrains = text.Transformer(str(bundled), maxlen=32, class_names=["a", "b"])
@@ -70,7 +70,7 @@ def test_a_batch_of_like_length_gives_what_a_padded_one_gives(
     run = prepare(embedded, weights=str(tiny_bert), max_length=64)
     rows = Rows(*encoded_texts.load(run.encoded.train))
     few = rows.take(np.argsort([len(row) for row in rows.ids])[:16])
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         built = run.classifier.build(few, few)
         inputs, targets = next(iter(built.train.to_tfdataset(train=False)))
         width = inputs["input_ids"].shape[1]
@@ -91,7 +91,7 @@ def test_training_batches_cover_every_row_and_come_again(
 ) -> None:
     run = prepare(embedded, weights=str(tiny_bert))
     rows = Rows(*encoded_texts.load(run.encoded.train))
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         data = run.classifier.build(rows, rows).train
         steps = -(-len(rows.labels) // 16)
         first, second = (
@@ -131,7 +131,7 @@ def test_the_real_weights_learn_and_are_saved_as_ktrain_saves(
         "",
         *TEXTS[1:3],
     ]
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         plain = ktrain.load_predictor(str(run.folder)).predict_proba(texts)
     served = Predictor().load(run.served)
     assert np.allclose(served.probabilities(texts), plain, atol=1e-5)

@@ -11,7 +11,7 @@ import pytest
 
 from incumbent.classifiers import encoded_texts
 from incumbent.data import datasets
-from incumbent.kernels import ktrain_libraries
+from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_the_end_of_a_long_text_decides(
     good, bad = served.probabilities([long_text("wonderful"), long_text("awful")])[:, 1]
     assert good > 0.8
     assert bad < 0.2
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         expected = plain.predict_proba([short])
         uncut = plain.predict_proba([long_text("wonderful"), long_text("awful")])
@@ -61,7 +61,7 @@ def test_the_end_of_a_long_text_decides(
     # ktrain alone reads the head, in which the two are the same.
     assert np.allclose(uncut[0], uncut[1], atol=1e-5)
     # A text that fits is read whole.
-    with ktrain_libraries.quiet():
+    with ktrain_import.quiet():
         expected = plain.predict_proba(["it is awful"])
     assert np.allclose(served.probabilities(["it is awful"]), expected, atol=1e-5)
 

@@ -67,7 +67,7 @@ def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def trial(here: Path) -> None:
     """A registry with one model, whose two versions await a decision."""
-    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.registry_writes import Registry
 
     client = Registry().client
     client.create_registered_model("trial")

@@ -20,7 +20,7 @@ from openpyxl import Workbook
 from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError, StageTimedOut
-from incumbent.tables import reader, storage, table
+from incumbent.tables import fsspec_files, table, table_reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +184,7 @@ BAD = {
 
 def refuse(source: str, config: dict) -> str:
     with pytest.raises(DataError) as caught:
-        reader.read(source, DataConfig(**config))
+        table_reader.read(source, DataConfig(**config))
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return str(caught.value)
 
@@ -343,14 +343,14 @@ def test_nor_one_of_a_folder(monkeypatch):
     monkeypatch.setenv("TOKEN", "HIDDEN")
     monkeypatch.setattr(MemoryFileSystem, "isdir", fail)
     with pytest.raises(DataError, match="could not be looked into") as refused:
-        storage.files_in("memory://${TOKEN}/inbox")
+        fsspec_files.files_in("memory://${TOKEN}/inbox")
     assert "https://host/${TOKEN}/inbox: 503" in str(refused.value)
     assert "HIDDEN" not in str(refused.value)
 
 
 def test_a_spoilt_file_at_a_signed_address(monkeypatch):
     content = io.BytesIO(b"PK, and then nothing")
-    monkeypatch.setattr(storage, "opened", lambda _: contextlib.nullcontext(content))
+    monkeypatch.setattr(fsspec_files, "opened", lambda _: contextlib.nullcontext(content))
     message = refuse(f"https://host/a.xlsx{SIGNED}", {})
     assert message.startswith("https://host/a.xlsx is cut short")
 
@@ -389,7 +389,9 @@ def test_canonical_data_that_is_gone(tmp_path):
         datasets.load(dataset.train)
 
 
-@pytest.mark.parametrize("look", [storage.files_in, lambda at: storage.opened(at).__enter__()])
+@pytest.mark.parametrize(
+    "look", [fsspec_files.files_in, lambda at: fsspec_files.opened(at).__enter__()]
+)
 def test_a_place_that_hangs_is_not_taken_for_bad_data(monkeypatch, look):
     def hang(*_, **__):
         raise StageTimedOut("the flow took too long")

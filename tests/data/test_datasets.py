@@ -24,8 +24,8 @@ from openpyxl import Workbook
 from incumbent.config import DataConfig
 from incumbent.data import canonical_text, datasets, ingestion, stratified_sample
 from incumbent.errors import DataError
-from incumbent.runtime import address_secrets
-from incumbent.tables import file_formats, reader, storage
+from incumbent.runtime import url_secrets
+from incumbent.tables import file_formats, fsspec_files, table_reader
 
 ROWS = [("A fine film", "pos"), ('Dull,\nso "dull"', "neg"), ("映画 😀 naïve", "pos")]
 
@@ -84,7 +84,7 @@ def save(rows, path, header=("text", "label")):
 
 
 def read(source, **config):
-    return canonical_text.canonical(reader.read(str(source), DataConfig(**config)))
+    return canonical_text.canonical(table_reader.read(str(source), DataConfig(**config)))
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.tsv", "a.parquet", "a.jsonl"])
@@ -265,7 +265,7 @@ def test_a_signed_url(tmp_path, monkeypatch):
     content = b"text,label\nhello,a\n"
     seen = []
     monkeypatch.setattr(
-        storage, "opened",
+        fsspec_files, "opened",
         lambda source: seen.append(source) or contextlib.nullcontext(io.BytesIO(content)),
     )  # fmt: skip
     signed = "https://me:secret@host/a.csv?sig=secret#secret"
@@ -290,7 +290,7 @@ def test_a_signed_url(tmp_path, monkeypatch):
 )
 def test_extension(source, suffix):
     assert file_formats.extension(source) == suffix
-    assert file_formats.extension(address_secrets.public(source)) == suffix
+    assert file_formats.extension(url_secrets.public(source)) == suffix
 
 
 @pytest.mark.parametrize(
@@ -311,8 +311,8 @@ def test_extension(source, suffix):
     ],
 )
 def test_public(source, shown):
-    assert address_secrets.public(source) == shown
-    assert address_secrets.public(shown) == shown
+    assert url_secrets.public(source) == shown
+    assert url_secrets.public(shown) == shown
 
 
 def test_old_excel(tmp_path):
@@ -409,7 +409,7 @@ def test_a_formula_where_a_label_belongs(tmp_path):
 
 
 def test_many_labels_are_shown_in_part():
-    from incumbent.validation.base import counted
+    from incumbent.validation.check_base import counted
 
     assert counted({"": 1, "neg": 2, "pos": 3_000}) == "pos: 3,000, neg: 2, (none): 1"
     shown = counted({f"label {n}\n" + "x" * 99: n for n in range(1, 25_001)})
@@ -434,7 +434,7 @@ SLICED = [("A fine film", "pos", "web", 2020), ("Dull", "neg", None, 2021)]
 def test_slices_are_read_as_text(tmp_path, name):
     path = save(SLICED, tmp_path / name, ("text", "label", "channel", "year"))
     frame = canonical_text.canonical(
-        reader.read(path, DataConfig(), ["year", "channel", "no"], ["year"])
+        table_reader.read(path, DataConfig(), ["year", "channel", "no"], ["year"])
     )
     assert [column for column in frame if ":" in column] == ["slice:year", "slice:channel"]
     assert frame["slice:year"].tolist() == ["2020", "2021"]
@@ -523,7 +523,7 @@ def test_a_slice_alone_makes_no_row(tmp_path):
     for name in ("a.parquet", "a.jsonl"):
         path = save([*SLICED, (None, None, "web", 2022)], tmp_path / name,
                     ("text", "label", "channel", "year"))  # fmt: skip
-        frame = reader.read(path, DataConfig(), ["channel"])
+        frame = table_reader.read(path, DataConfig(), ["channel"])
         assert len(frame) == len(read(path)) == 2
 
 

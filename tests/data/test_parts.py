@@ -15,8 +15,8 @@ import pytest
 from incumbent.config import DataConfig, ValidationConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError
-from incumbent.tables import reader
-from incumbent.validation import expectation_suites, text_checks
+from incumbent.tables import table_reader
+from incumbent.validation import great_expectations_runner, text_checks
 
 ROWS = 50
 TEXTS = [f"review number {n}, which is {'good' if n % 2 else 'bad'}" for n in range(ROWS)]
@@ -34,7 +34,7 @@ def frame():
 @pytest.fixture
 def small(monkeypatch):
     """Parts of a few rows each, of sizes that do not divide each other."""
-    monkeypatch.setattr(reader, "_PART", 7)
+    monkeypatch.setattr(table_reader, "_PART", 7)
     monkeypatch.setattr(datasets, "_PART", 4)
 
 
@@ -65,7 +65,7 @@ def test_blank_rows_count_in_the_middle_and_not_at_the_end(frame, tmp_path, smal
     nothing = pd.DataFrame({name: [None] * blank for name in frame})
     path = tmp_path / "a.parquet"
     pd.concat([frame, nothing, frame.head(3), nothing]).to_parquet(path)
-    read = reader.read(str(path), DataConfig())
+    read = table_reader.read(str(path), DataConfig())
     assert len(read) == ROWS + blank + 3
     assert read["row"].tolist() == list(range(1, len(read) + 1))
     assert (read["found"] == "empty").sum() == blank
@@ -76,7 +76,7 @@ def test_columns_of_one_name_keep_their_cells(tmp_path):
     cells = [["a", "b"], [1, 2], ["x", "y"]]
     names = ["note", "text", "note"]
     pq.write_table(pa.Table.from_arrays(list(map(pa.array, cells)), names), path)
-    [table] = reader.whole(str(path), 0, "utf-8")
+    [table] = table_reader.whole(str(path), 0, "utf-8")
     assert table.header == names
     assert table.rows == [["a", 1, "x"], ["b", 2, "y"]]
 
@@ -90,7 +90,7 @@ def test_a_long_value_of_many_rows_is_refused_in_each_of_two_columns(tmp_path, p
     texts = [pa.DictionaryArray.from_arrays(rows, value) for value in values]
     pq.write_table(pa.Table.from_arrays(texts, ["text", "text"]), path)
     with pytest.raises(DataError, match="Shorten the texts"):
-        list(reader.whole(str(path), 0, "utf-8"))
+        list(table_reader.whole(str(path), 0, "utf-8"))
 
 
 def test_a_fault_far_down_is_named_by_its_row(tmp_path, small):
@@ -140,7 +140,7 @@ def test_findings_name_rows_of_other_parts_and_their_texts(frame, tmp_path, smal
     leaking = frame.assign(text=frame["text"].where(frame.index != 41, "other " + TEXTS[45]))
     dataset = ingest(leaking, tmp_path / "data")
     config = ValidationConfig(on_leak="drop", min_rows=2)
-    verdict = expectation_suites.validate(dataset, config, tmp_path)
+    verdict = great_expectations_runner.validate(dataset, config, tmp_path)
     found = {f.name: f for f in verdict.findings if f.split == "train" and not f.passed}
     assert (found["repeat"].rows, found["repeat"].examples) == ((8,), (TEXTS[7],))
     assert (found["leak"].rows, found["leak"].examples) == ((42,), ("other " + TEXTS[45],))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from incumbent.evaluation.calibrated_loss import DOUBT, calibrated_losses
-from incumbent.evaluation.scored_rows import Scored
+from incumbent.evaluation.scored_predictions import Scored
 from tests.evaluation.cases import drawn, sure
 
 SHARPER = pytest.mark.parametrize("sharpness", [0.2, 1.0, 3.0])

@@ -14,8 +14,8 @@ def look() -> dict[str, Any]:
     from incumbent.title import explanation
     from incumbent.title.ledger import Ledger
     from incumbent.tracking.mlflow_runs import RUN_DIGEST
-    from incumbent.tracking.model_registry import Registry
-    from incumbent.tracking.model_versions import CHAMPION
+    from incumbent.tracking.registry_reads import CHAMPION
+    from incumbent.tracking.registry_writes import Registry
 
     registry = Registry()
     versions = registry.versions(NAME)

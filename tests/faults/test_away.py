@@ -14,7 +14,7 @@ import mlflow as client_of
 import pytest
 
 from incumbent.classifiers import pretrained_weights
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults import away

@@ -14,8 +14,8 @@ import pytest
 
 from incumbent.config import DataConfig
 from incumbent.errors import DataError, RegistryError, StageTimedOut, TrainingDiverged
-from incumbent.runtime import failure_causes, time_limits
-from incumbent.tables import reader
+from incumbent.runtime import failure_explanations, time_limits
+from incumbent.tables import table_reader
 from tests.web.browser import free_port
 
 SECOND = 1 / 3600  # hours
@@ -118,11 +118,11 @@ def test_code_that_never_comes_back_to_python_ends_with_the_process() -> None:
 
 
 def _unreachable() -> None:
-    reader.read(f"http://127.0.0.1:{free_port()}/train.csv", DataConfig())
+    table_reader.read(f"http://127.0.0.1:{free_port()}/train.csv", DataConfig())
 
 
 def _wrong_file() -> None:
-    reader.read("/nowhere/train.csv", DataConfig())
+    table_reader.read("/nowhere/train.csv", DataConfig())
 
 
 def _raise(error: Exception) -> Callable[[], None]:
@@ -148,4 +148,4 @@ def _raise(error: Exception) -> Callable[[], None]:
 def test_only_a_failure_of_a_network_may_pass(fail: Callable[[], None], passes: bool) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011  which one is what is tested
         fail()
-    assert failure_causes.of_network(caught.value) is passes
+    assert failure_explanations.of_network(caught.value) is passes

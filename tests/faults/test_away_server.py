@@ -15,7 +15,7 @@ from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.tracking.metrics_buffer import MetricsBuffer
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tests.conftest import Place
 from tests.faults import away
 from tests.web.browser import free_port

@@ -16,9 +16,9 @@ import pytest
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.tracking.metrics_buffer import MetricsBuffer
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.run_files import Run
+from incumbent.tracking.registry_writes import Registry
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from typing import Any
 def main() -> None:
     """Take jobs until standard input ends."""
     from incumbent.cli import main
-    from incumbent.kernels import ktrain_libraries
+    from incumbent.kernels import ktrain_import
     from incumbent.runtime import environment
 
     environment.prepare()
@@ -32,11 +32,11 @@ def main() -> None:
     with environment.importing():
         import great_expectations  # noqa: F401
 
-        import incumbent.retraining.earlier_runs  # noqa: F401
+        import incumbent.retraining.earlier_retrainings  # noqa: F401
         from flows import retrain  # noqa: F401
         from incumbent.title import explanation  # noqa: F401
 
-        ktrain_libraries.load()
+        ktrain_import.load()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     jobs: dict[int, str] = {}

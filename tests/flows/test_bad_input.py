@@ -157,7 +157,7 @@ def train(here: Path) -> Path:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: str, train: Path, command: Command) -> None:
-    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.registry_writes import Registry
 
     spoil, code, said = CASES[case]
     overrides = ["data.train=train.xlsx", "data.test=test.xlsx", *(spoil(train) or ())]
@@ -216,7 +216,7 @@ def test_the_page_has_the_refusal_too(train: Path, command: Command) -> None:
 
 
 def test_a_run_that_fails_is_marked_failed_in_mlflow(train: Path, command: Command) -> None:
-    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.registry_writes import Registry
 
     one_class(train)
     command("retrain", "--set", "data.train=train.xlsx", "--set", "data.test=test.xlsx")

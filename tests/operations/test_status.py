@@ -10,7 +10,7 @@ import pytest
 
 from incumbent.cli import main
 from incumbent.operations import status
-from incumbent.operations.prefect_api import PrefectApi
+from incumbent.servers.prefect_api_client import PrefectApi
 from tests.web import browser
 
 Run = Callable[..., tuple[int, str, str]]
@@ -66,7 +66,7 @@ def test_servers_that_were_started_and_are_gone_are_named(run: Run, here: Path) 
 
 @pytest.mark.slow
 def test_the_local_store_is_enough_and_old_champions_are_named(run: Run) -> None:
-    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.registry_writes import Registry
 
     client = Registry().client
     client.create_registered_model("trial")

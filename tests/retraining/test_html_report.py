@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from incumbent.config import EvaluationConfig
-from incumbent.decision.rulings import decide
+from incumbent.decision.decision_rule import decide
 from incumbent.evaluation import plots
-from incumbent.evaluation.evaluation import evaluate, top_losses
+from incumbent.evaluation.metrics_with_intervals import evaluate, top_losses
 from incumbent.retraining.html_report import Report, render
 from incumbent.title.ledger import entry_of
 from tests.evaluation.cases import build, counted

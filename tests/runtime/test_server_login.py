@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from incumbent.errors import ConfigError
-from incumbent.operations.server_settings import PARTS, Servers
 from incumbent.runtime import server_login
+from incumbent.servers.ports_and_commands import PARTS, Servers
 
 ROOT = Path("/srv/classifiers")
 AUTH = {"INCUMBENT_AUTH": "owner:planted:secret-1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from incumbent.cli import main
-from incumbent.runtime import failure_causes
+from incumbent.runtime import failure_explanations
 from tasks import show
 
 
@@ -31,7 +31,9 @@ def _full() -> OSError:
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_file_and_what_to_do(number: int, remedy: str) -> None:
-    said = failure_causes.of_disk(OSError(number, "whatever h5py puts here,\nin lines", "model.h5"))
+    said = failure_explanations.of_disk(
+        OSError(number, "whatever h5py puts here,\nin lines", "model.h5")
+    )
     assert said is not None
     assert "model.h5" in said
     assert remedy in said
@@ -41,12 +43,12 @@ def test_a_refusal_names_the_file_and_what_to_do(number: int, remedy: str) -> No
 def test_it_is_found_behind_a_library_s_own_error() -> None:
     wrapped = RuntimeError("cannot save the model")
     wrapped.__cause__ = _full()
-    assert failure_causes.of_disk(wrapped) == failure_causes.of_disk(_full())
+    assert failure_explanations.of_disk(wrapped) == failure_explanations.of_disk(_full())
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "no"), ValueError("no")])
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
-    assert failure_causes.of_disk(error) is None
+    assert failure_explanations.of_disk(error) is None
 
 
 def test_the_command_ends_as_of_a_failed_stage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import names_of, truth_of
 from incumbent.errors import DataError
 from incumbent.evaluation import slices
-from incumbent.tables import reader
+from incumbent.tables import table_reader
 
 NAMES = ("billing", "late", "rude")
 COLUMNS = ["rude", "billing", "late"]
@@ -36,7 +36,7 @@ def frame_of(rows: Any = ROWS) -> pd.DataFrame:
 
 
 def read(path: Path, **config: Any) -> pd.DataFrame:
-    return reader.read(str(path), DataConfig(**({"label_columns": COLUMNS} | config)))
+    return table_reader.read(str(path), DataConfig(**({"label_columns": COLUMNS} | config)))
 
 
 def ingested(folder: Path, train: Any = ROWS, test: Any = ROWS, **config: Any) -> Dataset:

@@ -12,7 +12,7 @@ from incumbent.config import DataConfig, ValidationConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError
 from incumbent.tables import training_files
-from incumbent.validation import expectation_suites
+from incumbent.validation import great_expectations_runner
 
 Write = Callable[[str, list[str]], str]
 
@@ -138,7 +138,7 @@ def test_a_refusal_names_the_rows_of_each_file(write: Write, tmp_path: Path) -> 
     leak = ["another one of number 3"]
     test = write("test.csv", [f"a test of number {i}" for i in range(20)] + leak)
     dataset = ingestion.ingest(DataConfig(train=(one, two), test=test), tmp_path / "work")
-    verdict = expectation_suites.validate(dataset, ValidationConfig(), tmp_path)
+    verdict = great_expectations_runner.validate(dataset, ValidationConfig(), tmp_path)
     said = verdict.refusal()
     assert f"{one}, {two} (train) was refused:" in said
     assert "Rows 22 of a.xlsx; 22 of b.csv." in said  # no text

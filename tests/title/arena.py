@@ -8,16 +8,16 @@ from pathlib import Path
 
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation.assessment import Assessment
+from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import registration
-from incumbent.retraining.identity import Retraining
+from incumbent.retraining.retraining_identity import Retraining
 from incumbent.title import contest
 from incumbent.title.evidence_gathering import Challenge
 from incumbent.title.ledger import Entry, Ledger
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import CHAMPION, Version
-from incumbent.tracking.run_files import Run
+from incumbent.tracking.registry_reads import CHAMPION, Version
+from incumbent.tracking.registry_writes import Registry
 from incumbent.training.fitting import TrainedModel
 
 NAME = "reviews"

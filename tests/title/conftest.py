@@ -13,8 +13,8 @@ from incumbent.classifiers import catalogue, encoded_texts
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
-from incumbent.evaluation import assessment
-from incumbent.retraining.identity import Retraining
+from incumbent.evaluation import challenger_assessment
+from incumbent.retraining.retraining_identity import Retraining
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import fitting
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
@@ -64,7 +64,7 @@ def _train(config: Config, data: Dataset, retraining: Retraining, workdir: Path)
     trained = fitting.fit(
         classifier, encoded, folder, "Reviews", config.serving, lambda _: None, lambda _: None
     )
-    result = assessment.assess(
+    result = challenger_assessment.assess(
         trained.served.folder,
         data,
         config.evaluation,

@@ -20,15 +20,20 @@ from typing import Any
 
 import mlflow.models.utils
 
-from incumbent.decision import rulings
+from incumbent.decision import decision_rule
 from incumbent.retraining import registration
 from incumbent.scoring import model_client
-from incumbent.title import approval_and_rollback, contest, evidence_gathering, undecided
+from incumbent.title import (
+    approval_and_rollback,
+    contest,
+    evidence_gathering,
+    undecided_challengers,
+)
 from incumbent.title.evidence_gathering import Challenge
 from incumbent.title.ledger import Ledger
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import CHAMPION
+from incumbent.tracking.registry_reads import CHAMPION
+from incumbent.tracking.registry_writes import Registry
 from tests.faults.cuts import die_at
 
 NAME = "reviews"
@@ -112,7 +117,7 @@ def follow(left: Any, trained: Any) -> int:
     run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
     version = _challenge(registry, trained).version
     dataset, config = trained.dataset, trained.config
-    entries = list(undecided.decide(registry, version, dataset, config, run, {}, _fail))
+    entries = list(undecided_challengers.decide(registry, version, dataset, config, run, {}, _fail))
     assert {entry.run_digest for entry in entries} <= {left.retraining.digest}
     return len(entries)
 
@@ -152,7 +157,7 @@ def warm(trained: Any) -> int:
 
 def meet(trained: Any, all_decided: Any) -> int:
     """Decide about a model once all others are decided too; gives how often it had to be."""
-    decide, times = rulings.decide, 0
+    decide, times = decision_rule.decide, 0
 
     def together(found: Any) -> Any:
         nonlocal times
@@ -162,7 +167,7 @@ def meet(trained: Any, all_decided: Any) -> int:
             all_decided.wait()
         return ruling
 
-    rulings.decide = together
+    decision_rule.decide = together
     hold_contest(trained)
     return times
 

@@ -12,19 +12,19 @@ import pandas as pd
 import pytest
 
 from incumbent.config import PromotionConfig
-from incumbent.decision import rulings
+from incumbent.decision import decision_rule
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.errors import ConfigError, DataRefused
 from incumbent.title import (
     approval_and_rollback,
     contest,
-    evidence_files,
+    evidence_storage,
     explanation,
     timeline_plot,
 )
 from incumbent.title.ledger import reign_of
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_versions import CHAMPION
+from incumbent.tracking.registry_reads import CHAMPION
 from tests.title.arena import NAME, Arena, Train, Trained, manual
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 def replayed(run_id: str | None, folder: Path) -> Evidence:
     assert run_id is not None
-    return evidence_files.replay(Runs(), run_id, folder)
+    return evidence_storage.replay(Runs(), run_id, folder)
 
 
 def test_the_first_model_takes_the_title_and_pins_the_test_set(one: Arena, weak: Trained) -> None:
@@ -72,7 +72,7 @@ def test_the_champion_is_scored_by_its_own_predictor(
 
 def test_a_decision_is_computed_again_from_what_is_stored(three: Arena, tmp_path: Path) -> None:
     for entry in three.ledger.entries():
-        ruling = rulings.decide(replayed(entry.evidence_run_id, tmp_path / str(entry.number)))
+        ruling = decision_rule.decide(replayed(entry.evidence_run_id, tmp_path / str(entry.number)))
         assert ruling.decision == entry.decision
         assert ruling.gates == entry.gates
         assert ruling.comparison == entry.comparison
@@ -86,7 +86,7 @@ def test_a_decision_is_computed_again_from_what_is_stored(three: Arena, tmp_path
 def test_forged_evidence_is_noticed(two: Arena) -> None:
     entry = two.ledger.entries()[-1]
     address = Runs().client.get_run(str(entry.evidence_run_id)).info.artifact_uri
-    folder = Path(url2pathname(urlparse(address).path)) / evidence_files.DECISION
+    folder = Path(url2pathname(urlparse(address).path)) / evidence_storage.DECISION
     honest = (folder / "rows.parquet").read_bytes()
     rows = pd.read_parquet(folder / "rows.parquet")
     for name in ("neg", "pos"):  # as if the challenger had answered what the champion did
@@ -148,15 +148,15 @@ def test_an_alias_moved_by_hand_is_respected_and_recorded(two: Arena) -> None:
 def test_an_alias_moved_by_hand_during_a_contest_is_left_alone(
     two: Arena, twin: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide, moved = rulings.decide, []
+    decide, moved = decision_rule.decide, []
 
-    def meanwhile(found: Evidence) -> rulings.Ruling:
+    def meanwhile(found: Evidence) -> decision_rule.Ruling:
         if not moved:
             two.registry.set_alias(two.registry.version(NAME, 1), CHAMPION)
             moved.append(True)
         return decide(found)
 
-    monkeypatch.setattr(rulings, "decide", meanwhile)
+    monkeypatch.setattr(decision_rule, "decide", meanwhile)
     entry = two.enter(twin)
     by_hand = two.ledger.entries()[-2]
     assert (by_hand.decision, by_hand.champion) == ("moved by hand", 1)

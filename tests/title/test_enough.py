@@ -12,8 +12,8 @@ from incumbent.data import datasets
 from incumbent.data.datasets import Split
 from incumbent.operations import status
 from incumbent.retraining import new_rows
-from incumbent.retraining.outcome import Outcome
-from incumbent.title import evidence_files
+from incumbent.retraining.retraining_outcome import Outcome
+from incumbent.title import evidence_storage
 from tests.title.arena import NAME, Arena, Trained
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_before_the_first_version_all_rows_are_new(empty: Arena, good: Trained) 
 
 
 def test_only_labelled_texts_that_differ_count(good: Trained, tmp_path: Path) -> None:
-    known = evidence_files.fingerprints(good.dataset.train, Path(good.config.tracking.workdir))
+    known = evidence_storage.fingerprints(good.dataset.train, Path(good.config.tracking.workdir))
     rows = datasets.load(good.dataset.train, ["text", "label"]).head(3)
     more = pd.DataFrame(
         {

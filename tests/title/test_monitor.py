@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from incumbent.errors import NotWell, StageTimedOut
-from incumbent.operations import events, status, troubles
+from incumbent.operations import monitored_troubles, prefect_events, status
 from incumbent.operations.status import Status, Title
-from incumbent.tracking.model_versions import CHAMPION
+from incumbent.tracking.registry_reads import CHAMPION
 from tasks.check_health import page
 from tests.title.arena import NAME, Arena
 
@@ -45,7 +45,7 @@ def test_all_is_well_and_then_it_is_not(
 def test_the_page_is_text(tmp_path: Path) -> None:
     title = Title(model_name="m", champion=1, age=2.0, version=1, decision="promoted",
                   reason="<img src=x> [a](http://evil) | x")  # fmt: skip
-    full = troubles.troubles("disk", "/", ["# <b>full</b>"])
+    full = monitored_troubles.troubles("disk", "/", ["# <b>full</b>"])
     found = Status(servers=[], scheduled=[], running=[], models=[title], troubles=full)
     shown = page(found)
     assert shown.startswith("# One thing is wrong")
@@ -71,7 +71,7 @@ def test_what_it_did_not_foresee_is_told_too(
 
     emitted: list[Any] = []
     monkeypatch.setattr(flow, "examine", fail)
-    monkeypatch.setattr(events, "emit", lambda *given: emitted.append(given) or True)
+    monkeypatch.setattr(prefect_events, "emit", lambda *given: emitted.append(given) or True)
     state = flow.monitor(return_state=True)
     # By its message `status` tells them apart.
     assert ("NotWell: " in str(state.message)) == (not subjects)
@@ -87,9 +87,9 @@ def test_that_it_hangs_is_told(
     emitted: list[Any] = []
     monkeypatch.setattr(flow, "_HOURS", 2 / 3600)
     monkeypatch.setattr(status, "look", lambda *_: time.sleep(60))
-    monkeypatch.setattr(events, "emit", lambda *given: emitted.append(given) or True)
+    monkeypatch.setattr(prefect_events, "emit", lambda *given: emitted.append(given) or True)
     with pytest.raises(StageTimedOut):
         flow.monitor()
     ((event, name, _, said, _),) = emitted
-    assert (event, name) == (events.FAILED, "monitor")
+    assert (event, name) == (prefect_events.FAILED, "monitor")
     assert said.startswith("The flow monitor took longer than")

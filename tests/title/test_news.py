@@ -19,9 +19,10 @@ import pytest
 
 from incumbent.cli import main
 from incumbent.errors import ConfigError
-from incumbent.operations import events, notices, server_launch
-from incumbent.operations.prefect_api import PrefectApi
-from incumbent.operations.server_settings import FOLDER
+from incumbent.operations import notice_channels, prefect_events
+from incumbent.servers import part_launcher
+from incumbent.servers.ports_and_commands import FOLDER
+from incumbent.servers.prefect_api_client import PrefectApi
 from tests.conftest import ROOT
 from tests.title.arena import Arena
 from tests.web import browser
@@ -29,7 +30,7 @@ from tests.web import browser
 pytestmark = pytest.mark.slow
 
 _SECONDS = 120  # that a server may take to start, or a notice to come, on a busy machine
-_ALL = notices.load(ROOT / notices.FILE)
+_ALL = notice_channels.load(ROOT / notice_channels.FILE)
 
 
 class _Receiver(HTTPServer):
@@ -93,7 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         env={**environment, "PREFECT_HOME": str(home)}, stdout=log, stderr=log,
     )  # fmt: skip
     try:
-        _wait(lambda: server_launch.answers(f"{address}/health"))
+        _wait(lambda: part_launcher.answers(f"{address}/health"))
         yield address
     finally:
         process.terminate()
@@ -144,9 +145,9 @@ def test_a_rollback_arrives_by_webhook_and_mail(
         "INCUMBENT_NOTICE_WEBHOOK": receiver.address,
         "INCUMBENT_NOTICE_EMAIL": mail,
     }
-    told = notices.apply(_ALL, settings)
+    told = notice_channels.apply(_ALL, settings)
     assert told["rolled-back"] == ["email", "webhook"]
-    notices.apply(_ALL, settings)  # again, and nothing is there twice
+    notice_channels.apply(_ALL, settings)  # again, and nothing is there twice
     ours = sorted(a["name"] for a in _automations(server))
     assert ours == sorted(f"incumbent: {notice}" for notice in told)
     assert "planted" not in json.dumps(_automations(server))
@@ -166,10 +167,12 @@ def test_a_rollback_arrives_by_webhook_and_mail(
     assert "reviews version 1 rolled back" in mail
 
     # A channel that is gone takes its notices with it.
-    assert notices.sent(PrefectApi(server))
-    assert set(map(tuple, notices.apply(_ALL, {"PREFECT_API_URL": server}).values())) == {()}
+    assert notice_channels.sent(PrefectApi(server))
+    assert set(map(tuple, notice_channels.apply(_ALL, {"PREFECT_API_URL": server}).values())) == {
+        ()
+    }
     assert _automations(server) == []
-    assert not notices.sent(PrefectApi(server))
+    assert not notice_channels.sent(PrefectApi(server))
 
 
 def test_a_title_moved_beside_the_servers_of_this_folder_is_told_there(
@@ -178,7 +181,9 @@ def test_a_title_moved_beside_the_servers_of_this_folder_is_told_there(
 ) -> None:  # fmt: skip
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", two.store)
-    notices.apply(_ALL, {"PREFECT_API_URL": server, "INCUMBENT_NOTICE_WEBHOOK": receiver.address})
+    notice_channels.apply(
+        _ALL, {"PREFECT_API_URL": server, "INCUMBENT_NOTICE_WEBHOOK": receiver.address}
+    )
     record = here / FOLDER / "up.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"prefect": server.removesuffix("/api")}))
@@ -193,9 +198,11 @@ def test_hostile_names_arrive_as_text(
     server: str, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", server)
-    notices.apply(_ALL, {"PREFECT_API_URL": server, "INCUMBENT_NOTICE_WEBHOOK": receiver.address})
+    notice_channels.apply(
+        _ALL, {"PREFECT_API_URL": server, "INCUMBENT_NOTICE_WEBHOOK": receiver.address}
+    )
     name = '"}, {{ event.id }} <b>'
-    assert events.emit(events.REFUSED, name, f"{name} was refused", "{% raw %}")
+    assert prefect_events.emit(prefect_events.REFUSED, name, f"{name} was refused", "{% raw %}")
     _wait(lambda: receiver.got)
     (notice,) = receiver.got
     assert notice["subject"] == 'incumbent: "), (( event.id )) ‹b› was refused'
@@ -212,5 +219,5 @@ def test_hostile_names_arrive_as_text(
 )
 def test_an_address_that_is_none_is_not_shown(server: str, variable: str, address: str) -> None:
     with pytest.raises(ConfigError, match=f"{variable} is no address") as raised:
-        notices.apply(_ALL, {"PREFECT_API_URL": server, variable: address})
+        notice_channels.apply(_ALL, {"PREFECT_API_URL": server, variable: address})
     assert address not in str(raised.value)

@@ -12,11 +12,11 @@ from urllib.request import url2pathname
 
 import pytest
 
-from incumbent.title import contest, explanation, undecided
+from incumbent.title import contest, explanation, undecided_challengers
+from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
-from incumbent.tracking.model_versions import CHAMPION, Version
-from incumbent.tracking.run_files import Run
+from incumbent.tracking.registry_reads import CHAMPION, Version
+from incumbent.tracking.registry_writes import Registry
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 from tests.title.conftest import Open
 
@@ -33,7 +33,7 @@ def decide(arena: Arena, version: Version, run: Run, trained: Trained, **changed
     """What the next run decides, and what it says of versions that it cannot decide about."""
     said: list[str] = []
     given = {"dataset": trained.dataset, "config": trained.config, **changed}
-    entries = undecided.decide(
+    entries = undecided_challengers.decide(
         arena.registry, version, run=run, about={}, say=lambda m, *v: said.append(m % v), **given
     )
     return [f"{entry.version} {entry.decision}" for entry in entries] + said
@@ -131,7 +131,9 @@ def test_the_same_run_trained_again_elsewhere_is_judged_as_it_was_registered(
     again = replace(weak, config=good.config, retraining=good.retraining)
     version, run = challenged.register(again)
     assert version.version == 2
-    challenge = undecided.challenge(version, again.result, again.dataset, again.config, ())
+    challenge = undecided_challengers.challenge(
+        version, again.result, again.dataset, again.config, ()
+    )
     entry, _ = contest.hold(challenged.registry, challenge, run, {})
     assert (entry.version, entry.decision) == (2, "promoted")
     assert entry.accuracy["value"] == good.result.measured.accuracy.value

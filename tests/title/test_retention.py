@@ -10,9 +10,9 @@ from urllib.request import url2pathname
 import pytest
 
 from incumbent.config import RetentionConfig
-from incumbent.title import explanation, version_retention
+from incumbent.title import explanation, old_version_deletion
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tests.title.arena import NAME, Arena, Trained
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,8 @@ def test_old_versions_go_and_champions_stay(three: Arena, twin: Trained) -> None
     files = folder(model.artifact_location)
     assert (files / "artifacts" / "predictor").is_dir()
 
-    assert version_retention.retire(three.registry, runs, NAME, RetentionConfig()) == []
-    assert version_retention.retire(three.registry, runs, NAME, KEEP_ONE) == [4, 3]
+    assert old_version_deletion.retire(three.registry, runs, NAME, RetentionConfig()) == []
+    assert old_version_deletion.retire(three.registry, runs, NAME, KEEP_ONE) == [4, 3]
     # 5 is the newest, 2 is champion, 1 was.
     assert [v.version for v in three.registry.versions(NAME)] == [5, 2, 1]
     assert three.champion() == 2
@@ -69,10 +69,10 @@ def test_files_left_by_a_crash_go_the_next_time(
     with monkeypatch.context() as patch:
         patch.setattr(Runs, "delete_model", crash)
         with pytest.raises(KeyboardInterrupt):
-            version_retention.retire(Registry(), runs, NAME, KEEP_ONE)
+            old_version_deletion.retire(Registry(), runs, NAME, KEEP_ONE)
     assert 4 not in [v.version for v in three.registry.versions(NAME)]
     assert runs.has_file(str(doomed.run_id), "predictor.zip")
-    assert version_retention.retire(Registry(), runs, NAME, KEEP_ONE) == []
+    assert old_version_deletion.retire(Registry(), runs, NAME, KEEP_ONE) == []
     assert not runs.has_file(str(doomed.run_id), "predictor.zip")
 
 
@@ -82,7 +82,7 @@ def test_what_waits_for_approval_stays(one: Arena, good: Trained, twin: Trained)
     waiting = one.enter(replace(again(good, "8"), config=config))
     assert waiting.decision == "waiting"
     one.register(again(twin, "9"))
-    assert version_retention.retire(one.registry, Runs(), NAME, KEEP_ONE) == []
+    assert old_version_deletion.retire(one.registry, Runs(), NAME, KEEP_ONE) == []
     assert [v.version for v in one.registry.versions(NAME)] == [3, 2, 1]
 
 
@@ -94,14 +94,14 @@ def test_what_can_no_longer_be_approved_or_decided_goes(
     config = good.config.model_copy(update={"promotion": rules})
     assert one.enter(replace(again(twin, "b"), config=config)).decision == "waiting"
     assert one.enter(good).champion == 4  # whom version 3 has not been compared with
-    assert version_retention.retire(one.registry, Runs(), NAME, KEEP_ONE) == [3, 2]
+    assert old_version_deletion.retire(one.registry, Runs(), NAME, KEEP_ONE) == [3, 2]
 
 
 def test_files_of_a_version_that_is_wanted_again_stay(one: Arena, twin: Trained) -> None:
     """A crash came after its mark and before its deletion; then it was given an alias."""
     runs, (wanted, run) = Runs(), one.register(again(twin, "9"))
-    runs.tag(run, {version_retention.RETIRED: "going", "incumbent.retired_model": wanted.source})
-    assert version_retention.retire(one.registry, runs, NAME, KEEP_ONE) == []
+    runs.tag(run, {old_version_deletion.RETIRED: "going", "incumbent.retired_model": wanted.source})
+    assert old_version_deletion.retire(one.registry, runs, NAME, KEEP_ONE) == []
     assert runs.has_file(run.run_id, "predictor.zip")
     assert runs.client.get_logged_model(wanted.source.removeprefix("models:/")) is not None
-    assert runs.tagged(version_retention.RETIRED, "going") == {}
+    assert runs.tagged(old_version_deletion.RETIRED, "going") == {}

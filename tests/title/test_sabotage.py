@@ -17,10 +17,10 @@ from incumbent.data import datasets
 from incumbent.errors import RegistryError
 from incumbent.predictor import WORDS, folder_digest
 from incumbent.scoring import model_client
-from incumbent.title import approval_and_rollback, evidence_files
+from incumbent.title import approval_and_rollback, evidence_storage
 from incumbent.title.ledger import Entry
 from incumbent.tracking.mlflow_runs import Runs
-from incumbent.tracking.model_versions import Version
+from incumbent.tracking.registry_reads import Version
 from tests.title.arena import NAME, Arena, Train, Trained
 
 pytestmark = pytest.mark.slow
@@ -128,7 +128,7 @@ def test_training_rows_of_the_champion_in_the_test_set_are_left_out(
         train(leaked, training={"epochs": 3, "seed": 3}, promotion={"new_reign": True})
     )
     assert entry.comparison is not None
-    found = evidence_files.replay(Runs(), str(entry.evidence_run_id), tmp_path)
+    found = evidence_storage.replay(Runs(), str(entry.evidence_run_id), tmp_path)
     seen_by_champion = found.rows["seen"].isin(["champion", "both"]).to_numpy()
     assert seen_by_champion[len(test) : len(test) + 150].all()  # exactly
     assert seen_by_champion[len(test) + 150 :].mean() > 0.8  # nearly
@@ -186,10 +186,10 @@ def test_a_consumer_with_mlflow_alone_loads_no_corrupted_model(two: Arena) -> No
 
 def test_the_evidence_holds_no_text(two: Arena, good: Trained, tmp_path: Path) -> None:
     entry = two.ledger.entries()[-1]
-    evidence_files.replay(Runs(), str(entry.evidence_run_id), tmp_path)
+    evidence_storage.replay(Runs(), str(entry.evidence_run_id), tmp_path)
     written = "".join(
         path.read_bytes().decode("latin-1")
-        for path in (tmp_path / evidence_files.DECISION).iterdir()
+        for path in (tmp_path / evidence_storage.DECISION).iterdir()
     ) + json.dumps(entry.model_dump(mode="json"))
     texts = datasets.load(good.dataset.test)["text"].tolist()
     assert not [text for text in texts if len(text) > 30 and text in written]

@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from incumbent.operations import supervisord
-from incumbent.operations.server_settings import FOLDER
 from incumbent.runtime import server_login
+from incumbent.servers import supervisord
+from incumbent.servers.ports_and_commands import FOLDER
 from tests.conftest import ROOT, Place
 from tests.web import browser
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from incumbent.operations import status
-from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.registry_writes import Registry
 from tests.conftest import Place
 from tests.up.machine import Machine
 

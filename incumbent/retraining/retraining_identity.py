@@ -1,0 +1,101 @@
+"""One retraining: what identifies it, and where its files are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent import __version__
+from incumbent.behaviour import behaviour_yaml
+from incumbent.config import Config
+from incumbent.data.datasets import Dataset
+from incumbent.errors import StageError
+from incumbent.runtime import url_secrets
+from incumbent.runtime.atomic_files import write_atomically
+
+
+class Retraining(BaseModel):
+    """A retraining's identity: the same dataset and config have the same `digest`.
+
+    `folder` holds the predictor, plots, Data Docs and report of this retraining.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    config_digest: str
+    folder: Path
+
+    @property
+    def baselines(self) -> Path:
+        """Where the evidence on baselines is kept, for all retrainings."""
+        return self.folder.parent.parent / "baselines"
+
+    def last_run(self, run_id: str) -> str:
+        """Note the MLflow run that does this work; gives that which did it before, or ""."""
+        file = self.folder / "run_id"
+        before = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+        with suppress(OSError):  # whatever needs the disk more says that it is full
+            write_atomically(file, run_id)
+        return before
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: Config) -> Retraining:
+        """Identify the retraining of a dataset by a config.
+
+        Where the data was read from, where results are tracked, when checkpoints are saved and how
+        long a stage may take do not matter; the weights' content does.
+
+        Raises:
+            ConfigError: if the weights cannot be had, or the behaviour tests not be read.
+        """
+        settings = __version__ + config.model_dump_json(
+            exclude={
+                "tracking": True, "data": True, "ingest": True, "retention": True,
+                "timeouts": True,
+                "training": {"checkpoint_minutes"},
+            }
+        )  # fmt: skip
+        settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
+        if config.training.model != "nbsvm":
+            from incumbent.classifiers import pretrained_weights
+
+            settings += pretrained_weights.fingerprint(
+                pretrained_weights.default(config.training.weights, config.training.model)
+            )
+        config_digest = hashlib.sha256(settings.encode()).hexdigest()
+        digest = hashlib.sha256(f"{dataset.digest} {config_digest}".encode()).hexdigest()
+        folder = Path(config.tracking.workdir) / "runs" / digest[:16]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StageError(
+                f"The folder {folder} cannot be made: {error.strerror}. Free it, or set "
+                "tracking.workdir to a folder you may write to."
+            ) from None
+        return cls(digest=digest, config_digest=config_digest, folder=folder)
+
+
+def settings(config: Config) -> dict[str, object]:
+    """The config under dotted names, to show and log: addresses without their secrets."""
+    shown = config.model_dump(mode="json")
+    shown["data"]["test"] = url_secrets.public(config.data.test)
+    train = config.data.train
+    shown["data"]["train"] = (
+        url_secrets.public(train)
+        if isinstance(train, str)
+        else list(map(url_secrets.public, train))
+    )
+    return dict(_flatten(shown))
+
+
+def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
