@@ -80,9 +80,10 @@ class DataConfig(Section):
     """Where labelled text comes from, and how to read it."""
 
     train: str | tuple[str, ...] = ""
-    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl), a folder, a
-    pattern like `data/2026-*.xlsx`, or a list of these; `${NAME}` in it stands for an environment
-    variable. Empty for the embedded film reviews."""
+    """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .csv .tsv .jsonl .ndjson .parquet,
+    each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a list of
+    these; `${NAME}` in it stands for an environment variable. Empty for the embedded film
+    reviews."""
     test: str = ""
     """The frozen test set: one file. Empty for the embedded film reviews."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
