@@ -13,8 +13,8 @@
             └── StoreAway         4      it does not answer, and may soon
 
 Messages say what was found, what was expected and what to do; they are shown to the
-user as they stand, without a traceback. A name that is not there is wrong usage, whether of a config
-file or of a model, an alias or a version: it is found before any stage begins.
+user as they stand, without a traceback. A name that is not there is wrong usage, be it that of a
+config file, a model, an alias or a version: it is found before any stage begins.
 """
 
 
