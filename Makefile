@@ -35,7 +35,7 @@ test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
-	@$(BIN)/python -m pytest tests/incumbent -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow"
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -61,7 +61,7 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 	  $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements-torch.lock
 
 docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
-	@$(BIN)/python -m incumbent.reference
+	@$(BIN)/python -m incumbent.cli.config_reference
 
 pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (wants chromium)
 	@$(BIN)/python -m tests.web.pictures

@@ -23,10 +23,11 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from incumbent import config, datasets
-from incumbent.calibration import calibrated_losses
+from incumbent import config_file
 from incumbent.config import DataConfig
-from incumbent.scored import Scored
+from incumbent.data import datasets, ingestion
+from incumbent.evaluation.calibrated_loss import calibrated_losses
+from incumbent.evaluation.scored_rows import Scored
 
 CLEAR = 0.0025  # a gap of accuracy that is more than a few rows
 
@@ -34,7 +35,7 @@ CLEAR = 0.0025  # a gap of accuracy that is more than a few rows
 def models(source: DataConfig) -> list[Scored]:
     """Sixteen models' predictions on the test rows."""
     with tempfile.TemporaryDirectory() as place:
-        dataset = datasets.ingest(source, Path(place))
+        dataset = ingestion.ingest(source, Path(place))
         splits = datasets.load(dataset.train), datasets.load(dataset.test)
     train, test = (split[split["text"] != ""] for split in splits)
     words = TfidfVectorizer(min_df=2, sublinear_tf=True)
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--config", help="config file whose data is used")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    found = compare(models(config.load(options.config).data))
+    found = compare(models(config_file.load(options.config).data))
     if options.json:
         print(json.dumps(found, indent=2))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from incumbent.canvas import COLOURS, INK, MUTED, canvas, save
+from incumbent.evaluation.figure_style import COLOURS, INK, MUTED, canvas, save
 
 
 def draw(found: dict[str, Any], path: Path) -> Path:

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent.data import ingestion
+
 
 def main() -> None:
     """Print accuracy and log loss of both, and the paired differences."""
@@ -31,21 +33,21 @@ def main() -> None:
 
 def compare(rows: int | None, seed: int, workdir: Path) -> None:
     """Train both with one seed, and print what came of it."""
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent import datasets
-    from incumbent.classifiers import optimizers
     from incumbent.config import DataConfig
+    from incumbent.data import datasets
+    from incumbent.kernels import lazy_adam
 
     data = DataConfig(sample=rows, text_column="Reviews", label_columns="Sentiment")
-    dataset = datasets.ingest(data, workdir)
+    dataset = ingestion.ingest(data, workdir)
     truth = datasets.load(dataset.test)["label"].to_numpy() == dataset.classes[1]
     losses = {}
     for name, adam in (
-        ("lazy", optimizers.LazyAdam), ("dense", tf.keras.optimizers.legacy.Adam),
+        ("lazy", lazy_adam.LazyAdam), ("dense", tf.keras.optimizers.legacy.Adam),
     ):  # fmt: skip
         chance = _predict(dataset, seed, workdir, name, adam)
         losses[name] = -np.log(np.where(truth, chance, 1 - chance))
@@ -62,22 +64,23 @@ def _predict(
     """Probabilities (n,) of the second class on the test rows."""
     import dataclasses
 
-    from incumbent import classifiers, datasets, encoding
-    from incumbent.classifiers import training
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.classifiers.transformer import TransformerClassifier
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+    from incumbent.data import datasets
     from incumbent.predictor import Predictor
+    from incumbent.training import fitting
 
     config = TrainingConfig(seed=seed)
-    classifier = classifiers.create(config, PreprocessingConfig(), dataset.classes, workdir)
+    classifier = catalogue.create(config, PreprocessingConfig(), dataset.classes, workdir)
     build = TransformerClassifier.build
     classifier.build = lambda *rows: dataclasses.replace(  # type: ignore[method-assign]
         build(classifier, *rows),  # type: ignore[arg-type]
         optimizer=adam,
     )
-    encoded = encoding.encode(dataset, classifier.tokenize, classifier.recipe, 64, workdir)
+    encoded = encoded_texts.encode(dataset, classifier.tokenize, classifier.recipe, 64, workdir)
     folder = workdir / name / "predictor"
-    trained = training.fit(
+    trained = fitting.fit(
         classifier, encoded, folder, "Reviews", ServingConfig(precision="float32"),
         lambda _: None, lambda _: None,
     )  # fmt: skip

@@ -88,7 +88,7 @@ def page(rows: Rows, where: str, drawn: bool, why: str) -> str:
 
 def draw(rows: Rows, path: Path) -> bool:
     """Draw the rows that were measured at several sizes, if there are any, into a PNG file."""
-    from incumbent.plots import COLOURS, canvas, save
+    from incumbent.evaluation.plots import COLOURS, canvas, save
 
     grown = [row for row in rows if row["sizes"]]
     if not grown:

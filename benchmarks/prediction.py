@@ -108,9 +108,9 @@ def _incumbent(settings: Answer) -> Contender:
 
 
 def _ktrain(settings: Answer) -> Contender:
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
+    ktrain_libraries.load()
     import ktrain
 
     return _timed(ktrain.load_predictor(settings["ktrain"]).predict, settings)

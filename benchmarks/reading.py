@@ -24,8 +24,8 @@ def workbook(options: Options) -> Iterator[Row]:
 
 
 def _incumbent(path: Path) -> Contender:
-    from incumbent import sources
     from incumbent.config import DataConfig
+    from incumbent.tables import reader
 
     config = DataConfig(
         train=str(path), test=str(path), text_column="Reviews", label_columns="Sentiment"
@@ -33,7 +33,7 @@ def _incumbent(path: Path) -> Contender:
 
     def read(_: Answer) -> Answer:
         start = time.perf_counter()
-        sources.read(str(path), config)
+        reader.read(str(path), config)
         return {"seconds": time.perf_counter() - start}
 
     return read

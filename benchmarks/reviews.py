@@ -84,9 +84,9 @@ def sample(options: Options, rows: int) -> Path:
 
 def _joined(rows: int, scratch: Path) -> pd.DataFrame:
     """Embedded reviews of one label strung together, 4 to 28 of them: 18 words each in the mean."""
-    from incumbent import reviews
+    from incumbent.data import embedded_reviews
 
-    path, _ = reviews.write(scratch)
+    path, _ = embedded_reviews.write(scratch)
     train = pd.read_excel(path, engine="calamine")
     generator = np.random.default_rng(0)
     groups = {label: part["Reviews"].to_numpy() for label, part in train.groupby("Sentiment")}

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.world import Drawn
-from incumbent import promotion, spending
 from incumbent.config import PromotionConfig
-from incumbent.paired import mcnemar
-from incumbent.scored import Scored
-from incumbent.spending import Look
+from incumbent.decision import error_budget, rulings
+from incumbent.decision.error_budget import Look
+from incumbent.evaluation.paired_tests import mcnemar
+from incumbent.evaluation.scored_rows import Scored
 
 Year = Callable[[Drawn, NDArray[np.float64]], list[int]]
 """From the models on the frozen test set, and each one's accuracy on a set drawn anew in its week
@@ -87,13 +87,13 @@ class Incumbent:
         best = accuracies[0]
         for week in range(1, len(drawn.probability)):
             challenger = drawn.scored(week)
-            improvement = promotion.improvement(challenger, holder, self.config)
+            improvement = rulings.improvement(challenger, holder, self.config)
             shared = [(look, float(np.corrcoef(improvement, b)[0, 1])) for look, b in against]
-            allowance = spending.allow(
-                looks, champion, spending.loading_of(shared), self.config.alpha,
+            allowance = error_budget.allow(
+                looks, champion, error_budget.loading_of(shared), self.config.alpha,
                 self.config.half_life,
             )  # fmt: skip
-            enough = promotion.prove(challenger, holder, allowance, self.config).enough
+            enough = rulings.prove(challenger, holder, allowance, self.config).enough
             passed = enough and accuracies[week] >= best - self.config.ratchet_margin
             look = Look(
                 champion=champion, critical=allowance.critical, loading=allowance.loading,

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks import reviews
 from benchmarks.harness import Answer, Contender, Process, Row, figure, serve
 from benchmarks.reviews import Options
+from incumbent.data import ingestion
 
 _TEST_ROWS = 1_000
 _PART = 50_000
@@ -68,8 +69,9 @@ def _source(options: Options, rows: int) -> Path:
 
 def _stages(settings: Answer) -> Contender:
     """The stages of the flow before training, without Prefect and MLflow around them."""
-    from incumbent import classifiers, datasets, encoding, expectations
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import DataConfig, PreprocessingConfig, TrainingConfig, ValidationConfig
+    from incumbent.validation import expectation_suites
 
     workdir = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
     data = DataConfig(
@@ -79,20 +81,18 @@ def _stages(settings: Answer) -> Contender:
 
     def run(_: Answer) -> Answer:
         start = time.perf_counter()
-        dataset = datasets.ingest(data, workdir)
-        verdict = expectations.validate(dataset, ValidationConfig(), workdir)
+        dataset = ingestion.ingest(data, workdir)
+        verdict = expectation_suites.validate(dataset, ValidationConfig(), workdir)
         if not verdict.passed:
             raise RuntimeError(verdict.refusal())
-        classifier = classifiers.create(
+        classifier = catalogue.create(
             TrainingConfig(), PreprocessingConfig(max_length=256), dataset.classes, workdir
         )
-        encoding.encode(verdict.dataset, classifier.tokenize, classifier.recipe, 256, workdir)
+        encoded_texts.encode(verdict.dataset, classifier.tokenize, classifier.recipe, 256, workdir)
         return {"seconds": time.perf_counter() - start, "bytes": _peak()}
 
     # Imports cost the same at every size, and would bend the curve.
-    classifier = classifiers.create(
-        TrainingConfig(), PreprocessingConfig(), ("neg", "pos"), workdir
-    )
+    classifier = catalogue.create(TrainingConfig(), PreprocessingConfig(), ("neg", "pos"), workdir)
     classifier.tokenize(["A text."])
     import great_expectations  # noqa: F401
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import reviews
 from benchmarks.reviews import Options
+from incumbent.data import canonical_text
 
 MAX_LENGTH = 256
 
@@ -17,31 +18,32 @@ def ktrain_folder(options: Options) -> Path:
     folder = options.scratch / "run" / "predictor"
     if folder.is_dir():
         return folder
-    from incumbent import classifiers, datasets, encoding
-    from incumbent.classifiers import training
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+    from incumbent.data import datasets
+    from incumbent.training import fitting
 
     drawn = reviews.frame(options, 96)
     data = drawn.rename(columns={"Reviews": "text", "Sentiment": "label"}).reset_index(drop=True)
-    data = datasets.canonical(data.assign(row=range(len(data)), found="text"))
-    classifier = classifiers.create(
+    data = canonical_text.canonical(data.assign(row=range(len(data)), found="text"))
+    classifier = catalogue.create(
         TrainingConfig(batch_size=16), PreprocessingConfig(max_length=MAX_LENGTH), ("neg", "pos"),
         options.scratch,
     )  # fmt: skip
     dataset = datasets.save([data], [data.head(16)], ("train", "test"), options.scratch)
-    encoded = encoding.encode(
+    encoded = encoded_texts.encode(
         dataset, classifier.tokenize, classifier.recipe, MAX_LENGTH, options.scratch
     )
     serving = ServingConfig(precision="int8")
-    training.fit(classifier, encoded, folder, "Reviews", serving, lambda _: None, lambda _: None)
+    fitting.fit(classifier, encoded, folder, "Reviews", serving, lambda _: None, lambda _: None)
     return folder
 
 
 def served_folder(options: Options) -> Path:
     """What is served of it: the folder that `Predictor().load` takes."""
-    from incumbent.classifiers import training
+    from incumbent.training import fitting
 
-    return training.served_folder(ktrain_folder(options))
+    return fitting.served_folder(ktrain_folder(options))
 
 
 def int8_by_hand(options: Options) -> Path:

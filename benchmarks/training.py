@@ -31,6 +31,7 @@ from benchmarks.harness import (
     versus,
 )
 from benchmarks.reviews import Options
+from incumbent.data import canonical_text
 
 _RATE = 2e-5
 TORCH = ROOT / ".venv-torch" / "bin" / "python"
@@ -85,9 +86,9 @@ def _settings(options: Options, rows: int, max_length: int, batch_size: int) -> 
 
 
 def _weights() -> Answer:
-    from incumbent.classifiers import weights
+    from incumbent.classifiers import pretrained_weights
 
-    return {"weights": str(weights.resolve(weights.BUNDLED))}
+    return {"weights": str(pretrained_weights.resolve(pretrained_weights.BUNDLED))}
 
 
 def _process(name: str, settings: Answer) -> Process:
@@ -96,31 +97,33 @@ def _process(name: str, settings: Answer) -> Process:
 
 def _incumbent(settings: Answer) -> Contender:
     """Train as the product does: its classifier, batches and optimizer in ktrain's learner."""
-    from incumbent import classifiers, datasets, encoding
-    from incumbent.classifiers import devices, libraries, training
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.classifiers.base import Rows
     from incumbent.config import PreprocessingConfig, TrainingConfig
+    from incumbent.data import datasets
+    from incumbent.kernels import ktrain_libraries
+    from incumbent.training import devices, fitting
 
     content = json.loads(Path(settings["sample"]).read_text(encoding="utf-8"))
     data = pd.DataFrame({"text": content["texts"], "label": content["labels"]}).astype(str)
-    data = datasets.canonical(data.assign(row=range(len(data)), found="text"))
+    data = canonical_text.canonical(data.assign(row=range(len(data)), found="text"))
     scratch = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         TrainingConfig(batch_size=settings["batch_size"]),
         PreprocessingConfig(max_length=settings["max_length"]), ("0", "1"), scratch,
     )  # fmt: skip
     dataset = datasets.save([data], [data.head(8)], ("train", "test"), scratch)
-    encoded = encoding.encode(
+    encoded = encoded_texts.encode(
         dataset, classifier.tokenize, classifier.recipe, settings["max_length"], scratch
     )
-    rows = Rows(*encoding.load(encoded.train))
+    rows = Rows(*encoded_texts.load(encoded.train))
     lengths = np.array([len(ids) for ids in rows.ids])
-    libraries.load()
+    ktrain_libraries.load()
     import ktrain
 
-    with libraries.quiet(), devices.chosen(classifier.training):
+    with ktrain_libraries.quiet(), devices.chosen(classifier.training):
         built = classifier.build(rows, rows.take(np.arange(8)))
-        training.compile_model(built)
+        fitting.compile_model(built)
         learner = ktrain.get_learner(
             built.model, train_data=built.train, batch_size=settings["batch_size"]
         )
@@ -129,14 +132,14 @@ def _incumbent(settings: Answer) -> Contender:
 
 def _ktrain(settings: Answer) -> Contender:
     """The classic script, as ktrain's documentation has it."""
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
+    ktrain_libraries.load()
     import ktrain
     from ktrain import text
 
     content = json.loads(Path(settings["sample"]).read_text(encoding="utf-8"))
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         transformer = text.Transformer(
             _weights()["weights"], maxlen=settings["max_length"], class_names=["0", "1"]
         )
@@ -147,11 +150,11 @@ def _ktrain(settings: Answer) -> Contender:
 
 
 def _epochs(learner: Any, rate: float, more: Answer) -> Contender:
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
     def epoch(_: Answer) -> Answer:
         start = time.perf_counter()
-        with libraries.quiet():
+        with ktrain_libraries.quiet():
             learner.fit_onecycle(rate, 1, verbose=0)
         return {"seconds": time.perf_counter() - start, **more}
 

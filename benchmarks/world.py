@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from incumbent.scored import Scored
+from incumbent.evaluation.scored_rows import Scored
 
 FloatArray = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment, limits
 from incumbent.config import TrackingConfig
+from incumbent.runtime import environment, time_limits
 from tasks import announce, crown, show
 
 _HOURS = 0.5
@@ -34,5 +34,5 @@ def approve(model_name: str, version: int, reason: str = "approved") -> int:
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    with limits.whole("approve", _HOURS):
+    with time_limits.whole("approve", _HOURS):
         return crown.approve(model_name, version, reason, TrackingConfig())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment, health, limits, status
 from incumbent.errors import NotWell
-from incumbent.status import Status
+from incumbent.operations import flow_runs, status, troubles
+from incumbent.operations.status import Status
+from incumbent.runtime import environment, time_limits
 from tasks import announce, show
 from tasks.examine import examine, tell
 
@@ -18,8 +19,8 @@ due in an hour."""
 @flow(name="monitor", on_failure=[announce.unforeseen])
 def monitor(
     max_age_days: float = status.MAX_AGE,
-    min_free_gib: float = health.MIN_FREE,
-    max_run_hours: float = health.MAX_HOURS,
+    min_free_gib: float = troubles.MIN_FREE,
+    max_run_hours: float = flow_runs.MAX_HOURS,
     repeat_hours: float = 24.0,
 ) -> Status:
     """Look at servers, champions, ledgers, runs and the disk, and tell what is wrong.
@@ -37,7 +38,7 @@ def monitor(
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    with limits.whole("monitor", _HOURS):
+    with time_limits.whole("monitor", _HOURS):
         found = examine(max_age_days, min_free_gib, max_run_hours)
         tell(found, repeat_hours)
     if found.wrong:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment
 from incumbent.config import Config
-from incumbent.job import Clock, Job, Outcome
+from incumbent.retraining.job import Clock, Job, Outcome
+from incumbent.runtime import environment
 from tasks import announce, show, turn
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest

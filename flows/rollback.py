@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment, limits
 from incumbent.config import TrackingConfig
+from incumbent.runtime import environment, time_limits
 from tasks import announce, crown, show
 
 _HOURS = 0.5
@@ -29,5 +29,5 @@ def rollback(model_name: str, reason: str, to: int | None = None) -> int:
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    with limits.whole("rollback", _HOURS):
+    with time_limits.whole("rollback", _HOURS):
         return crown.restore(model_name, to, reason, TrackingConfig())

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from prefect import flow
 
-from incumbent import environment, limits
-from incumbent.batch import Summary
 from incumbent.config import Hours
-from incumbent.registry import Registry
+from incumbent.runtime import environment, time_limits
+from incumbent.scoring.table_scoring import Summary
+from incumbent.tracking.model_registry import Registry
 from tasks import announce, show
 from tasks.score import score as score_rows
 
@@ -55,6 +55,6 @@ def score(
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    with limits.whole("score", max_hours, _REMEDY):
+    with time_limits.whole("score", max_hours, _REMEDY):
         version = Registry().aliased(model_name, alias)
         return score_rows(version, source, Path(output), text_column, sheet, encoding)

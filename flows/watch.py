@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from incumbent import environment, limits
+from incumbent.runtime import environment, time_limits
 from tasks import announce, show
 from tasks.arrive import find_target, hand_over, take
 
@@ -34,7 +34,7 @@ def watch(
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
-    with limits.whole("watch", _HOURS + settle_seconds / 3600):
+    with time_limits.whole("watch", _HOURS + settle_seconds / 3600):
         target = find_target(deployment)
         watched = take(place, settle_seconds, target)
         return hand_over(place, watched, target) if watched else None

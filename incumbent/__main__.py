@@ -1,5 +1,5 @@
 """`python -m incumbent` is `incumbent`."""
 
-from incumbent.cli import main
+from incumbent.cli.main import main
 
 main()

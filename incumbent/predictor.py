@@ -27,7 +27,7 @@ NBSVM = "nbsvm.npz"
 WORDS = "words.json"
 DIGEST = "predictor_digest"
 """Key in the registered model's own config: `folder_digest` of the predictor's folder."""
-# As in `incumbent.labels`, which is not at hand in a registry: halves of surrogate pairs, too.
+# As in `incumbent.label_sets`, which is not at hand in a registry: halves of surrogate pairs, too.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 128  # rows between two reports of progress
 WORD = r"\w+(?:['’]\w+)*"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.runtime import flow_run
 
-from incumbent import events
 from incumbent.errors import DataError, NotWell
-from incumbent.ledger import Entry
+from incumbent.operations import events
+from incumbent.title.ledger import Entry
 from tasks import show
 
 if TYPE_CHECKING:

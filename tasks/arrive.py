@@ -13,11 +13,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ValidationError
 
-from incumbent import addresses, arrivals, datasets, events, prefect_server
-from incumbent.arrivals import Seen, Watched
 from incumbent.config import Config
+from incumbent.data import ingestion
 from incumbent.errors import ConfigError, IncumbentError, StageError, StageTimedOut
-from incumbent.prefect_api import PrefectApi
+from incumbent.operations import events, prefect_server, watched_inbox
+from incumbent.operations.prefect_api import PrefectApi
+from incumbent.operations.watched_inbox import Seen, Watched
+from incumbent.runtime import address_secrets
 from tasks import show
 
 _ATTEMPTS = 3  # runs for the same files, if one crashes or is cancelled
@@ -74,7 +76,7 @@ def find_target(deployment: str) -> Target:
     except ValidationError as error:
         raise ConfigError(f"The config of the deployment {deployment} is wrong: {error}") from None
     if not config.data.train:
-        data = datasets.embedded(config.data, Path(config.tracking.workdir))
+        data = ingestion.embedded(config.data, Path(config.tracking.workdir))
         config = config.model_copy(update={"data": data})
     return Target(name=deployment, id=found["id"], api=address, given=given, config=config)
 
@@ -91,9 +93,9 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     Raises:
         DataError: if the place cannot be looked into.
     """
-    shown = addresses.public(place)
-    before = arrivals.load(place, target.workdir)
-    found = arrivals.complete(place, before, settle_seconds, target.config)
+    shown = address_secrets.public(place)
+    before = watched_inbox.load(place, target.workdir)
+    found = watched_inbox.complete(place, before, settle_seconds, target.config)
     if found is None:
         show.say("there is no folder %s yet", shown)
         return None
@@ -102,26 +104,28 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
     for name, signature in sorted(new.items()):
         judged = {known: seen for known, seen in watched.files.items() if known != name}
         try:
-            seen = arrivals.inspect(place, name, signature, before.files.get(name), target.config)
+            seen = watched_inbox.inspect(
+                place, name, signature, before.files.get(name), target.config
+            )
         except StageTimedOut:
             raise
         except IncumbentError as error:
             waiting[name] = str(error)
-            show.say("%s waits for the next look: %s", arrivals.address(shown, name), error)
+            show.say("%s waits for the next look: %s", watched_inbox.address(shown, name), error)
         else:
             judged[name] = seen
             _tell(shown, name, seen, target)
         watched = watched.model_copy(update={"files": judged})
-        arrivals.save(watched, place, target.workdir)
+        watched_inbox.save(watched, place, target.workdir)
     return _tell_waiting(place, watched, waiting, target)
 
 
 def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
     """Say what was found in a file, and tell of one that was refused."""
     if not seen.refused:
-        show.say("%s can be trained on", arrivals.address(shown, name))
+        show.say("%s can be trained on", watched_inbox.address(shown, name))
         return
-    show.say("%s was refused: %s", arrivals.address(shown, name), seen.refused)
+    show.say("%s was refused: %s", watched_inbox.address(shown, name), seen.refused)
     events.emit(
         events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
         flow_run.get_id() or "", show.say, file=name,
@@ -130,9 +134,9 @@ def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
 
 def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target: Target) -> Watched:
     """Tell of files that could not be looked into, all at once; keeps which were told."""
-    told, due = arrivals.untold(watched, waiting)
+    told, due = watched_inbox.untold(watched, waiting)
     if told.told != watched.told:
-        arrivals.save(told, place, target.workdir)
+        watched_inbox.save(told, place, target.workdir)
     if due:
         # One cause, like a test set that is away, holds for many files.
         reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
@@ -159,14 +163,14 @@ def hand_over(place: str, watched: Watched, target: Target) -> str | None:
     api = PrefectApi(target.api)
     again = not watched.new and _to_be_repeated(api, watched, target)
     if not watched.new and not again:
-        show.say("nothing new in %s", addresses.public(place))
+        show.say("nothing new in %s", address_secrets.public(place))
         return None
     if _at_work(api, target.id):
         show.say("%s is at work; the new files wait for the next look", target.name)
         return None
     run_id = _started(api, place, watched, target)
     same = again and watched.config == target.digest
-    arrivals.save(
+    watched_inbox.save(
         watched.model_copy(
             update={
                 "handed_over": watched.digests, "run_id": run_id, "config": target.digest,
@@ -196,7 +200,7 @@ def _started(api: PrefectApi, place: str, watched: Watched, target: Target) -> s
     dies before it is noted, the next look is given the same run; and one that has ended, as when
     what was seen was deleted, is followed by another.
     """
-    config = arrivals.config_with(target.config, place, watched, target.given)
+    config = watched_inbox.config_with(target.config, place, watched, target.given)
     before = watched.run_id
     while True:
         parts = [target.id, target.digest, *watched.digests, before]

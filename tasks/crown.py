@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import succession
 from incumbent.config import TrackingConfig
-from incumbent.ledger import Entry
-from incumbent.markdown import escaped
-from incumbent.registry import Registry
+from incumbent.runtime.markdown import escaped
+from incumbent.title import approval_and_rollback
+from incumbent.title.ledger import Entry
+from incumbent.tracking.model_registry import Registry
 from tasks import announce, show
 
 
@@ -21,7 +21,9 @@ def restore(model_name: str, to: int | None, reason: str, tracking: TrackingConf
         ConfigError: if there is no such champion.
         RegistryError: if it does not answer as it did.
     """
-    return _tell(succession.rollback(Registry(tracking), model_name, to, reason), model_name)
+    return _tell(
+        approval_and_rollback.rollback(Registry(tracking), model_name, to, reason), model_name
+    )
 
 
 @task(cache_policy=NO_CACHE)
@@ -32,7 +34,9 @@ def approve(model_name: str, version: int, reason: str, tracking: TrackingConfig
         ConfigError: if it does not wait.
         RegistryError: if it does not answer as it was measured.
     """
-    return _tell(succession.approve(Registry(tracking), model_name, version, reason), model_name)
+    return _tell(
+        approval_and_rollback.approve(Registry(tracking), model_name, version, reason), model_name
+    )
 
 
 def _tell(entry: Entry, model_name: str) -> int:

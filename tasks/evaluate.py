@@ -8,17 +8,19 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import assessment, scoring
-from incumbent.assessment import Assessment
 from incumbent.config import EvaluationConfig
-from incumbent.datasets import Dataset
-from incumbent.job import Job
-from incumbent.runs import Run, Runs
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation import assessment
+from incumbent.evaluation.assessment import Assessment
+from incumbent.retraining.job import Job
+from incumbent.scoring import model_client
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.run_files import Run
 from tasks import show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.training import TrainedModel
+    from incumbent.training.fitting import TrainedModel
 
 _HEADLINES = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")
 
@@ -32,7 +34,7 @@ def evaluate(
     run: Run,
 ) -> Assessment:
     """Score the test rows by the model that will be served, and by the baseline."""
-    scoring.expect()  # of the registered model, once this is done
+    model_client.expect()  # of the registered model, once this is done
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
         result = assessment.assess(
             trained.served.folder, dataset, config, job.folder, job.baselines, progress.by

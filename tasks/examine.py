@@ -10,13 +10,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from incumbent import events, health, status
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError
-from incumbent.health import Trouble
-from incumbent.markdown import escaped
-from incumbent.registry import Registry
-from incumbent.status import Status
+from incumbent.operations import events, status, troubles
+from incumbent.operations.status import Status
+from incumbent.operations.troubles import Trouble
+from incumbent.runtime.markdown import escaped
+from incumbent.tracking.model_registry import Registry
 from tasks import show
 
 _TOLD = Path("monitor") / "told.json"
@@ -33,9 +33,9 @@ def examine(max_age_days: float, min_free_gib: float, max_run_hours: float) -> S
             for title in found.models:
                 if title.champion is not None:
                     version = registry.version(title.model_name, title.champion)
-                    wrong += health.champion(registry, version)
+                    wrong += troubles.champion(registry, version)
         except RegistryError as error:
-            wrong += health.troubles(type(error).__name__, "mlflow", [str(error)])
+            wrong += troubles.troubles(type(error).__name__, "mlflow", [str(error)])
     return found.model_copy(update={"troubles": wrong})
 
 
@@ -44,9 +44,9 @@ def tell(found: Status, repeat_hours: float) -> None:
     """Emit events for what is wrong, unless they were emitted lately, and show the page."""
     show.say("%s", _headline(found.wrong))
     path = Path(TrackingConfig().workdir) / _TOLD
-    told = _emitted(found, health.news(found.troubles, path, repeat_hours))
+    told = _emitted(found, troubles.news(found.troubles, path, repeat_hours))
     try:  # after the events: it is a full disk that they may tell of
-        health.remember(found.troubles, told, path)
+        troubles.remember(found.troubles, told, path)
     except OSError as error:
         show.say(
             "%s cannot be written (%s): what stays wrong is told again by the next look", path,

@@ -9,10 +9,10 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import datasets
-from incumbent.check import counted
 from incumbent.config import Config
-from incumbent.datasets import Dataset, Split
+from incumbent.data import datasets, ingestion
+from incumbent.data.datasets import Dataset, Split
+from incumbent.validation.base import counted
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -27,7 +27,7 @@ def ingest(config: Config) -> Dataset:
         DataError: if a source cannot be read as labelled text.
     """
     workdir = Path(config.tracking.workdir)
-    dataset = datasets.ingest(config.data, workdir, config.evaluation.slices)
+    dataset = ingestion.ingest(config.data, workdir, config.evaluation.slices)
     rows = [_row(name, split) for name, split in _splits(dataset)]
     show.table("data", rows, "Sizes, labels and lengths of the data as it was read")
     show.table(

@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import classifiers, encoding
+from incumbent.classifiers import catalogue, encoded_texts
+from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
-from incumbent.datasets import Dataset
-from incumbent.encoding import Encoded
+from incumbent.data.datasets import Dataset
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -23,11 +23,11 @@ def preprocess(dataset: Dataset, config: Config) -> Encoded:
         ConfigError: if the weights whose tokenizer is wanted cannot be had.
     """
     workdir = Path(config.tracking.workdir)
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         config.training, config.preprocessing, dataset.classes, workdir,
         multilabel=dataset.multilabel,
     )  # fmt: skip
-    encoded = encoding.encode(
+    encoded = encoded_texts.encode(
         dataset, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
     )
     splits = (("train", encoded.train), ("test", encoded.test))

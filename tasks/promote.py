@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import artifacts, datasets, gates, pending, retention, title
-from incumbent.assessment import Assessment
 from incumbent.config import Config
-from incumbent.datasets import Dataset
+from incumbent.data import datasets
+from incumbent.data.datasets import Dataset
+from incumbent.decision import gates
 from incumbent.errors import IncumbentError
-from incumbent.evidence import Challenge
-from incumbent.ledger import Entry
-from incumbent.markdown import escaped
-from incumbent.registry import Registry, Version
-from incumbent.runs import Run, Runs
+from incumbent.evaluation.assessment import Assessment
+from incumbent.runtime.markdown import escaped
+from incumbent.title import contest, evidence_files, undecided, version_retention
+from incumbent.title.evidence_gathering import Challenge
+from incumbent.title.ledger import Entry
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import Version
+from incumbent.tracking.run_files import Run
 from tasks import announce, show
 from tasks.retries import RETRIES
 
@@ -42,11 +46,11 @@ def promote(
         RegistryError: if the champion does not answer.
     """
     registry, runs = Registry(run.tracking), Runs(run.tracking)
-    for left in pending.decide(registry, version, dataset, config, run, about, show.say):
+    for left in undecided.decide(registry, version, dataset, config, run, about, show.say):
         show.say("version %s, left by a run that ended: %s: %s", left.version, left.decision,
                  left.reason)  # fmt: skip
-    challenge = pending.challenge(version, result, dataset, config, seed_accuracies)
-    entry, champion = title.contest(registry, challenge, run, about)
+    challenge = undecided.challenge(version, result, dataset, config, seed_accuracies)
+    entry, champion = contest.hold(registry, challenge, run, about)
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
     if entry.contest:
         runs.log_metrics(run, _metrics(entry))
@@ -56,7 +60,7 @@ def promote(
     show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
     announce.decision(entry, version.name)
     try:
-        gone = retention.retire(registry, runs, version.name, config.retention)
+        gone = version_retention.retire(registry, runs, version.name, config.retention)
     except IncumbentError as error:  # the decision stands; the next run tries again
         show.say("old versions could not be deleted: %s", error)
     else:
@@ -103,7 +107,7 @@ def _metrics(entry: Entry) -> dict[str, float]:
 def _negative_flips(runs: Runs, entry: Entry, challenge: Challenge) -> pd.DataFrame:
     """The rows that the champion had right and the challenger breaks."""
     run_id = str(entry.evidence_run_id)
-    place = artifacts.kept_in(challenge.workdir, run_id)
-    found = artifacts.replay(runs, run_id, place, entry.evidence_folder)
+    place = evidence_files.kept_in(challenge.workdir, run_id)
+    found = evidence_files.replay(runs, run_id, place, entry.evidence_folder)
     test = datasets.load(challenge.dataset.test)[found.unseen]
     return test[gates.broken(found)][["row", "text", "label"]]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import registration
-from incumbent.assessment import Assessment
 from incumbent.config import Config
-from incumbent.datasets import Dataset
-from incumbent.job import Job
-from incumbent.registry import Version
-from incumbent.runs import Run
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation.assessment import Assessment
+from incumbent.retraining import registration
+from incumbent.retraining.job import Job
+from incumbent.tracking.model_versions import Version
+from incumbent.tracking.run_files import Run
 from tasks import show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.training import TrainedModel
+    from incumbent.training.fitting import TrainedModel
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import assessment, classifiers, datasets
-from incumbent.assessment import Assessment
-from incumbent.classifiers import callbacks
+from incumbent.classifiers import catalogue
+from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
-from incumbent.datasets import Dataset
-from incumbent.encoding import Encoded
-from incumbent.job import Job
-from incumbent.runs import Run, Runs
-from incumbent.servers import TRAINING
+from incumbent.data import ingestion
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation import assessment
+from incumbent.evaluation.assessment import Assessment
+from incumbent.operations.server_settings import TRAINING
+from incumbent.retraining.job import Job
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.run_files import Run
+from incumbent.training import callbacks
 from tasks import show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.training import TrainedModel
+    from incumbent.training.fitting import TrainedModel
 
 
 @task(cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING])
@@ -46,10 +49,10 @@ def repeat(
 
 
 def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedModel:
-    from incumbent.classifiers import apart
+    from incumbent.training import trainer_client
 
     settings = config.training.model_copy(update={"seed": seed})
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         settings, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
         multilabel=encoded.multilabel,
     )  # fmt: skip
@@ -59,7 +62,7 @@ def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedMode
         def on_step(state: callbacks.Progress) -> None:
             progress.to(state.step, state.total, **state.metrics)
 
-        return apart.fit(
+        return trainer_client.fit(
             classifier, encoded, job.folder / f"seed-{seed}" / "predictor",
-            datasets.text_column(config.data), config.serving, on_step, show.say,
+            ingestion.text_column(config.data), config.serving, on_step, show.say,
         )  # fmt: skip

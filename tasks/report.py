@@ -10,20 +10,21 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import report as page
-from incumbent.assessment import Assessment
-from incumbent.check import counted
 from incumbent.config import Config
-from incumbent.encoding import write_atomically
-from incumbent.expectations import Verdict
-from incumbent.job import Outcome, settings
-from incumbent.ledger import Entry
-from incumbent.runs import Run, Runs
+from incumbent.evaluation.assessment import Assessment
+from incumbent.retraining import html_report as page
+from incumbent.retraining.job import Outcome, settings
+from incumbent.runtime.atomic_files import write_atomically
+from incumbent.title.ledger import Entry
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.run_files import Run
+from incumbent.validation.base import counted
+from incumbent.validation.verdict import Verdict
 from tasks import show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.training import TrainedModel
+    from incumbent.training.fitting import TrainedModel
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

@@ -1,7 +1,7 @@
 """How a stage is made again after a failure that may pass.
 
-An MLflow or Prefect server that is away is waited for where it is asked (`incumbent.patience`), and
-not here. What is left are the networks that data and weights come through.
+A server that is away is waited for where it is asked (`incumbent.runtime.backoff`), not here.
+What is left are the networks that data and weights come through.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, TypedDict
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
-from incumbent import faults
+from incumbent.runtime import failure_causes
 
 
 def _retried(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     # Prefect wants a plain function here.
-    return isinstance(state.data, BaseException) and faults.of_network(state.data)
+    return isinstance(state.data, BaseException) and failure_causes.of_network(state.data)
 
 
 class Retries(TypedDict):

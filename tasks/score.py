@@ -7,9 +7,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import batch
-from incumbent.batch import Summary
-from incumbent.registry import Version
+from incumbent.scoring import table_scoring
+from incumbent.scoring.table_scoring import Summary
+from incumbent.tracking.model_versions import Version
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -19,9 +19,9 @@ def score(
     version: Version, source: str, output: Path, text_column: str | None, sheet: str | int,
     encoding: str,
 ) -> Summary:  # fmt: skip
-    """Write the rows with their labels and probabilities; see `batch.score`."""
+    """Write the rows with their labels and probabilities; see `table_scoring.score`."""
     with show.progress("scoring", None, "row", "Rows scored") as progress:
-        summary = batch.score(
+        summary = table_scoring.score(
             version, source, output, text_column=text_column, sheet=sheet, encoding=encoding,
             on_rows=progress.by,
         )  # fmt: skip

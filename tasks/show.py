@@ -26,10 +26,10 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from incumbent import faults
 from incumbent.errors import IncumbentError
-from incumbent.markdown import escaped
-from incumbent.patience import Patience
+from incumbent.runtime import failure_causes
+from incumbent.runtime.backoff import Patience
+from incumbent.runtime.markdown import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def say(message: str, *values: object) -> None:
 
 
 def markdown(key: str, text: str, description: str) -> None:
-    """Show markdown on the run's page; `text` must be escaped already (`incumbent.markdown`)."""
+    """Show markdown on the run's page; `text` must be escaped already (`runtime.markdown`)."""
     _sent(lambda: create_markdown_artifact(text, key=key, description=description), key)
 
 
@@ -177,7 +177,9 @@ def _not_ours(record: logging.LogRecord) -> bool:
 
 def _plain(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    known = str(error) if isinstance(error, IncumbentError) else error and faults.of_disk(error)
+    known = (
+        str(error) if isinstance(error, IncumbentError) else error and failure_causes.of_disk(error)
+    )
     if error and known:
         if getattr(error, "logged", False):  # by the task, and now by the flow
             return False

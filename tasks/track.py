@@ -13,13 +13,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 
-from incumbent import __version__, earlier, environment, locks, novelty, scoring
-from incumbent.classifiers import apart
+from incumbent import __version__
 from incumbent.config import Config
-from incumbent.datasets import Dataset
+from incumbent.data.datasets import Dataset
 from incumbent.errors import StoreAway
-from incumbent.job import Job, Outcome, settings
-from incumbent.runs import RUN_DIGEST, Run, Runs
+from incumbent.retraining import earlier_runs, new_rows
+from incumbent.retraining.job import Job, Outcome, settings
+from incumbent.runtime import environment, file_locks
+from incumbent.scoring import model_client
+from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
+from incumbent.tracking.run_files import Run
+from incumbent.training import trainer_client
 from tasks import show
 
 
@@ -38,7 +42,7 @@ def about() -> dict[str, str]:
 @task(cache_policy=NO_CACHE)
 def find_earlier(job: Job, config: Config) -> Outcome | None:
     """The outcome `skipped`, if a version of the same dataset and config was decided before."""
-    found = earlier.outcome(job, config, flow_run.get_id())
+    found = earlier_runs.outcome(job, config, flow_run.get_id())
     if found is not None:
         show.say("skipped: %s", found.reason)
     return found
@@ -47,7 +51,7 @@ def find_earlier(job: Job, config: Config) -> Outcome | None:
 @task(cache_policy=NO_CACHE)
 def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
     """The outcome `skipped`, if fewer rows are new than `ingest.min_new_rows`."""
-    found = novelty.too_little(dataset.train, dataset.digest, config, flow_run.get_id() or "")
+    found = new_rows.too_little(dataset.train, dataset.digest, config, flow_run.get_id() or "")
     if found is not None:
         show.say("skipped: %s", found.reason)
     return found
@@ -64,7 +68,7 @@ def tracked(job: Job, config: Config) -> Iterator[Run]:
     def busy() -> None:
         show.say("another run is at the same work, and this one waits for it to end")
 
-    with locks.waited_for(job.folder / "lock", busy):
+    with file_locks.waited_for(job.folder / "lock", busy):
         yield from _tracked(job, config)
 
 
@@ -91,8 +95,8 @@ def _tracked(job: Job, config: Config) -> Iterator[Run]:
     runs.log_params(run, settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
-        with scoring.ahead(), apart.ahead():
-            apart.expect()
+        with model_client.ahead(), trainer_client.ahead():
+            trainer_client.expect()
             yield run
     except BaseException as error:
         failed = isinstance(error, Exception)

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import classifiers, datasets
-from incumbent.buffer import MetricsBuffer
-from incumbent.classifiers import callbacks
+from incumbent.classifiers import catalogue
+from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
-from incumbent.encoding import Encoded
-from incumbent.job import Job
-from incumbent.runs import Run, Runs
-from incumbent.servers import TRAINING
+from incumbent.data import ingestion
+from incumbent.operations.server_settings import TRAINING
+from incumbent.retraining.job import Job
+from incumbent.tracking.metrics_buffer import MetricsBuffer
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.run_files import Run
+from incumbent.training import callbacks
 from tasks import show
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
-    from incumbent.classifiers.training import TrainedModel
+    from incumbent.training.fitting import TrainedModel
 
 
 @task(
@@ -33,10 +35,10 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
         StageError: if memory cannot hold a single row of a step, or the process is killed.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
-    from incumbent.classifiers import apart
+    from incumbent.training import trainer_client
 
     runs = Runs(run.tracking)
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
         multilabel=encoded.multilabel,
     )  # fmt: skip
@@ -50,8 +52,8 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
             progress.to(state.step, state.total, **state.metrics)
             metrics.log(state.metrics, state.step)
 
-        trained = apart.fit(
-            classifier, encoded, job.folder / "predictor", datasets.text_column(config.data),
+        trained = trainer_client.fit(
+            classifier, encoded, job.folder / "predictor", ingestion.text_column(config.data),
             config.serving, on_step, show.say,
         )  # fmt: skip
     runs.tag(run, {"incumbent.device": trained.device, "incumbent.parts": str(trained.parts)})

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
 from prefect.exceptions import PrefectException
 
-from incumbent.servers import TRAINING
+from incumbent.operations.server_settings import TRAINING
 from tasks import show
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent import expectations, title
 from incumbent.config import Config
-from incumbent.datasets import Dataset
+from incumbent.data.datasets import Dataset
 from incumbent.errors import DataRefused
-from incumbent.expectations import Verdict
-from incumbent.job import Job
-from incumbent.markdown import escaped
-from incumbent.registry import Registry
-from incumbent.runs import Run, Runs
+from incumbent.retraining.job import Job
+from incumbent.runtime.markdown import escaped
+from incumbent.title import contest
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.run_files import Run
+from incumbent.validation import expectation_suites
+from incumbent.validation.verdict import Verdict
 from tasks import show
 from tasks.retries import RETRIES
 
@@ -26,10 +28,12 @@ def validate(dataset: Dataset, config: Config, job: Job, run: Run) -> Verdict:
         DataRefused: if the test set is not the frozen one, or an expectation of severity `error`
             failed; it says which rows.
     """
-    title.check_test_set(
+    contest.check_test_set(
         Registry(run.tracking), config.model_name, dataset.test, config.promotion.new_reign
     )
-    verdict = expectations.validate(dataset, config.validation, job.folder, config.data.sample)
+    verdict = expectation_suites.validate(
+        dataset, config.validation, job.folder, config.data.sample
+    )
     Runs(run.tracking).log_files(run, verdict.data_docs, "data_docs")
     show.markdown("validation", _summary(verdict, run), "What was expected of the data")
     if not verdict.passed:

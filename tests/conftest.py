@@ -14,7 +14,7 @@ from typing import Any
 import absl.logging
 import pytest
 
-from incumbent import environment
+from incumbent.runtime import environment
 
 environment.prepare()
 # TensorFlow's log handler keeps the stream it is made with, and closes it when Prefect sets up
@@ -123,12 +123,12 @@ def command(
     here: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """`incumbent` in this process: gives the exit code, standard output and standard error."""
-    from incumbent import cli
+    from incumbent.cli import main
 
     def run(*arguments: str) -> tuple[int, str, str]:
         _log_to_current_stderr()
         with pytest.raises(SystemExit) as ended:
-            cli.main(list(arguments))
+            main.main(list(arguments))
         captured = capfd.readouterr()
         return int(ended.value.code or 0), captured.out, captured.err
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent.classifiers.encoded_texts import Ids
 from incumbent.config import PreprocessingConfig, TrainingConfig
-from incumbent.encoding import Ids
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.baseline import NBSVM
-from incumbent.calibration import calibrated_losses
 from incumbent.classifiers.base import Rows
+from incumbent.classifiers.encoded_texts import Ids, recipe
 from incumbent.classifiers.transformer import TransformerClassifier
-from incumbent.encoding import Ids, recipe
+from incumbent.data.label_arrays import names_of
+from incumbent.evaluation.calibrated_loss import calibrated_losses
+from incumbent.evaluation.nbsvm_baseline import NBSVM
+from incumbent.evaluation.scored_rows import Scored
 from incumbent.predictor import NBSVM as ARRAYS
 from incumbent.predictor import SETTINGS, WORDS, Blend, pooled, sigmoid, softmax
-from incumbent.scored import Scored
-from incumbent.truth import names_of
 
 # What the transformer may weigh. Fitted on 500 rows or 1,000, a weight varies by about a step.
 _WEIGHTS = [step / 20 for step in range(21)]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.baseline import ALPHA
-from incumbent.classifiers import graph
+from incumbent.classifiers import onnx_graph
 from incumbent.classifiers.base import Built, Classifier, Rows
-from incumbent.encoding import Ids, recipe
+from incumbent.classifiers.encoded_texts import Ids, recipe
+from incumbent.evaluation.nbsvm_baseline import ALPHA
 from incumbent.predictor import LINEAR, WORDS, Linear, shortener, sigmoid, softmax
 
 _NGRAMS = 3  # ktrain's NBSVM notebook: words, pairs and triples
@@ -88,7 +88,7 @@ class NbsvmClassifier(Classifier):
         )
         (folder / WORDS).write_text(json.dumps(vocabulary), encoding="utf-8")
         probabilities = sigmoid if self.multilabel else softmax
-        graph.check(
+        onnx_graph.check(
             probabilities(Linear(folder)(examples.texts)),
             model.predict(preprocessor.preprocess(list(examples.texts)), verbose=0),
         )

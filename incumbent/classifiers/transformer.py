@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent import tokens
-from incumbent.classifiers import graph, weights
+from incumbent.classifiers import onnx_graph, pretrained_weights, tokenizing
 from incumbent.classifiers.base import Built, Classifier, Rows
-from incumbent.encoding import Ids, batches, pad, recipe
+from incumbent.classifiers.encoded_texts import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX, TOKENIZER, shortener
 
@@ -28,9 +27,9 @@ class TransformerClassifier(Classifier):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        name = weights.default(self.training.weights, self.training.model)
+        name = pretrained_weights.default(self.training.weights, self.training.model)
         distilbert = self.training.model == "distilbert"
-        self.folder = weights.resolve(name)
+        self.folder = pretrained_weights.resolve(name)
         if not (self.folder / "config.json").is_file():
             raise ConfigError(
                 f"training.weights: {name} holds a checkpoint in Google's layout; set "
@@ -55,7 +54,7 @@ class TransformerClassifier(Classifier):
     @property
     def recipe(self) -> str:
         """The tokenizer's files and the settings of the preprocessing."""
-        tokenizer = weights.tokenizer_files(self.folder)
+        tokenizer = pretrained_weights.tokenizer_files(self.folder)
         return recipe(tokenizer=tokenizer, **self.preprocessing.model_dump())
 
     def tokenize(self, texts: Sequence[str]) -> tuple[list[str], Ids, NDArray[np.int64]]:
@@ -64,18 +63,18 @@ class TransformerClassifier(Classifier):
 
         tokenizer = AutoTokenizer.from_pretrained(str(self.folder))
         limit = self.preprocessing.max_length
-        folder = weights.tokenizer_folder(self.folder, self.workdir)
+        folder = pretrained_weights.tokenizer_folder(self.folder, self.workdir)
         short = shortener(folder, self.preprocessing.truncation, limit)(texts)
-        return short, *tokens.tokenize(tokenizer.backend_tokenizer, texts, short, limit)
+        return short, *tokenizing.tokenize(tokenizer.backend_tokenizer, texts, short, limit)
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Load the weights under a new classification head."""
         import tensorflow as tf
         from ktrain import text, utils
 
-        from incumbent.classifiers.lean import lean
         from incumbent.classifiers.losses import cross_entropy
-        from incumbent.classifiers.optimizers import LazyAdam, count_layers
+        from incumbent.kernels.lazy_adam import LazyAdam, count_layers
+        from incumbent.kernels.lean_layers import lean
 
         preprocessor = text.Transformer(
             str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
@@ -116,15 +115,17 @@ class TransformerClassifier(Classifier):
             inputs = {"input_ids": ids, "attention_mask": tf.ones_like(ids)}
             return model(inputs, training=False).logits
 
-        graph.write_onnx(logits, examples.ids, folder / ONNX)
-        source = weights.tokenizer_folder(self.folder, self.workdir)
+        onnx_graph.write_onnx(logits, examples.ids, folder / ONNX)
+        source = pretrained_weights.tokenizer_folder(self.folder, self.workdir)
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 
     def complete(self, folder: Path) -> None:
         """Drop this machine's paths from the saved configuration."""
         file = folder / "config.json"
         settings = json.loads(file.read_text("utf-8"))
-        settings["_name_or_path"] = weights.default(self.training.weights, self.training.model)
+        settings["_name_or_path"] = pretrained_weights.default(
+            self.training.weights, self.training.model
+        )
         file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def _dataset(self, rows: Rows, pad_id: int) -> Any:

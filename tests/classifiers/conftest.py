@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent import classifiers, datasets, encoding
-from incumbent.classifiers import weights
+from incumbent.classifiers import catalogue, encoded_texts, pretrained_weights
 from incumbent.classifiers.base import Classifier
-from incumbent.classifiers.callbacks import Progress
-from incumbent.classifiers.training import TrainedModel, fit, served_folder
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
+from incumbent.data import datasets, ingestion
+from incumbent.training.callbacks import Progress
+from incumbent.training.fitting import TrainedModel, fit, served_folder
 
 HIDDEN, LAYERS, HEADS = 32, 2, 2
 
@@ -28,7 +28,7 @@ class Run:
     """One training: what it took, what it said, and what came of it."""
 
     classifier: Classifier
-    encoded: encoding.Encoded
+    encoded: encoded_texts.Encoded
     folder: Path
     serving: ServingConfig = field(default_factory=lambda: ServingConfig(precision="float32"))
     trained: TrainedModel | None = None
@@ -60,7 +60,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reviews(workdir: Path) -> Callable[[int], datasets.Dataset]:
     """So many of the embedded reviews."""
-    return lambda rows: datasets.ingest(DataConfig(sample=rows), workdir)
+    return lambda rows: ingestion.ingest(DataConfig(sample=rows), workdir)
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
             {"max_length": max_length, "truncation": truncation}
         )
         config = TrainingConfig.model_validate({"batch_size": 16, **training})
-        classifier = classifiers.create(
+        classifier = catalogue.create(
             config, preprocessing, data.classes, workdir, multilabel=data.multilabel
         )
-        encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
+        encoded = encoded_texts.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
         return Run(classifier, encoded, tmp_path / folder / "predictor")
 
     return ready
@@ -99,7 +99,7 @@ def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def bundled() -> Path:
     """The folder of the bundled MiniLM weights."""
-    return weights.resolve(weights.BUNDLED)
+    return pretrained_weights.resolve(pretrained_weights.BUNDLED)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The training process on a device whose memory runs out; run as a module, as `trainer` is.
+"""The training process on a device whose memory runs out; run as a module, as `trainer_process` is.
 
 MOST_ROWS go through the embeddings at once; with more, the operation fails as an allocation does,
 after AFTER_STEPS steps.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from incumbent.classifiers import libraries, trainer
+from incumbent.kernels import ktrain_libraries
+from incumbent.training import trainer_process
 
 MOST, AFTER = int(os.environ["MOST_ROWS"]), int(os.environ["AFTER_STEPS"])
 
 
 def main() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers import lean
+    from incumbent.kernels import lean_layers
 
     steps = 0
 
@@ -28,7 +29,7 @@ def main() -> None:
         if rows > MOST and steps > AFTER:
             raise MemoryError("OOM when allocating tensor")  # TensorFlow's RESOURCE_EXHAUSTED
 
-    def poor(model: Any, change: Any = lean.lean) -> None:
+    def poor(model: Any, change: Any = lean_layers.lean) -> None:
         change(model)
         embeddings = model.bert.embeddings
         embed = embeddings.call
@@ -39,8 +40,8 @@ def main() -> None:
 
         embeddings.call = call
 
-    lean.lean = poor
-    trainer._main()
+    lean_layers.lean = poor
+    trainer_process._main()
 
 
 if __name__ == "__main__":

@@ -17,23 +17,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+from incumbent.data import ingestion
+
 
 def main(folder: Path, weights: Path, count: int) -> None:
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
-    from incumbent import classifiers, datasets, encoding
-    from incumbent.classifiers import callbacks, devices, training
+    ktrain_libraries.load()
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
+    from incumbent.training import callbacks, devices, fitting
 
     callbacks._REPORT_EVERY = 0.0
-    dataset = datasets.ingest(DataConfig(sample=200), folder)
+    dataset = ingestion.ingest(DataConfig(sample=200), folder)
     settings = {"weights": str(weights), "batch_size": 38, "learning_rate": 1e-3, "epochs": 6}
     config = TrainingConfig.model_validate(settings | {"checkpoint_minutes": 0})
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         config, PreprocessingConfig(max_length=8), dataset.classes, folder
     )
-    encoded = encoding.encode(dataset, classifier.tokenize, classifier.recipe, 8, folder)
+    encoded = encoded_texts.encode(dataset, classifier.tokenize, classifier.recipe, 8, folder)
 
     def train(name: str, pipe: int) -> None:
         import tensorflow as tf
@@ -48,7 +50,7 @@ def main(folder: Path, weights: Path, count: int) -> None:
         def on_step(_: callbacks.Progress) -> None:
             os.write(pipe, b".")
 
-        trained = training.fit(
+        trained = fitting.fit(
             classifier, encoded, folder / name / "predictor", "text",
             ServingConfig(precision="float32"), on_step, said.append,
         )  # fmt: skip

@@ -17,14 +17,16 @@ import pandas as pd
 
 
 def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent import classifiers, datasets, encoding, predictor
-    from incumbent.classifiers import devices, training
+    from incumbent import predictor
+    from incumbent.classifiers import catalogue, encoded_texts
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+    from incumbent.data import datasets
+    from incumbent.training import devices, fitting
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
@@ -36,10 +38,10 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
     frame = frame.assign(row=range(len(frame)), found="text", control=False)
     dataset = datasets.save([frame], [frame], ("train", "test"), folder / "datasets")
     config = TrainingConfig.model_validate(settings)
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         config, PreprocessingConfig(max_length=32), dataset.classes, folder
     )
-    encoded = encoding.encode(dataset, classifier.tokenize, classifier.recipe, 32, folder)
+    encoded = encoded_texts.encode(dataset, classifier.tokenize, classifier.recipe, 32, folder)
     losses: list[float] = []
     reports: list[dict[str, float]] = []
     original = tf.keras.callbacks.CallbackList.on_train_batch_end
@@ -50,7 +52,7 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
 
     tf.keras.callbacks.CallbackList.on_train_batch_end = noted
     target = folder / f"run-{count}-{config.precision}" / "predictor"
-    trained = training.fit(
+    trained = fitting.fit(
         classifier, encoded, target, "text", ServingConfig(precision="float32"),
         lambda state: reports.append(state.metrics), str,
     )  # fmt: skip

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from incumbent.classifiers import trainer
-from incumbent.classifiers.callbacks import Progress
 from incumbent.errors import MemoryExhausted, TrainingDiverged
+from incumbent.training import trainer_process
+from incumbent.training.callbacks import Progress
 
 
 def fit(*arguments: Any) -> None:
@@ -41,8 +41,9 @@ def fit(*arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    from incumbent.classifiers import libraries, training
+    from incumbent.kernels import ktrain_libraries
+    from incumbent.training import fitting
 
-    libraries.load = lambda: None
-    training.fit = fit
-    trainer._main()
+    ktrain_libraries.load = lambda: None
+    fitting.fit = fit
+    trainer_process._main()

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import apart, libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
-from incumbent.processes import Ahead
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
+from incumbent.runtime.child_processes import Ahead
+from incumbent.training import trainer_client
 
 pytestmark = pytest.mark.slow
 
@@ -53,10 +55,10 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
     settings: dict[str, Any], parts: int,
 ) -> None:  # fmt: skip
     """By plain gradient descent: Adam makes whole steps of differences that are noise."""
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.accumulation import in_parts
+    from incumbent.training.gradient_accumulation import in_parts
 
     def stream(data: Any) -> Any:
         if hasattr(data, "to_tfdataset"):
@@ -66,11 +68,11 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
         return tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(7).repeat()
 
     run = prepare(embedded, weights=str(no_dropout), batch_size=7, max_length=64, **settings)
-    rows = Rows(*encoding.load(run.encoded.train)).take(np.arange(20))
+    rows = Rows(*encoded_texts.load(run.encoded.train)).take(np.arange(20))
     results = []
     for count in (1, parts):
         tf.keras.utils.set_random_seed(1)
-        with libraries.quiet():
+        with ktrain_libraries.quiet():
             built = run.classifier.build(rows, rows)
             model = built.model
             for layer in model.submodules:  # keras_bert's dropout is not the checkpoint's to say
@@ -106,10 +108,12 @@ def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
     whole = prepare(embedded, "whole", **settings)
     whole.fit()
     short = prepare(embedded, "short", **settings)
-    monkeypatch.setattr(apart, "_processes", Ahead("tests.classifiers.exhausting", talks=True))
+    monkeypatch.setattr(
+        trainer_client, "_processes", Ahead("tests.classifiers.exhausting", talks=True)
+    )
     monkeypatch.setenv("MOST_ROWS", "10")
     monkeypatch.setenv("AFTER_STEPS", "5")
-    trained = apart.fit(
+    trained = trainer_client.fit(
         short.classifier, short.encoded, short.folder, "Reviews", short.serving,
         short.progress.append, short.said.append,
     )  # fmt: skip

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets
-from incumbent.classifiers import apart
-from incumbent.classifiers.callbacks import Progress
+from incumbent.data import datasets
 from incumbent.errors import StageError, TrainingDiverged
-from incumbent.processes import Ahead
+from incumbent.runtime.child_processes import Ahead
+from incumbent.training import trainer_client
+from incumbent.training.callbacks import Progress
 
 Ready = Callable[..., Any]
 
@@ -28,13 +28,15 @@ def run(
     prepare: Ready, dataset: Callable[..., datasets.Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Any]:
     """Has the stand-in do one thing: gives the run that asked it, and what came of it."""
-    monkeypatch.setattr(apart, "_processes", Ahead("tests.classifiers.standin", talks=True))
+    monkeypatch.setattr(
+        trainer_client, "_processes", Ahead("tests.classifiers.standin", talks=True)
+    )
 
     def ask(what: str) -> tuple[Any, BaseException]:
         monkeypatch.setenv("STANDIN", what)
         ready = prepare(dataset(["good film", "bad film"] * 4, ["pos", "neg"] * 4), model="nbsvm")
         with pytest.raises(BaseException) as raised:  # noqa: PT011
-            apart.fit(
+            trainer_client.fit(
                 ready.classifier, ready.encoded, ready.folder, "text", ready.serving,
                 ready.progress.append, ready.said.append,
             )  # fmt: skip
@@ -90,11 +92,11 @@ def test_an_interrupt_is_passed_on_and_waited_for(run: Any, tmp_path: Path) -> N
 
 def test_it_ends_with_its_parent() -> None:
     code = (
-        "from incumbent.classifiers import apart\n"
+        "from incumbent.training import trainer_client\n"
         "import time\n"
-        "with apart.ahead():\n"
-        "    apart.expect()\n"
-        "    with apart._processes.taken() as process:\n"
+        "with trainer_client.ahead():\n"
+        "    trainer_client.expect()\n"
+        "    with trainer_client._processes.taken() as process:\n"
         "        print(process.process.pid, process._scratch.name, flush=True)\n"
         "        time.sleep(600)\n"
     )
@@ -122,9 +124,9 @@ def _runs(pid: int) -> bool:
 def test_what_is_finished_starts_no_process(
     prepare: Ready, dataset: Callable[..., datasets.Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_processes", None)
-    from incumbent.classifiers.export import Served
-    from incumbent.classifiers.training import TrainedModel, served_folder
+    monkeypatch.setattr(trainer_client, "_processes", None)
+    from incumbent.classifiers.serving_export import Served
+    from incumbent.training.fitting import TrainedModel, served_folder
 
     ready = prepare(dataset(["good film", "bad film"] * 4, ["pos", "neg"] * 4), model="nbsvm")
     served_folder(ready.folder).mkdir(parents=True)
@@ -134,7 +136,7 @@ def test_what_is_finished_starts_no_process(
         metrics={}, served=Served(folder=served_folder(ready.folder), precision="float32"),
     )  # fmt: skip
     ready.folder.with_name("trained.json").write_text(trained.model_dump_json())
-    found = apart.fit(
+    found = trainer_client.fit(
         ready.classifier, ready.encoded, ready.folder, "text", ready.serving,
         ready.progress.append, ready.said.append,
     )  # fmt: skip

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets
-from incumbent.classifiers import libraries, weights
+from incumbent.classifiers import pretrained_weights
+from incumbent.data import datasets
 from incumbent.errors import ConfigError
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -35,16 +36,16 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
 
 
 def test_the_converted_checkpoint_is_the_same_model(bundled: Path, workdir: Path) -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
     from keras_bert import load_trained_model_from_checkpoint
     from transformers import AutoTokenizer, BertConfig, TFBertModel
 
-    folder = weights.google_checkpoint("bundled", workdir)
+    folder = pretrained_weights.google_checkpoint("bundled", workdir)
     inputs = AutoTokenizer.from_pretrained(str(bundled))(
         TEXTS[:4], padding="max_length", truncation=True, max_length=32, return_tensors="tf"
     )
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         # keras_bert has the GELU of Google's own code, which is approximated by tanh.
         config = BertConfig.from_pretrained(str(bundled), hidden_act="gelu_new")
         hugging_face = TFBertModel.from_pretrained(str(bundled), config=config)
@@ -59,13 +60,15 @@ def test_the_converted_checkpoint_is_the_same_model(bundled: Path, workdir: Path
 
 
 def test_it_is_converted_once(tiny_bert: Path, tmp_path: Path) -> None:
-    libraries.load()
-    first = weights.google_checkpoint(str(tiny_bert), tmp_path)
+    ktrain_libraries.load()
+    first = pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path)
     stamps = {file: file.stat().st_mtime_ns for file in first.iterdir()}
-    assert weights.google_checkpoint(str(tiny_bert), tmp_path) == first
+    assert pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path) == first
     assert {file: file.stat().st_mtime_ns for file in first.iterdir()} == stamps
     assert [folder.name for folder in first.parent.iterdir()] == [first.name]
-    assert weights.google_checkpoint(str(first), tmp_path) == first  # it is in Google's layout
+    assert (
+        pretrained_weights.google_checkpoint(str(first), tmp_path) == first
+    )  # it is in Google's layout
 
 
 def test_token_ids_are_ktrains_own(
@@ -73,7 +76,7 @@ def test_token_ids_are_ktrains_own(
 ) -> None:
     classifier = prepare(embedded, model="bert", weights=str(tiny_bert)).classifier
     short, ids, lengths = classifier.tokenize(TEXTS)
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         from ktrain.text.preprocessor import bert_tokenize
 
         tokenizer = classifier._preprocessor().get_tokenizer()
@@ -96,7 +99,7 @@ def test_it_is_trained_saved_and_served(
     assert trained.steps == 4
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         expected = plain.predict_proba(TEXTS)
     assert np.allclose(Predictor().load(run.served).probabilities(TEXTS), expected, atol=1e-5)
@@ -114,7 +117,7 @@ def test_it_is_cut_by_the_tokenizer_that_is_saved_with_it(
     assert (run.served / "tokenizer.json").is_file()
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         expected = ktrain.load_predictor(str(run.folder)).predict_proba(["good " * 14])
     found = Predictor().load(run.served).probabilities(["bad " * 50 + "good " * 14])
     assert np.allclose(found, expected, atol=1e-5)
@@ -137,10 +140,10 @@ def test_weights_of_another_model_are_refused(
 def test_weights_named_as_tensorflow_does_are_refused(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    libraries.load()
+    ktrain_libraries.load()
     from transformers import TFBertModel
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         TFBertModel.from_pretrained(str(tiny_bert)).save_pretrained(
             tmp_path / "tf", safe_serialization=True
         )
@@ -151,7 +154,7 @@ def test_weights_named_as_tensorflow_does_are_refused(
 def test_a_checkpoint_in_googles_layout_is_for_bert_alone(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    libraries.load()
-    folder = weights.google_checkpoint(str(tiny_bert), tmp_path)
+    ktrain_libraries.load()
+    folder = pretrained_weights.google_checkpoint(str(tiny_bert), tmp_path)
     with pytest.raises(ConfigError, match=r"checkpoint in Google's layout; set training.model to"):
         prepare(embedded, model="transformer", weights=str(folder))

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.baseline import NBSVM
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
 from incumbent.classifiers.blend import fit_weight
+from incumbent.data import datasets
+from incumbent.data.label_arrays import names_of
+from incumbent.evaluation.nbsvm_baseline import NBSVM
+from incumbent.evaluation.scored_rows import Scored
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import SETTINGS, Predictor
-from incumbent.scored import Scored
-from incumbent.truth import names_of
 
 Ready = Callable[..., Any]
 
@@ -111,13 +112,13 @@ def test_what_is_served_is_the_average_of_its_parts(
     # ktrain's own answer of the saved transformer, to a text cut by hand, and the baseline's.
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         transformer = ktrain.load_predictor(str(run.folder))
         cut = [*TEXTS[:4], " ".join(["loved"] * 30)]
         cut[4] = " ".join([*["loved"] * 28, "hated it"])
         one = np.log(np.asarray(transformer.predict_proba(cut), dtype=np.float64))
-    rows = Rows(*encoding.load(run.encoded.train))
-    training, held = encoding.hold_out(rows.labels, 0.2, run.classifier.training.seed)
+    rows = Rows(*encoded_texts.load(run.encoded.train))
+    training, held = encoded_texts.hold_out(rows.labels, 0.2, run.classifier.training.seed)
     texts, labels = rows.take(training).texts, names_of(rows.labels[training], data.classes)
     nbsvm = NBSVM().fit(texts, labels, 1, data.classes if kind == "labels" else ())
     other = np.log(nbsvm.predict_proba(TEXTS))

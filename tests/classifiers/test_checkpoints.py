@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from incumbent import locks
-from incumbent.classifiers.checkpoints import Checkpoint, Checkpoints
-from incumbent.interrupts import Hold
+from incumbent.runtime import file_locks
+from incumbent.runtime.interrupts import Hold
+from incumbent.training.checkpoints import Checkpoint, Checkpoints
 
 ARRAYS = {
     "weight.0": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -125,7 +125,7 @@ def test_two_processes_do_not_share_checkpoints(tmp_path: Path) -> None:
     write(tmp_path, 1)
     said: list[str] = []
     with (
-        locks.held(tmp_path / "lock") as free,
+        file_locks.held(tmp_path / "lock") as free,
         Checkpoints.opened(tmp_path, "mine", 0, said.append) as checkpoints,
     ):
         assert free
@@ -141,7 +141,7 @@ def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=False)
     assert done.returncode == -signal.SIGKILL
-    with locks.held(tmp_path / "lock") as free:
+    with file_locks.held(tmp_path / "lock") as free:
         assert free
 
 
@@ -161,7 +161,7 @@ def test_auto_spends_a_hundredth_of_the_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_for_the_end_of_the_step(number: signal.Signals) -> None:
-    from incumbent import interrupts
+    from incumbent.runtime import interrupts
 
     before = signal.getsignal(signal.SIGTERM)
     interrupts.listen()
@@ -190,5 +190,5 @@ def test_a_file_is_what_safetensors_reads(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_had_at_all_is_no_obstacle(tmp_path: Path) -> None:
-    with locks.held(tmp_path / "nowhere" / "lock") as free:
+    with file_locks.held(tmp_path / "nowhere" / "lock") as free:
         assert free

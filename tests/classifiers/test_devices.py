@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import devices
+from incumbent.training import devices
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets
-from incumbent.classifiers import libraries
+from incumbent.data import datasets
 from incumbent.errors import ConfigError
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -25,14 +25,14 @@ def tiny_distilbert(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bundled: Path
 ) -> Path:
     """A DistilBERT of 2 small layers, in either format that TensorFlow reads."""
-    libraries.load()
+    ktrain_libraries.load()
     from transformers import DistilBertConfig, DistilBertTokenizerFast, TFDistilBertModel
 
     folder = tmp_path_factory.mktemp("tiny-distilbert")
     words = (bundled / "vocab.txt").read_text("utf-8").splitlines()[:5000]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     DistilBertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         model = TFDistilBertModel(
             DistilBertConfig(vocab_size=5000, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
         )
@@ -51,7 +51,7 @@ def test_it_is_trained_saved_and_served(
     texts = ["A masterpiece.", "A dull mess, " * 40, ""]
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         predictor = ktrain.load_predictor(str(run.folder))
         plain = predictor.predict_proba(texts)
     assert type(predictor.model).__name__ == "TFDistilBertForSequenceClassification"
@@ -67,8 +67,8 @@ def test_another_model_is_refused_by_its_name(
 
 def test_without_a_network_a_hub_name_is_a_clear_error(tmp_path: Path) -> None:
     code = (
-        "from incumbent.classifiers import weights\n"
-        "weights.resolve(weights.default('bundled', 'distilbert'))"
+        "from incumbent.classifiers import pretrained_weights\n"
+        "pretrained_weights.resolve(pretrained_weights.default('bundled', 'distilbert'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], timeout=120, capture_output=True, text=True, check=False,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets
-from incumbent.classifiers import libraries
-from incumbent.classifiers.callbacks import Progress, step_reporter
+from incumbent.data import datasets
 from incumbent.errors import TrainingDiverged
+from incumbent.kernels import ktrain_libraries
+from incumbent.training.callbacks import Progress, step_reporter
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_the_finder_says_so_too(
 
 
 def test_weights_that_the_last_step_spoiled_are_noticed() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
     model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])

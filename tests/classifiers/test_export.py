@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import classifiers, datasets, encoding
-from incumbent.classifiers import export, graph
+from incumbent.classifiers import catalogue, encoded_texts, onnx_graph, serving_export
 from incumbent.classifiers.base import Rows
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+from incumbent.data import datasets
 from incumbent.errors import StageError
 from incumbent.predictor import ONNX, Predictor
 from tests.classifiers.conftest import Run
@@ -28,7 +28,7 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
     return reviews(120)
 
 
-Serve = Callable[..., tuple[export.Served, Predictor]]
+Serve = Callable[..., tuple[serving_export.Served, Predictor]]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ def trained(
 ) -> Run:  # fmt: skip
     """A small BERT, trained."""
     config = TrainingConfig(weights=str(tiny_bert), learning_rate=1e-3, batch_size=16)
-    classifier = classifiers.create(
+    classifier = catalogue.create(
         config, PreprocessingConfig(max_length=32), embedded.classes, workdir
     )
-    encoded = encoding.encode(embedded, classifier.tokenize, classifier.recipe, 32, workdir)
+    encoded = encoded_texts.encode(embedded, classifier.tokenize, classifier.recipe, 32, workdir)
     run = Run(classifier, encoded, tmp_path_factory.mktemp("trained") / "predictor")
     run.fit()
     return run
@@ -58,11 +58,11 @@ def plain(trained: Run) -> Any:
 @pytest.fixture
 def serve(trained: Run, plain: Any, tmp_path: Path) -> Serve:
     """Export it as a config says."""
-    rows = Rows(*encoding.load(trained.encoded.train))
+    rows = Rows(*encoded_texts.load(trained.encoded.train))
 
-    def make(**config: Any) -> tuple[export.Served, Predictor]:
+    def make(**config: Any) -> tuple[serving_export.Served, Predictor]:
         serving = ServingConfig().model_copy(update=config)  # unchecked: see the impossible one
-        served = export.serve(
+        served = serving_export.serve(
             trained.classifier, plain.model, plain.preproc, rows, tmp_path / "served", "text",
             serving,
         )  # fmt: skip
@@ -74,11 +74,11 @@ def serve(trained: Run, plain: Any, tmp_path: Path) -> Serve:
 FILES = {"incumbent.json", "model.onnx", "tokenizer.json"}
 
 
-def files(served: export.Served) -> set[str]:
+def files(served: serving_export.Served) -> set[str]:
     return {file.name for file in served.folder.iterdir()}
 
 
-def megabytes(served: export.Served) -> float:
+def megabytes(served: serving_export.Served) -> float:
     return (served.folder / ONNX).stat().st_size / 1e6
 
 
@@ -93,12 +93,12 @@ def test_float32_answers_as_ktrain_does(serve: Serve, plain: Any) -> None:
 
 def test_int8_is_taken_while_it_costs_little(serve: Serve, plain: Any, trained: Run) -> None:
     served, model = serve(max_accuracy_loss=0.5)
-    texts, *_ = encoding.load(trained.encoded.train)
+    texts, *_ = encoded_texts.load(trained.encoded.train)
     assert (served.precision, served.measured) == ("int8", len(texts))
     assert megabytes(served) < 1.5  # 30,522 words of 32 numbers each, a byte a number
     assert files(served) == FILES
     exact = np.asarray(plain.predict_proba(texts))
-    found = export.expected_loss(exact, model.probabilities(texts), multilabel=False)
+    found = serving_export.expected_loss(exact, model.probabilities(texts), multilabel=False)
     assert served.int8_loss == pytest.approx(found, abs=1e-5)
     assert "served in int8: int8 costs" in str(served)
 
@@ -122,9 +122,9 @@ def test_an_export_that_answers_otherwise_is_refused(serve: Serve, trained: Run)
     import tensorflow as tf
 
     served, _ = serve(precision="float32")
-    ids = encoding.load(trained.encoded.test)[1][:3]
+    ids = encoded_texts.load(trained.encoded.test)[1][:3]
     with pytest.raises(StageError, match="answers differ from the trained one's by up to"):
-        graph._compare(lambda ids: tf.zeros((1, 2)), ids, served.folder / ONNX)
+        onnx_graph._compare(lambda ids: tf.zeros((1, 2)), ids, served.folder / ONNX)
 
 
 def test_onnxruntime_sees_what_the_network_is_made_of(serve: Serve, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_what_onnx_lacks_is_said(tmp_path: Path) -> None:
         return tf.raw_ops.Betainc(a=0.5, b=0.5, x=tf.cast(ids, tf.float32) / 1e6)
 
     with pytest.raises(StageError, match=r"an operator that ONNX.*lacks.*Betainc"):
-        graph.write_onnx(logits, [np.array([1, 2], np.int32)], tmp_path / ONNX)
+        onnx_graph.write_onnx(logits, [np.array([1, 2], np.int32)], tmp_path / ONNX)
 
 
 def test_nothing_heavy_is_loaded_to_serve(serve: Serve) -> None:
@@ -172,10 +172,10 @@ def test_nothing_heavy_is_loaded_to_serve(serve: Serve) -> None:
 def test_a_label_that_changes_costs_what_the_exact_model_gave_it_more() -> None:
     exact = np.array([[0.6, 0.4], [0.9, 0.1], [0.5, 0.5]])
     rounded = np.array([[0.4, 0.6], [0.8, 0.2], [0.5, 0.5]])
-    assert export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(0.2 / 3)
+    assert serving_export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(0.2 / 3)
     # Of sets, that all labels are right: 0.6 * 0.9 in place of 0.4 * 0.9.
     exact, rounded = np.array([[0.6, 0.1]]), np.array([[0.4, 0.1]])
-    assert export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(0.2 * 0.9)
+    assert serving_export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(0.2 * 0.9)
 
 
 def test_rows_follow_one_another() -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -53,8 +54,8 @@ def test_it_learns_labels_and_is_saved_as_it_was_trained(
     assert served.classes == NAMES
 
     # What Keras said of the held-out rows, and what the saved predictor says of them.
-    rows = Rows(*encoding.load(run.encoded.train))
-    held = rows.take(encoding.hold_out(rows.labels, 0.2, run.classifier.training.seed)[1])
+    rows = Rows(*encoded_texts.load(run.encoded.train))
+    held = rows.take(encoded_texts.hold_out(rows.labels, 0.2, run.classifier.training.seed)[1])
     p = served.probabilities(held.texts)
     losses = -np.log(np.where(held.labels, p, 1 - p))
     right = ((p >= 0.5) == held.labels).all(axis=1)
@@ -63,7 +64,7 @@ def test_it_learns_labels_and_is_saved_as_it_was_trained(
 
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         assert np.allclose(plain.predict_proba(TEXTS), served.probabilities(TEXTS), atol=1e-5)
         named = plain.predict(TEXTS)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 from tests.classifiers.conftest import LAYERS
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ DECAY = 0.5
 @pytest.fixture(scope="module")
 def network(tiny_bert: Path) -> Any:
     """The small BERT, and a gradient for each of its variables; that of the words is sparse."""
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
@@ -40,7 +41,7 @@ def network(tiny_bert: Path) -> Any:
 
 def moved(network: Any, rate: float, **settings: Any) -> dict[str, np.ndarray[Any, Any]]:
     """How far two steps move each variable, by its name; they are put back after."""
-    from incumbent.classifiers.optimizers import LazyAdam
+    from incumbent.kernels.lazy_adam import LazyAdam
 
     model, gradients = network
     variables = model.trainable_variables
@@ -82,6 +83,6 @@ def test_the_config_reaches_the_optimizer(
     prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset], tiny_bert: Path
 ) -> None:
     run = prepare(reviews(60), weights=str(tiny_bert), layer_decay=0.9)
-    rows = Rows(*encoding.load(run.encoded.train))
+    rows = Rows(*encoded_texts.load(run.encoded.train))
     optimizer = run.classifier.build(rows, rows).optimizer()
     assert (optimizer._layer_decay, optimizer._layers) == (0.9, LAYERS)

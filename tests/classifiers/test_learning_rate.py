@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import callbacks, finder, libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
+from incumbent.training import callbacks, learning_rate_finder
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +51,8 @@ def test_the_finder_keeps_to_its_bound_and_leaves_the_weights(
     model: str, batch_size: int, steps: int,
 ) -> None:  # fmt: skip
     run = prepare(embedded, model=model, weights=str(tiny_bert), batch_size=batch_size)
-    rows = Rows(*encoding.load(run.encoded.train))
-    with libraries.quiet(), libraries.scratch():
+    rows = Rows(*encoded_texts.load(run.encoded.train))
+    with ktrain_libraries.quiet(), ktrain_libraries.scratch():
         import tensorflow as tf
 
         tf.keras.utils.set_random_seed(0)
@@ -58,7 +60,7 @@ def test_the_finder_keeps_to_its_bound_and_leaves_the_weights(
         optimizer = tf.keras.optimizers.legacy.Adam()
         built.model.compile(loss=built.loss, optimizer=optimizer, metrics=["accuracy"])
         before = built.model.get_weights()
-        found = finder.find(built.model, built.train, batch_size, steps)
+        found = learning_rate_finder.find(built.model, built.train, batch_size, steps)
         after = built.model.get_weights()
     assert len(found.rates) == len(found.losses) <= steps
     assert len(found.rates) > steps / 2
@@ -144,8 +146,8 @@ def test_early_stopping_stops_and_keeps_the_best_weights(
     assert trained.steps == run.progress[-1].step == len(losses) * 9
     assert run.progress[-1].total == 20 * 9
     assert trained.metrics["validation_loss"] == min(losses)
-    texts, _, labels = encoding.load(run.encoded.train)
-    _, held_out = encoding.hold_out(labels, 0.3, run.classifier.training.seed)
+    texts, _, labels = encoded_texts.load(run.encoded.train)
+    _, held_out = encoded_texts.hold_out(labels, 0.3, run.classifier.training.seed)
     found = Predictor().load(run.served).probabilities([texts[row] for row in held_out])
     loss = -np.log(found[np.arange(len(held_out)), labels[held_out]]).mean()
     assert loss == pytest.approx(min(losses), abs=1e-3)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ SPORT = ["the match was won", "a goal won the match", "they scored a goal", "the
 def plain(folder: Any, texts: list[str]) -> Any:
     import ktrain
 
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         return ktrain.load_predictor(str(folder)).predict_proba(texts)
 
 
@@ -49,7 +50,7 @@ def test_a_text_is_cut_alike_in_training_and_in_service(prepare: Ready, dataset:
     start = "one two three four five six seven eight"
     data = dataset([f"{start} {w}" for w in ("good", "bad")] * 20, ["pos", "neg"] * 20)
     run = prepare(data, model="nbsvm", max_length=8, learning_rate=0.05, epochs=3)
-    assert set(encoding.load(run.encoded.train)[0]) == {start}
+    assert set(encoded_texts.load(run.encoded.train)[0]) == {start}
     assert run.encoded.train.lengths.longest == 9
     run.fit()
     served = Predictor().load(run.served)

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from incumbent import datasets
-from incumbent.classifiers import callbacks, libraries, training
-from incumbent.classifiers.checkpoints import Checkpoints
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
+from incumbent.training import callbacks, fitting
+from incumbent.training.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -52,19 +53,19 @@ def train(
     minutes: float | Literal["auto"] = 0,
 ) -> Any:  # fmt: skip
     """Train as `fit` does, with a checkpoint after each step, and do something in one."""
-    rows, held_out = training._rows(run.encoded, run.classifier.training)
+    rows, held_out = fitting._rows(run.encoded, run.classifier.training)
 
     def on_step(progress: callbacks.Progress) -> None:
         run.progress.append(progress)
         if progress.step == at and "learning_rate" in progress.metrics:
             do()
 
-    from incumbent.classifiers import resuming
+    from incumbent.training import resuming
 
     identity = resuming.identity(run.classifier, run.encoded.key)
     opened = Checkpoints.opened(run.folder / "checkpoints", identity, minutes, run.said.append)
-    with libraries.quiet(), libraries.scratch(), opened as saved:
-        return training._fit(run.classifier, rows, held_out, saved, on_step, run.said.append)
+    with ktrain_libraries.quiet(), ktrain_libraries.scratch(), opened as saved:
+        return fitting._fit(run.classifier, rows, held_out, saved, on_step, run.said.append)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.base import Rows
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 
 pytestmark = pytest.mark.slow
 
@@ -27,11 +28,11 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
 @pytest.fixture
 def plain_and_lean(tiny_bert: Path) -> tuple[Any, Any]:
     """The same weights in transformers' own network and in ours."""
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.classifiers.lean import lean
+    from incumbent.kernels.lean_layers import lean
 
     models = []
     for change in (lambda _: None, lean):
@@ -67,9 +68,9 @@ def test_padding_to_the_longest_row_changes_neither_loss_nor_gradients(
     import tensorflow as tf
 
     run = prepare(embedded, weights=str(tiny_bert), max_length=64)
-    rows = Rows(*encoding.load(run.encoded.train))
+    rows = Rows(*encoded_texts.load(run.encoded.train))
     few = rows.take(np.argsort([len(row) for row in rows.ids])[:16])
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         built = run.classifier.build(few, few)
         inputs, targets = next(iter(built.train.to_tfdataset(train=False)))
         padding = [[0, 0], [0, 64 - inputs["input_ids"].shape[1]]]
@@ -95,10 +96,10 @@ def test_the_lean_network_has_the_loss_and_gradients_of_transformers_own(
 
 
 def test_gelu_is_tensorflows_own() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.kernels import gelu
+    from incumbent.kernels.gelu_and_layer_norm import gelu
 
     inputs = tf.Variable(tf.linspace(-8.0, 8.0, 4001))
     results = []
@@ -110,10 +111,10 @@ def test_gelu_is_tensorflows_own() -> None:
 
 
 def test_normalization_is_kerass_own() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.kernels import normalize
+    from incumbent.kernels.gelu_and_layer_norm import normalize
 
     random = np.random.default_rng(0)
     inputs, upstream = (tf.constant(random.normal(size=(3, 7, 16)), tf.float32) for _ in range(2))
@@ -133,10 +134,10 @@ def test_normalization_is_kerass_own() -> None:
 
 
 def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.optimizers import LazyAdam
+    from incumbent.kernels.lazy_adam import LazyAdam
 
     start = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
     after = []
@@ -160,10 +161,10 @@ def test_lazy_adam_moves_the_rows_of_the_batch_as_adam_does_and_no_others() -> N
 
 def test_rows_that_a_batch_does_not_read_stand_still() -> None:
     """Adam itself moves them on, by the momentum of the step before."""
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.optimizers import LazyAdam
+    from incumbent.kernels.lazy_adam import LazyAdam
 
     moved = []
     for optimizer in (LazyAdam(0.01), tf.keras.optimizers.legacy.Adam(0.01)):
@@ -188,11 +189,11 @@ def test_word_embeddings_get_sparse_gradients(plain_and_lean: tuple[Any, Any]) -
 
 
 def test_in_training_too_it_has_the_loss_and_gradients_of_transformers_own(tiny_bert: Path) -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.classifiers.lean import lean
+    from incumbent.kernels.lean_layers import lean
 
     tokens = tf.constant(np.random.default_rng(0).integers(1000, 20000, (3, 20)), tf.int32)
     mask = tf.constant([[1] * 20, [1] * 9 + [0] * 11, [1] * 2 + [0] * 18])
@@ -215,10 +216,10 @@ def test_in_training_too_it_has_the_loss_and_gradients_of_transformers_own(tiny_
 def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers import attention, dropout
+    from incumbent.kernels import attention, dropout
 
     monkeypatch.setattr(attention, "_BLOCK", block)
     random = np.random.default_rng(0)
@@ -247,10 +248,10 @@ def test_attention_by_blocks_has_the_values_and_gradients_of_the_formula(
 
 
 def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradients() -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
 
-    from incumbent.classifiers.dropout import drop
+    from incumbent.kernels.dropout import drop
 
     inputs = tf.ones((500, 401))
     with tf.GradientTape() as tape:
@@ -270,12 +271,12 @@ def test_dropout_drops_its_share_scales_the_rest_and_turns_back_the_same_gradien
 def test_each_random_layer_draws_anew_each_step_and_again_when_it_is_put_back(
     tiny_bert: Path,
 ) -> None:
-    libraries.load()
+    ktrain_libraries.load()
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-    from incumbent.classifiers import randomness
-    from incumbent.classifiers.lean import lean
+    from incumbent.kernels.lean_layers import lean
+    from incumbent.training import random_state
 
     tokens = tf.constant([[101, 2000, 2001, 102]])
     answers = []
@@ -284,10 +285,10 @@ def test_each_random_layer_draws_anew_each_step_and_again_when_it_is_put_back(
         lean(model)
         head = model.classifier.weights[0]
         head.assign(tf.reshape(tf.linspace(-1.0, 1.0, tf.size(head)), head.shape))
-        randomness.seed(model, 3)
-        before = randomness.states(model)
+        random_state.seed(model, 3)
+        before = random_state.states(model)
         draws = [model(tokens, training=True).logits.numpy() for _ in range(2)]
-        randomness.restore(model, before)
+        random_state.restore(model, before)
         draws.append(model(tokens, training=True).logits.numpy())
         answers.append(draws)
         assert len({state.tobytes() for state in before}) == len(before) > 4

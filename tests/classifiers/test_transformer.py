@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries, weights
+from incumbent.classifiers import encoded_texts, pretrained_weights
 from incumbent.classifiers.base import Rows
+from incumbent.data import datasets
 from incumbent.errors import ConfigError
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,7 @@ def test_token_ids_are_ktrains_own(
 ) -> None:
     classifier = prepare(embedded).classifier
     short, ids, lengths = classifier.tokenize(TEXTS)
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         from ktrain import text
 
         ktrains = text.Transformer(str(bundled), maxlen=32, class_names=["a", "b"])
@@ -67,9 +68,9 @@ def test_a_batch_of_like_length_gives_what_a_padded_one_gives(
     import tensorflow as tf
 
     run = prepare(embedded, weights=str(tiny_bert), max_length=64)
-    rows = Rows(*encoding.load(run.encoded.train))
+    rows = Rows(*encoded_texts.load(run.encoded.train))
     few = rows.take(np.argsort([len(row) for row in rows.ids])[:16])
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         built = run.classifier.build(few, few)
         inputs, targets = next(iter(built.train.to_tfdataset(train=False)))
         width = inputs["input_ids"].shape[1]
@@ -89,8 +90,8 @@ def test_training_batches_cover_every_row_and_come_again(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
 ) -> None:
     run = prepare(embedded, weights=str(tiny_bert))
-    rows = Rows(*encoding.load(run.encoded.train))
-    with libraries.quiet():
+    rows = Rows(*encoded_texts.load(run.encoded.train))
+    with ktrain_libraries.quiet():
         data = run.classifier.build(rows, rows).train
         steps = -(-len(rows.labels) // 16)
         first, second = (
@@ -130,13 +131,15 @@ def test_the_real_weights_learn_and_are_saved_as_ktrain_saves(
         "",
         *TEXTS[1:3],
     ]
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         plain = ktrain.load_predictor(str(run.folder)).predict_proba(texts)
     served = Predictor().load(run.served)
     assert np.allclose(served.probabilities(texts), plain, atol=1e-5)
     assert served.classes == ("neg", "pos")
     assert plain[0, 1] > plain[1, 1] + 0.2
-    assert str(weights.resolve("bundled")) not in (run.folder / "config.json").read_text("utf-8")
+    assert str(pretrained_weights.resolve("bundled")) not in (run.folder / "config.json").read_text(
+        "utf-8"
+    )
 
 
 def test_what_is_finished_is_not_trained_again(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent import datasets, encoding
-from incumbent.classifiers import libraries
+from incumbent.classifiers import encoded_texts
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_libraries
 from incumbent.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def test_the_end_of_a_long_text_decides(
     )  # fmt: skip
     words = long_text("wonderful").split()
     short = " ".join([*words[:head], *words[-(BUDGET - head) :]])
-    texts, ids, _ = encoding.load(run.encoded.train)
+    texts, ids, _ = encoded_texts.load(run.encoded.train)
     assert short in texts
     assert {len(row) for row in ids} == {MAX_LENGTH}
     run.fit()
@@ -52,7 +53,7 @@ def test_the_end_of_a_long_text_decides(
     good, bad = served.probabilities([long_text("wonderful"), long_text("awful")])[:, 1]
     assert good > 0.8
     assert bad < 0.2
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         plain = ktrain.load_predictor(str(run.folder))
         expected = plain.predict_proba([short])
         uncut = plain.predict_proba([long_text("wonderful"), long_text("awful")])
@@ -60,7 +61,7 @@ def test_the_end_of_a_long_text_decides(
     # ktrain alone reads the head, in which the two are the same.
     assert np.allclose(uncut[0], uncut[1], atol=1e-5)
     # A text that fits is read whole.
-    with libraries.quiet():
+    with ktrain_libraries.quiet():
         expected = plain.predict_proba(["it is awful"])
     assert np.allclose(served.probabilities(["it is awful"]), expected, atol=1e-5)
 

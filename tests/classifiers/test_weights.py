@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incumbent.classifiers import weights
+from incumbent.classifiers import pretrained_weights
 from incumbent.errors import ConfigError, StageError
 
 
@@ -19,26 +19,26 @@ def test_altered_bundled_weights_are_refused(
     shutil.copytree(bundled, package / "model")
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    assert weights.resolve("bundled") == package / "model"
+    assert pretrained_weights.resolve("bundled") == package / "model"
     with (package / "model" / "model.safetensors").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         last = file.read(1)
         file.seek(-1, os.SEEK_END)
         file.write(bytes([last[0] ^ 1]))
     with pytest.raises(StageError, match="are not the published ones: SHA-256"):
-        weights.resolve("bundled")
+        pretrained_weights.resolve("bundled")
 
 
 def test_missing_bundled_weights_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_BUNDLED_PACKAGE", "no_such_package")
+    monkeypatch.setattr(pretrained_weights, "_BUNDLED_PACKAGE", "no_such_package")
     with pytest.raises(StageError, match="not installed: run `make setup`"):
-        weights.resolve("bundled")
+        pretrained_weights.resolve("bundled")
 
 
 def test_a_folder_without_a_configuration(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(ConfigError, match=r"has neither config.json nor bert_config.json"):
-        weights.resolve(str(tmp_path))
+        pretrained_weights.resolve(str(tmp_path))
 
 
 @pytest.mark.parametrize("configuration", ["config.json", "bert_config.json"])
@@ -46,14 +46,14 @@ def test_a_folder_without_weights(tmp_path: Path, configuration: str) -> None:
     (tmp_path / configuration).write_text("{}")
     (tmp_path / "pytorch_model.bin").touch()
     with pytest.raises(ConfigError, match="has a configuration but no weights"):
-        weights.resolve(str(tmp_path))
+        pretrained_weights.resolve(str(tmp_path))
 
 
 def test_a_path_that_is_not_there(tmp_path: Path, here: Path) -> None:
     (here / "a-file").touch()
     for name in (str(tmp_path / "missing"), "./missing", "~/missing-weights", "a-file"):
         with pytest.raises(ConfigError, match="is not a folder"):
-            weights.resolve(name)
+            pretrained_weights.resolve(name)
 
 
 def test_a_folder_is_given_by_its_whole_path(here: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_folder_is_given_by_its_whole_path(here: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").touch()
-    assert weights.resolve("xlm-roberta-mine") == folder
+    assert pretrained_weights.resolve("xlm-roberta-mine") == folder
 
 
 def test_the_fingerprint_follows_the_contents(tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_the_fingerprint_follows_the_contents(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"1")
-    first = weights.fingerprint(str(folder))
+    first = pretrained_weights.fingerprint(str(folder))
     shutil.copytree(folder, tmp_path / "copy")
-    assert weights.fingerprint(str(tmp_path / "copy")) == first
+    assert pretrained_weights.fingerprint(str(tmp_path / "copy")) == first
     (folder / "model.safetensors").write_bytes(b"2")
-    assert weights.fingerprint(str(folder)) != first
+    assert pretrained_weights.fingerprint(str(folder)) != first
 
 
 @pytest.mark.slow
@@ -84,9 +84,9 @@ def test_two_vocabularies_have_two_tokenizers(bundled: Path, tmp_path: Path) -> 
         folder.mkdir()
         words = (bundled / "vocab.txt").read_text("utf-8").splitlines()[:5000]
         (folder / "vocab.txt").write_text("\n".join([*words, extra]) + "\n", encoding="utf-8")
-        folders.append(weights.tokenizer_folder(folder, tmp_path / "cache"))
+        folders.append(pretrained_weights.tokenizer_folder(folder, tmp_path / "cache"))
     one, two = folders
     assert "zzyzx" in (one / "tokenizer.json").read_text("utf-8")
     assert "xyzzy" in (two / "tokenizer.json").read_text("utf-8")
-    assert weights.tokenizer_folder(tmp_path / "one", tmp_path / "cache") == one
+    assert pretrained_weights.tokenizer_folder(tmp_path / "one", tmp_path / "cache") == one
     assert sorted(x.name for x in one.parent.iterdir()) == sorted([one.name, two.name])

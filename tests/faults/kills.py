@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
-from incumbent.classifiers import weights
+from incumbent.classifiers import pretrained_weights
 from tests.classifiers.conftest import write_bert
 from tests.conftest import settings
 from tests.faults.ground import CHALLENGE, OPTIONS, Ground, Trial
@@ -86,7 +86,7 @@ def moments(ground: Ground, quick: bool) -> Iterator[Trial]:
     ground.restore()
     folder = ground.folder / "weights"
     folder.mkdir()
-    write_bert(folder, weights.resolve(weights.BUNDLED))
+    write_bert(folder, pretrained_weights.resolve(pretrained_weights.BUNDLED))
     arguments = ("retrain", *OPTIONS, *_TINY, "--json")
     for number in range(_FEW_MOMENTS if quick else _MOMENTS):
         trial = Trial(f"training, moment {number + 1}")

@@ -10,10 +10,12 @@ TEXTS = ["A wonderful, moving film.", "A dull and pointless mess.", ""]
 
 def look() -> dict[str, Any]:
     """What stands in the store of the working directory; see `State`."""
-    from incumbent import explain, scoring
-    from incumbent.ledger import Ledger
-    from incumbent.registry import CHAMPION, Registry
-    from incumbent.runs import RUN_DIGEST
+    from incumbent.scoring import model_client
+    from incumbent.title import explanation
+    from incumbent.title.ledger import Ledger
+    from incumbent.tracking.mlflow_runs import RUN_DIGEST
+    from incumbent.tracking.model_registry import Registry
+    from incumbent.tracking.model_versions import CHAMPION
 
     registry = Registry()
     versions = registry.versions(NAME)
@@ -26,12 +28,12 @@ def look() -> dict[str, Any]:
     if entries and (held.version if held else None) != entries[-1].champion:
         doubts.append("the alias does not follow the ledger")
     for number in sorted(set(decided) & set(numbers)):
-        found = explain.explain(registry, NAME, number)
+        found = explanation.explain(registry, NAME, number)
         doubts += [f"version {number}: {difference}" for difference in found.differences]
     return {
         "champion": held.version if held else None,
         "versions": numbers,
-        "answers": {v.version: scoring.predict(v, TEXTS) for v in versions},
+        "answers": {v.version: model_client.predict(v, TEXTS) for v in versions},
         "twice": len(jobs) - len(set(jobs)) + len(decided) - len(set(decided)),
         "doubts": doubts,
     }

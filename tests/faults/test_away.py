@@ -13,8 +13,8 @@ from pathlib import Path
 import mlflow as client_of
 import pytest
 
-from incumbent.classifiers import weights
-from incumbent.registry import Registry
+from incumbent.classifiers import pretrained_weights
+from incumbent.tracking.model_registry import Registry
 from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults import away
@@ -38,7 +38,7 @@ AWAY = 10  # seconds, and those that servers take to start
 
 def test_both_servers_are_killed_in_mid_training_and_come_back(place: Place) -> None:
     (place.folder / "weights").mkdir()
-    write_bert(place.folder / "weights", weights.resolve(weights.BUNDLED))
+    write_bert(place.folder / "weights", pretrained_weights.resolve(pretrained_weights.BUNDLED))
     with away.mlflow(place) as tracking, away.prefect(place) as orchestration:
         away.until(lambda: tracking.answers() and orchestration.answers(), 180)
         place.environment["MLFLOW_TRACKING_URI"] = tracking.address

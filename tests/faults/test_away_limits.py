@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from incumbent import faults, limits, sources
 from incumbent.config import DataConfig
 from incumbent.errors import DataError, RegistryError, StageTimedOut, TrainingDiverged
+from incumbent.runtime import failure_causes, time_limits
+from incumbent.tables import reader
 from tests.web.browser import free_port
 
 SECOND = 1 / 3600  # hours
@@ -24,7 +25,7 @@ def test_a_stage_that_takes_too_long_ends() -> None:
     start = time.monotonic()
     with (
         pytest.raises(StageTimedOut, match=r"train took longer than timeouts\.train allows"),
-        limits.within("train", SECOND, "timeouts.train"),
+        time_limits.within("train", SECOND, "timeouts.train"),
     ):
         time.sleep(60)
     assert time.monotonic() - start < 10
@@ -58,7 +59,7 @@ def test_a_flow_that_hangs_ends(
 
 
 def test_a_library_that_swallows_the_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_AGAIN", 0.5)
+    monkeypatch.setattr(time_limits, "_AGAIN", 0.5)
     swallowed = 0
 
     def swallow() -> None:
@@ -70,7 +71,7 @@ def test_a_library_that_swallows_the_end_is_told_again(monkeypatch: pytest.Monke
                 swallowed += 1
         time.sleep(60)
 
-    with pytest.raises(StageTimedOut), limits.within("train", SECOND / 2, "timeouts.train"):
+    with pytest.raises(StageTimedOut), time_limits.within("train", SECOND / 2, "timeouts.train"):
         swallow()
     assert swallowed == 3
 
@@ -82,7 +83,7 @@ def test_a_library_that_makes_it_an_error_of_its_own() -> None:
         except Exception as error:
             raise RuntimeError("the request failed") from error
 
-    with pytest.raises(StageTimedOut), limits.within("register", SECOND, "timeouts.other"):
+    with pytest.raises(StageTimedOut), time_limits.within("register", SECOND, "timeouts.other"):
         fail()
 
 
@@ -91,7 +92,7 @@ def test_an_alarm_that_was_set_before_rings_after() -> None:
     before = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
     left, _ = signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
-        with limits.within("train", 1, "timeouts.train"):
+        with time_limits.within("train", 1, "timeouts.train"):
             time.sleep(1)
             assert not rung
         time.sleep(0.1)
@@ -117,11 +118,11 @@ def test_code_that_never_comes_back_to_python_ends_with_the_process() -> None:
 
 
 def _unreachable() -> None:
-    sources.read(f"http://127.0.0.1:{free_port()}/train.csv", DataConfig())
+    reader.read(f"http://127.0.0.1:{free_port()}/train.csv", DataConfig())
 
 
 def _wrong_file() -> None:
-    sources.read("/nowhere/train.csv", DataConfig())
+    reader.read("/nowhere/train.csv", DataConfig())
 
 
 def _raise(error: Exception) -> Callable[[], None]:
@@ -147,4 +148,4 @@ def _raise(error: Exception) -> Callable[[], None]:
 def test_only_a_failure_of_a_network_may_pass(fail: Callable[[], None], passes: bool) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011  which one is what is tested
         fail()
-    assert faults.of_network(caught.value) is passes
+    assert failure_causes.of_network(caught.value) is passes

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from incumbent.buffer import MetricsBuffer
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
-from incumbent.registry import Registry
-from incumbent.runs import Runs
+from incumbent.tracking.metrics_buffer import MetricsBuffer
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
 from tests.conftest import Place
 from tests.faults import away
 from tests.web.browser import free_port

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from incumbent.buffer import MetricsBuffer
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
-from incumbent.registry import Registry
-from incumbent.runs import Run, Runs
+from incumbent.tracking.metrics_buffer import MetricsBuffer
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.run_files import Run
 
 pytestmark = pytest.mark.slow
 

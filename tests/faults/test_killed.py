@@ -14,7 +14,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from incumbent.classifiers import weights
+from incumbent.classifiers import pretrained_weights
 from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 
@@ -30,7 +30,7 @@ STEPS = 20 * 10
 
 def test_the_same_command_resumes_a_killed_training(place: Place) -> None:
     (place.folder / "weights").mkdir()
-    write_bert(place.folder / "weights", weights.resolve(weights.BUNDLED))
+    write_bert(place.folder / "weights", pretrained_weights.resolve(pretrained_weights.BUNDLED))
     _kill_in_training(place)
     (unfinished,) = (place.folder / ".incumbent" / "runs").iterdir()
     assert list((unfinished / "checkpoints").glob("step-*.safetensors"))

@@ -220,7 +220,8 @@ def test_an_error_while_unwinding_an_interrupt_is_an_interrupt(
 
 
 def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
-    from incumbent import cli, cli_title, interrupts
+    from incumbent.cli import main, title_commands
+    from incumbent.runtime import interrupts
 
     def failing(*_: object, **__: object) -> None:
         raise error
@@ -229,6 +230,6 @@ def _code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.delenv("INCUMBENT_DEBUG", raising=False)
-    monkeypatch.setattr(cli_title.models, "callback", failing)
+    monkeypatch.setattr(title_commands.models, "callback", failing)
     monkeypatch.setattr(interrupts, "ignore", lambda: None)
-    return cli._run(["models"])
+    return main._run(["models"])

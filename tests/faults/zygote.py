@@ -23,19 +23,20 @@ from typing import Any
 
 def main() -> None:
     """Take jobs until standard input ends."""
-    from incumbent import cli, environment
-    from incumbent.classifiers import libraries
+    from incumbent.cli import main
+    from incumbent.kernels import ktrain_libraries
+    from incumbent.runtime import environment
 
     environment.prepare()
     environment.quiet()
     with environment.importing():
         import great_expectations  # noqa: F401
 
-        import incumbent.earlier  # noqa: F401
+        import incumbent.retraining.earlier_runs  # noqa: F401
         from flows import retrain  # noqa: F401
-        from incumbent import explain, prefect_server  # noqa: F401
+        from incumbent.title import explanation  # noqa: F401
 
-        libraries.load()
+        ktrain_libraries.load()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     jobs: dict[int, str] = {}
@@ -52,7 +53,7 @@ def main() -> None:
             child = os.fork()
             if child == 0:
                 _become(job)
-                cli.main(job["arguments"]) if job["arguments"] else _look()
+                main.main(job["arguments"]) if job["arguments"] else _look()
                 return
             jobs[child] = job["files"]
             _write(f"{job['files']}.pid", str(child))
@@ -82,7 +83,7 @@ def _become(job: dict[str, Any]) -> None:
     for number, kind in ((1, "out"), (2, "err")):
         file = os.open(f"{job['files']}.{kind}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, number)
-    from incumbent import environment
+    from incumbent.runtime import environment
 
     environment.prepare()
     if job["limit"] is not None:

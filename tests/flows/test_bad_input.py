@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from openpyxl import Workbook, load_workbook
 
+from incumbent.data import ingestion
+
 pytestmark = pytest.mark.slow
 
 Command = Callable[..., tuple[int, str, str]]
@@ -155,7 +157,7 @@ def train(here: Path) -> Path:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case: str, train: Path, command: Command) -> None:
-    from incumbent.registry import Registry
+    from incumbent.tracking.model_registry import Registry
 
     spoil, code, said = CASES[case]
     overrides = ["data.train=train.xlsx", "data.test=test.xlsx", *(spoil(train) or ())]
@@ -172,13 +174,13 @@ def test_bad_input(case: str, train: Path, command: Command) -> None:
 
 
 def test_control_characters_are_replaced_and_reported(train: Path) -> None:
-    from incumbent import datasets
     from incumbent.config import DataConfig
+    from incumbent.data import datasets
 
     frame = pd.DataFrame([*GOOD, ("bell\a here", "pos")], columns=["text", "label"])
     frame.to_csv("train.csv", index=False)
     read = datasets.load(
-        datasets.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
+        ingestion.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
     )
     assert read["text"].iloc[-1] == "bell  here"
     assert list(read["control"]) == [False] * len(GOOD) + [True]
@@ -214,7 +216,7 @@ def test_the_page_has_the_refusal_too(train: Path, command: Command) -> None:
 
 
 def test_a_run_that_fails_is_marked_failed_in_mlflow(train: Path, command: Command) -> None:
-    from incumbent.registry import Registry
+    from incumbent.tracking.model_registry import Registry
 
     one_class(train)
     command("retrain", "--set", "data.train=train.xlsx", "--set", "data.test=test.xlsx")

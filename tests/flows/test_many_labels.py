@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from incumbent import reviews
+from incumbent.data import embedded_reviews
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def workbook(source: Path, path: str, rows: int) -> None:
 
 
 def test_rows_with_several_labels_go_the_whole_way(here: Path, command: Command) -> None:
-    train, test = reviews.write(here / "reviews")
+    train, test = embedded_reviews.write(here / "reviews")
     workbook(train, "train.xlsx", 600)
     workbook(test, "test.xlsx", 250)
     Path("config.yaml").write_text(

@@ -165,9 +165,9 @@ def test_plain_ktrain_opens_the_zip(first: First, client: mlflow.MlflowClient) -
     archive = client.download_artifacts(outcome["run_id"], "predictor.zip")
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(place.folder / "unzipped")
-    from incumbent.classifiers import libraries
+    from incumbent.kernels import ktrain_libraries
 
-    libraries.load()
+    ktrain_libraries.load()
     import ktrain
 
     predictor = ktrain.load_predictor(str(place.folder / "unzipped" / "predictor"))

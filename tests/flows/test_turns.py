@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from incumbent import launch
-from incumbent.prefect_api import PrefectApi
-from incumbent.servers import TRAINING
+from incumbent.operations import server_launch
+from incumbent.operations.prefect_api import PrefectApi
+from incumbent.operations.server_settings import TRAINING
 from tests.conftest import Place, settings
 from tests.web import browser
 
@@ -34,7 +34,7 @@ QUICK = (
 @pytest.fixture
 def address(place: Place) -> Iterator[str]:
     """A Prefect server as `make up` starts and sets it up; its API."""
-    from incumbent.servers import Servers
+    from incumbent.operations.server_settings import Servers
 
     port = browser.free_port()
     servers = Servers(root=place.folder, prefect_port=port, mlflow_port=0)
@@ -47,7 +47,7 @@ def address(place: Place) -> Iterator[str]:
     try:
         address = servers.clients["PREFECT_API_URL"]
         end = time.monotonic() + 180
-        while not launch.answers(f"{address}/health"):
+        while not server_launch.answers(f"{address}/health"):
             assert process.poll() is None, (place.folder / "prefect.log").read_text()
             assert time.monotonic() < end
             time.sleep(0.5)

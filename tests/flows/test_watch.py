@@ -192,7 +192,7 @@ def test_a_deployment_that_is_none_is_named(here: Path, prefect_server: None) ->
 def test_without_a_server_it_says_which_would_do(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from incumbent import prefect_server as servers
+    from incumbent.operations import prefect_server as servers
     from tasks.arrive import find_target
 
     monkeypatch.setattr(servers, "reach", lambda: None)

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from incumbent import registration, title
-from incumbent.assessment import Assessment
-from incumbent.classifiers.training import TrainedModel
 from incumbent.config import Config
-from incumbent.datasets import Dataset
-from incumbent.evidence import Challenge
-from incumbent.job import Job
-from incumbent.ledger import Entry, Ledger
-from incumbent.registry import CHAMPION, Registry, Version
-from incumbent.runs import Run, Runs
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation.assessment import Assessment
+from incumbent.retraining import registration
+from incumbent.retraining.job import Job
+from incumbent.title import contest
+from incumbent.title.evidence_gathering import Challenge
+from incumbent.title.ledger import Entry, Ledger
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import CHAMPION, Version
+from incumbent.tracking.run_files import Run
+from incumbent.training.fitting import TrainedModel
 
 NAME = "reviews"
 
@@ -76,7 +79,7 @@ class Arena:
 
     def contest(self, trained: Trained, version: Version, run: Run) -> tuple[Entry, Version | None]:
         challenge = Challenge(version, trained.result, trained.dataset, trained.config)
-        return title.contest(self.registry, challenge, run, self.about)
+        return contest.hold(self.registry, challenge, run, self.about)
 
     def enter(self, trained: Trained) -> Entry:
         """Register a model and decide about it."""

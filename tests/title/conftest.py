@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from incumbent import assessment, classifiers, datasets, encoding
-from incumbent.classifiers import training
+from incumbent.classifiers import catalogue, encoded_texts
 from incumbent.config import Config
-from incumbent.datasets import Dataset
-from incumbent.job import Job
-from incumbent.runs import Runs
+from incumbent.data import ingestion
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation import assessment
+from incumbent.retraining.job import Job
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.training import fitting
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 
 
@@ -44,7 +46,7 @@ def train(workdir: Path) -> Train:
             known = settings.get(name, {})
             settings[name] = {**known, **values} if isinstance(known, dict) else values
         config = Config.model_validate(settings)
-        data = dataset or datasets.ingest(config.data, workdir, config.evaluation.slices)
+        data = dataset or ingestion.ingest(config.data, workdir, config.evaluation.slices)
         job = Job.of(data, config)
         if job.digest not in made:
             made[job.digest] = _train(config, data, job, workdir)
@@ -54,12 +56,12 @@ def train(workdir: Path) -> Train:
 
 
 def _train(config: Config, data: Dataset, job: Job, workdir: Path) -> Trained:
-    classifier = classifiers.create(config.training, config.preprocessing, data.classes, workdir)
-    encoded = encoding.encode(
+    classifier = catalogue.create(config.training, config.preprocessing, data.classes, workdir)
+    encoded = encoded_texts.encode(
         data, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
     )
     folder = job.folder / "predictor"
-    trained = training.fit(
+    trained = fitting.fit(
         classifier, encoded, folder, "Reviews", config.serving, lambda _: None, lambda _: None
     )
     result = assessment.assess(

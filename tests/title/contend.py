@@ -20,19 +20,23 @@ from typing import Any
 
 import mlflow.models.utils
 
-from incumbent import evidence, pending, promotion, registration, scoring, succession, title
-from incumbent.evidence import Challenge
-from incumbent.ledger import Ledger
-from incumbent.registry import CHAMPION, Registry
-from incumbent.runs import Runs
+from incumbent.decision import rulings
+from incumbent.retraining import registration
+from incumbent.scoring import model_client
+from incumbent.title import approval_and_rollback, contest, evidence_gathering, undecided
+from incumbent.title.evidence_gathering import Challenge
+from incumbent.title.ledger import Ledger
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import CHAMPION
 from tests.faults.cuts import die_at
 
 NAME = "reviews"
 # MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
 mlflow.models.utils._validate_serving_input = lambda **_: None
 # Whether a version answers as it did is another test's matter; here its answers are cached.
-_score = scoring.score
-scoring.score = lambda *given, **named: _score(*given, **{**named, "fresh": False})
+_score = model_client.score
+model_client.score = lambda *given, **named: _score(*given, **{**named, "fresh": False})
 _PATIENCE = 120  # seconds that contenders wait for one another
 
 
@@ -88,18 +92,18 @@ def register(trained: Any) -> int:
     ).version
 
 
-def contest(trained: Any) -> int:
+def hold_contest(trained: Any) -> int:
     """Decide about a registered model; gives the number of the entry."""
     registry = Registry()
     run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
-    entry, _ = title.contest(registry, _challenge(registry, trained), run, {})
+    entry, _ = contest.hold(registry, _challenge(registry, trained), run, {})
     return entry.number
 
 
 def both(trained: Any) -> int:
     """The whole of it, as the same run again does."""
     register(trained)
-    return contest(trained)
+    return hold_contest(trained)
 
 
 def follow(left: Any, trained: Any) -> int:
@@ -108,7 +112,7 @@ def follow(left: Any, trained: Any) -> int:
     run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
     version = _challenge(registry, trained).version
     dataset, config = trained.dataset, trained.config
-    entries = list(pending.decide(registry, version, dataset, config, run, {}, _fail))
+    entries = list(undecided.decide(registry, version, dataset, config, run, {}, _fail))
     assert {entry.run_digest for entry in entries} <= {left.job.digest}
     return len(entries)
 
@@ -121,17 +125,17 @@ def approve(trained: Any) -> int | None:
     """Approve a version that waits, if it does still."""
     registry = Registry()
     version = _challenge(registry, trained).version.version
-    if title.adopt(Ledger(registry, NAME))[1][-1].decision == "waiting":
-        succession.approve(registry, NAME, version, "seen")
+    if contest.adopt(Ledger(registry, NAME))[1][-1].decision == "waiting":
+        approval_and_rollback.approve(registry, NAME, version, "seen")
     return champion()
 
 
 def roll_back(_: Any) -> int | None:
     """Give the first version the title back, if it has not got it."""
     registry = Registry()
-    holder, _ = title.adopt(Ledger(registry, NAME))
+    holder, _ = contest.adopt(Ledger(registry, NAME))
     if holder is None or holder.version != 1:
-        succession.rollback(registry, NAME, 1, "wrong answers")
+        approval_and_rollback.rollback(registry, NAME, 1, "wrong answers")
     return champion()
 
 
@@ -141,12 +145,14 @@ def warm(trained: Any) -> int:
     reign = Ledger(registry, NAME).reign()
     assert reign is not None
     champion = registry.by_alias(NAME, CHAMPION)
-    return evidence.gather(registry, _challenge(registry, trained), champion, reign, []).compared
+    return evidence_gathering.gather(
+        registry, _challenge(registry, trained), champion, reign, []
+    ).compared
 
 
 def meet(trained: Any, all_decided: Any) -> int:
     """Decide about a model once all others are decided too; gives how often it had to be."""
-    decide, times = promotion.decide, 0
+    decide, times = rulings.decide, 0
 
     def together(found: Any) -> Any:
         nonlocal times
@@ -156,8 +162,8 @@ def meet(trained: Any, all_decided: Any) -> int:
             all_decided.wait()
         return ruling
 
-    promotion.decide = together
-    contest(trained)
+    rulings.decide = together
+    hold_contest(trained)
     return times
 
 
@@ -176,7 +182,7 @@ def champion() -> int | None:
 def adopted() -> bool:
     """Do what any later command does first; whether alias and ledger then agree."""
     ledger = Ledger(Registry(), NAME)
-    holder, entries = title.adopt(ledger)
+    holder, entries = contest.adopt(ledger)
     return (holder.version if holder else None) == entries[-1].champion
 
 
@@ -254,7 +260,7 @@ def main(kind: str, template: str, folder: str, contenders: str) -> None:
     store, place = Path(template), Path(folder)
     phases: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         "register": (register, register),
-        "contest": (contest, both),
+        "contest": (hold_contest, both),
         "approve": (approve, approve),
         "roll-back": (roll_back, roll_back),
         "follow": (partial(follow, trained[0]), partial(follow, trained[0])),

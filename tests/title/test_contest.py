@@ -11,13 +11,20 @@ import mlflow
 import pandas as pd
 import pytest
 
-from incumbent import artifacts, explain, promotion, succession, timeline, title
-from incumbent.case import Evidence
 from incumbent.config import PromotionConfig
+from incumbent.decision import rulings
+from incumbent.decision.evidence import Evidence
 from incumbent.errors import ConfigError, DataRefused
-from incumbent.ledger import reign_of
-from incumbent.registry import CHAMPION
-from incumbent.runs import Runs
+from incumbent.title import (
+    approval_and_rollback,
+    contest,
+    evidence_files,
+    explanation,
+    timeline_plot,
+)
+from incumbent.title.ledger import reign_of
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_versions import CHAMPION
 from tests.title.arena import NAME, Arena, Train, Trained, manual
 
 pytestmark = pytest.mark.slow
@@ -25,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 def replayed(run_id: str | None, folder: Path) -> Evidence:
     assert run_id is not None
-    return artifacts.replay(Runs(), run_id, folder)
+    return evidence_files.replay(Runs(), run_id, folder)
 
 
 def test_the_first_model_takes_the_title_and_pins_the_test_set(one: Arena, weak: Trained) -> None:
@@ -65,28 +72,28 @@ def test_the_champion_is_scored_by_its_own_predictor(
 
 def test_a_decision_is_computed_again_from_what_is_stored(three: Arena, tmp_path: Path) -> None:
     for entry in three.ledger.entries():
-        ruling = promotion.decide(replayed(entry.evidence_run_id, tmp_path / str(entry.number)))
+        ruling = rulings.decide(replayed(entry.evidence_run_id, tmp_path / str(entry.number)))
         assert ruling.decision == entry.decision
         assert ruling.gates == entry.gates
         assert ruling.comparison == entry.comparison
-        found = explain.explain(three.registry, NAME, entry.version)
+        found = explanation.explain(three.registry, NAME, entry.version)
         assert found.recomputed == entry.decision
         assert found.differences == ()
     with pytest.raises(ConfigError, match="Nothing was decided about version 9"):
-        explain.explain(three.registry, NAME, 9)
+        explanation.explain(three.registry, NAME, 9)
 
 
 def test_forged_evidence_is_noticed(two: Arena) -> None:
     entry = two.ledger.entries()[-1]
     address = Runs().client.get_run(str(entry.evidence_run_id)).info.artifact_uri
-    folder = Path(url2pathname(urlparse(address).path)) / artifacts.DECISION
+    folder = Path(url2pathname(urlparse(address).path)) / evidence_files.DECISION
     honest = (folder / "rows.parquet").read_bytes()
     rows = pd.read_parquet(folder / "rows.parquet")
     for name in ("neg", "pos"):  # as if the challenger had answered what the champion did
         rows[f"challenger:{name}"] = rows[f"champion:{name}"]
     try:
         rows.to_parquet(folder / "rows.parquet", index=False)
-        again = explain.explain(two.registry, NAME, 2)
+        again = explanation.explain(two.registry, NAME, 2)
     finally:
         (folder / "rows.parquet").write_bytes(honest)
     assert again.recomputed == "kept"
@@ -99,11 +106,11 @@ def test_another_test_set_is_refused_or_begins_a_new_reign(
 ) -> None:
     other = train(data={"sample": 1000}, training={"epochs": 3}, promotion={"new_reign": True})
     with pytest.raises(DataRefused, match="is not the frozen one") as refused:
-        title.check_test_set(one.registry, NAME, other.dataset.test, new_reign=False)
+        contest.check_test_set(one.registry, NAME, other.dataset.test, new_reign=False)
     for said in (other.dataset.test.digest[:12], weak.dataset.test.digest[:12], "new_reign=true"):
         assert said in str(refused.value)
-    title.check_test_set(one.registry, NAME, other.dataset.test, new_reign=True)
-    title.check_test_set(one.registry, NAME, weak.dataset.test, new_reign=False)
+    contest.check_test_set(one.registry, NAME, other.dataset.test, new_reign=True)
+    contest.check_test_set(one.registry, NAME, weak.dataset.test, new_reign=False)
     entry = one.enter(other)
     assert (entry.new_reign, entry.reign) == (True, 2)
     assert entry.comparison is not None
@@ -125,15 +132,15 @@ def test_the_same_run_is_decided_once(two: Arena, good: Trained) -> None:
 
 def test_an_alias_moved_by_hand_is_respected_and_recorded(two: Arena) -> None:
     two.registry.set_alias(two.registry.version(NAME, 1), CHAMPION)
-    champion, _ = title.adopt(two.ledger)
+    champion, _ = contest.adopt(two.ledger)
     assert champion is not None
     assert champion.version == two.champion() == 1
     last = two.ledger.entries()[-1]
     assert (last.decision, last.previous_champion, last.champion) == ("moved by hand", 2, 1)
-    title.adopt(two.ledger)
+    contest.adopt(two.ledger)
     assert len(two.ledger.entries()) == 3
     two.registry.client.delete_registered_model_alias(NAME, CHAMPION)
-    assert title.adopt(two.ledger)[0] is None
+    assert contest.adopt(two.ledger)[0] is None
     assert two.ledger.entries()[-1].champion is None
     assert two.champion() is None
 
@@ -141,22 +148,22 @@ def test_an_alias_moved_by_hand_is_respected_and_recorded(two: Arena) -> None:
 def test_an_alias_moved_by_hand_during_a_contest_is_left_alone(
     two: Arena, twin: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide, moved = promotion.decide, []
+    decide, moved = rulings.decide, []
 
-    def meanwhile(found: Evidence) -> promotion.Ruling:
+    def meanwhile(found: Evidence) -> rulings.Ruling:
         if not moved:
             two.registry.set_alias(two.registry.version(NAME, 1), CHAMPION)
             moved.append(True)
         return decide(found)
 
-    monkeypatch.setattr(promotion, "decide", meanwhile)
+    monkeypatch.setattr(rulings, "decide", meanwhile)
     entry = two.enter(twin)
     by_hand = two.ledger.entries()[-2]
     assert (by_hand.decision, by_hand.champion) == ("moved by hand", 1)
     assert entry.previous_champion == 1  # the decision was made again, against who was there
     assert two.champion() == entry.champion
     if entry.decision == "promoted":
-        assert succession.rollback(two.registry, NAME, None, "back").champion == 1
+        assert approval_and_rollback.rollback(two.registry, NAME, None, "back").champion == 1
 
 
 def test_a_test_set_that_comes_back_keeps_what_was_spent(three: Arena) -> None:
@@ -181,8 +188,8 @@ def test_manual_mode_waits_for_approval(one: Arena, good: Trained) -> None:
     assert reign is not None
     assert [look.passed for look in reign.looks] == [False]
     with pytest.raises(ConfigError, match=r"not wait for approval: it is promoted. Waiting: 2"):
-        succession.approve(one.registry, NAME, 1, "why not")
-    approved = succession.approve(one.registry, NAME, 2, "looks right")
+        approval_and_rollback.approve(one.registry, NAME, 1, "why not")
+    approved = approval_and_rollback.approve(one.registry, NAME, 2, "looks right")
     assert (approved.decision, approved.champion, approved.reason) == ("approved", 2, "looks right")
     assert one.champion() == 2
     reign = one.ledger.reign()
@@ -190,34 +197,34 @@ def test_manual_mode_waits_for_approval(one: Arena, good: Trained) -> None:
     assert [look.passed for look in reign.looks] == [True]
     assert reign.best_accuracy == pytest.approx(good.result.evidence.accuracy.value)
     with pytest.raises(ConfigError, match="it is approved"):
-        succession.approve(one.registry, NAME, 2, "again")
+        approval_and_rollback.approve(one.registry, NAME, 2, "again")
 
 
 def test_approval_is_void_once_another_is_champion(one: Arena, good: Trained) -> None:
     assert one.enter(manual(good)).decision == "waiting"
     one.registry.client.delete_registered_model_alias(NAME, CHAMPION)
     with pytest.raises(ConfigError, match="proved itself against version 1, and the champion is"):
-        succession.approve(one.registry, NAME, 2, "late")
+        approval_and_rollback.approve(one.registry, NAME, 2, "late")
     assert one.champion() is None
 
 
 def test_a_rollback_goes_to_the_champion_before_and_is_no_seesaw(two: Arena) -> None:
-    back = succession.rollback(two.registry, NAME, None, "wrong answers")
+    back = approval_and_rollback.rollback(two.registry, NAME, None, "wrong answers")
     assert (back.decision, back.champion, back.reason) == ("rolled back", 1, "wrong answers")
     assert two.champion() == 1
     with pytest.raises(ConfigError, match="no champion to go back to"):
-        succession.rollback(two.registry, NAME, None, "again")
+        approval_and_rollback.rollback(two.registry, NAME, None, "again")
     with pytest.raises(ConfigError, match="is the champion already"):
-        succession.rollback(two.registry, NAME, 1, "again")
+        approval_and_rollback.rollback(two.registry, NAME, 1, "again")
     with pytest.raises(ConfigError, match="never was champion"):
-        succession.rollback(two.registry, NAME, 7, "again")
-    assert succession.rollback(two.registry, NAME, 2, "it was right").champion == 2
+        approval_and_rollback.rollback(two.registry, NAME, 7, "again")
+    assert approval_and_rollback.rollback(two.registry, NAME, 2, "it was right").champion == 2
     assert two.champion() == 2
 
 
 def test_a_first_champion_has_nobody_to_go_back_to(one: Arena) -> None:
     with pytest.raises(ConfigError, match="no champion to go back to"):
-        succession.rollback(one.registry, NAME, None, "reason")
+        approval_and_rollback.rollback(one.registry, NAME, None, "reason")
 
 
 def test_the_ledger_tells_who_when_and_on_what(three: Arena, twin: Trained, tmp_path: Path) -> None:
@@ -231,7 +238,7 @@ def test_the_ledger_tells_who_when_and_on_what(three: Arena, twin: Trained, tmp_
     assert [v.version for v in log] == [3, 2, 1]
     assert json.loads(log[0].tags["incumbent.entry"])["version"] == entry.version
     assert three.registry.names() == [NAME]
-    path = timeline.draw(entries, tmp_path / "history.png", NAME)
+    path = timeline_plot.draw(entries, tmp_path / "history.png", NAME)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from incumbent import artifacts, datasets, novelty, status
 from incumbent.config import IngestConfig
-from incumbent.datasets import Split
-from incumbent.job import Outcome
+from incumbent.data import datasets
+from incumbent.data.datasets import Split
+from incumbent.operations import status
+from incumbent.retraining import new_rows
+from incumbent.retraining.job import Outcome
+from incumbent.title import evidence_files
 from tests.title.arena import NAME, Arena, Trained
 
 pytestmark = pytest.mark.slow
@@ -18,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 def _asked(trained: Trained, least: int) -> Outcome | None:
     config = trained.config.model_copy(update={"ingest": IngestConfig(min_new_rows=least)})
-    return novelty.too_little(trained.dataset.train, trained.dataset.digest, config, "flow-run")
+    return new_rows.too_little(trained.dataset.train, trained.dataset.digest, config, "flow-run")
 
 
 def test_the_same_rows_are_skipped_with_both_numbers_and_on_record(
@@ -31,7 +34,7 @@ def test_the_same_rows_are_skipped_with_both_numbers_and_on_record(
     assert "0 labelled training texts are new since version 2 was trained" in outcome.reason
     assert "ingest.min_new_rows asks for 5" in outcome.reason
     assert len(two.ledger.entries()) == before  # it decided nothing
-    skip = novelty.last_skip(two.registry, NAME)
+    skip = new_rows.last_skip(two.registry, NAME)
     assert skip is not None
     assert (skip.new_rows, skip.min_new_rows, skip.flow_run_id) == (0, 5, "flow-run")
     (title,) = status.look({"MLFLOW_TRACKING_URI": two.store}, tmp_path).models
@@ -48,7 +51,7 @@ def test_before_the_first_version_all_rows_are_new(empty: Arena, good: Trained) 
 
 
 def test_only_labelled_texts_that_differ_count(good: Trained, tmp_path: Path) -> None:
-    known = artifacts.fingerprints(good.dataset.train, Path(good.config.tracking.workdir))
+    known = evidence_files.fingerprints(good.dataset.train, Path(good.config.tracking.workdir))
     rows = datasets.load(good.dataset.train, ["text", "label"]).head(3)
     more = pd.DataFrame(
         {
@@ -59,4 +62,4 @@ def test_only_labelled_texts_that_differ_count(good: Trained, tmp_path: Path) ->
     path = tmp_path / "more.parquet"
     pd.concat([rows, more], ignore_index=True).to_parquet(path)
     split = Split(path=path, source="more", rows=7, digest="d", labels={})
-    assert novelty.new_rows(split, known) == 2
+    assert new_rows.new_rows(split, known) == 2

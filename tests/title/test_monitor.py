@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from incumbent import events, health, status
 from incumbent.errors import NotWell, StageTimedOut
-from incumbent.registry import CHAMPION
-from incumbent.status import Status, Title
+from incumbent.operations import events, status, troubles
+from incumbent.operations.status import Status, Title
+from incumbent.tracking.model_versions import CHAMPION
 from tasks.examine import page
 from tests.title.arena import NAME, Arena
 
@@ -45,7 +45,7 @@ def test_all_is_well_and_then_it_is_not(
 def test_the_page_is_text(tmp_path: Path) -> None:
     title = Title(model_name="m", champion=1, age=2.0, version=1, decision="promoted",
                   reason="<img src=x> [a](http://evil) | x")  # fmt: skip
-    full = health.troubles("disk", "/", ["# <b>full</b>"])
+    full = troubles.troubles("disk", "/", ["# <b>full</b>"])
     found = Status(servers=[], scheduled=[], running=[], models=[title], troubles=full)
     shown = page(found)
     assert shown.startswith("# One thing is wrong")

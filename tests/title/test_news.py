@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from incumbent import cli, events, launch, notices
+from incumbent.cli import main
 from incumbent.errors import ConfigError
-from incumbent.prefect_api import PrefectApi
-from incumbent.servers import FOLDER
+from incumbent.operations import events, notices, server_launch
+from incumbent.operations.prefect_api import PrefectApi
+from incumbent.operations.server_settings import FOLDER
 from tests.conftest import ROOT
 from tests.title.arena import Arena
 from tests.web import browser
@@ -92,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         env={**environment, "PREFECT_HOME": str(home)}, stdout=log, stderr=log,
     )  # fmt: skip
     try:
-        _wait(lambda: launch.answers(f"{address}/health"))
+        _wait(lambda: server_launch.answers(f"{address}/health"))
         yield address
     finally:
         process.terminate()
@@ -152,7 +153,7 @@ def test_a_rollback_arrives_by_webhook_and_mail(
 
     reason = "wrong <http://evil|refunds> {{ body }} @channel"
     with pytest.raises(SystemExit) as ended:
-        cli.main(["rollback", "--to", "1", "--reason", reason])
+        main.main(["rollback", "--to", "1", "--reason", reason])
     assert ended.value.code == 0, capfd.readouterr().err
     assert two.champion() == 1
     _wait(lambda: receiver.got and mailbox.got)
@@ -182,7 +183,7 @@ def test_a_title_moved_beside_the_servers_of_this_folder_is_told_there(
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"prefect": server.removesuffix("/api")}))
     with pytest.raises(SystemExit) as ended:
-        cli.main(["rollback", "--to", "1", "--reason", "wrong answers"])
+        main.main(["rollback", "--to", "1", "--reason", "wrong answers"])
     assert ended.value.code == 0, capfd.readouterr().err
     _wait(lambda: receiver.got)
     assert receiver.got[0]["subject"] == "incumbent: reviews version 1 rolled back"

@@ -12,9 +12,11 @@ from urllib.request import url2pathname
 
 import pytest
 
-from incumbent import explain, pending, title
-from incumbent.registry import CHAMPION, Registry, Version
-from incumbent.runs import Run, Runs
+from incumbent.title import contest, explanation, undecided
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import CHAMPION, Version
+from incumbent.tracking.run_files import Run
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 from tests.title.conftest import Open
 
@@ -31,7 +33,7 @@ def decide(arena: Arena, version: Version, run: Run, trained: Trained, **changed
     """What the next run decides, and what it says of versions that it cannot decide about."""
     said: list[str] = []
     given = {"dataset": trained.dataset, "config": trained.config, **changed}
-    entries = pending.decide(
+    entries = undecided.decide(
         arena.registry, version, run=run, about={}, say=lambda m, *v: said.append(m % v), **given
     )
     return [f"{entry.version} {entry.decision}" for entry in entries] + said
@@ -45,7 +47,7 @@ def test_it_is_decided_about_before_the_next_one(challenged: Arena, twin: Traine
     assert champion is not None
     assert champion.version == 2
     for number in (2, 3):  # each from its own evidence, though one run keeps both
-        assert explain.explain(challenged.registry, NAME, number).differences == ()
+        assert explanation.explain(challenged.registry, NAME, number).differences == ()
     assert decide(challenged, version, run, twin) == []
 
 
@@ -129,7 +131,7 @@ def test_the_same_run_trained_again_elsewhere_is_judged_as_it_was_registered(
     again = replace(weak, config=good.config, job=good.job)
     version, run = challenged.register(again)
     assert version.version == 2
-    challenge = pending.challenge(version, again.result, again.dataset, again.config, ())
-    entry, _ = title.contest(challenged.registry, challenge, run, {})
+    challenge = undecided.challenge(version, again.result, again.dataset, again.config, ())
+    entry, _ = contest.hold(challenged.registry, challenge, run, {})
     assert (entry.version, entry.decision) == (2, "promoted")
     assert entry.accuracy["value"] == good.result.evidence.accuracy.value

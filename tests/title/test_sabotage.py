@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent import artifacts, datasets, scoring, succession
+from incumbent.data import datasets
 from incumbent.errors import RegistryError
-from incumbent.ledger import Entry
 from incumbent.predictor import WORDS, folder_digest
-from incumbent.registry import Version
-from incumbent.runs import Runs
+from incumbent.scoring import model_client
+from incumbent.title import approval_and_rollback, evidence_files
+from incumbent.title.ledger import Entry
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_versions import Version
 from tests.title.arena import NAME, Arena, Train, Trained
 
 pytestmark = pytest.mark.slow
@@ -126,7 +128,7 @@ def test_training_rows_of_the_champion_in_the_test_set_are_left_out(
         train(leaked, training={"epochs": 3, "seed": 3}, promotion={"new_reign": True})
     )
     assert entry.comparison is not None
-    found = artifacts.replay(Runs(), str(entry.evidence_run_id), tmp_path)
+    found = evidence_files.replay(Runs(), str(entry.evidence_run_id), tmp_path)
     seen_by_champion = found.rows["seen"].isin(["champion", "both"]).to_numpy()
     assert seen_by_champion[len(test) : len(test) + 150].all()  # exactly
     assert seen_by_champion[len(test) + 150 :].mean() > 0.8  # nearly
@@ -141,7 +143,7 @@ def test_a_rollback_to_a_corrupted_version_is_refused(two: Arena) -> None:
     corrupt(predictor)
     try:
         with pytest.raises(RegistryError, match="not those that were registered"):
-            succession.rollback(two.registry, NAME, None, "reason")
+            approval_and_rollback.rollback(two.registry, NAME, None, "reason")
     finally:
         corrupt(predictor)  # the same bit again: other tests read these files
     assert two.champion() == 2
@@ -160,13 +162,13 @@ def test_code_that_was_changed_in_the_registry_is_not_run(two: Arena, tmp_path: 
         file.write_bytes(whole + added.encode())
         try:
             with pytest.raises(RegistryError, match="not those that were registered"):
-                scoring.predict(version, ["a film"])
+                model_client.predict(version, ["a film"])
             with pytest.raises(RegistryError, match="not those that were registered"):
-                succession.rollback(two.registry, NAME, None, "reason")
+                approval_and_rollback.rollback(two.registry, NAME, None, "reason")
         finally:
             file.write_bytes(whole)
     assert not ran.exists()
-    assert len(scoring.predict(version, ["a film"])) == 1
+    assert len(model_client.predict(version, ["a film"])) == 1
 
 
 def test_a_consumer_with_mlflow_alone_loads_no_corrupted_model(two: Arena) -> None:
@@ -184,9 +186,10 @@ def test_a_consumer_with_mlflow_alone_loads_no_corrupted_model(two: Arena) -> No
 
 def test_the_evidence_holds_no_text(two: Arena, good: Trained, tmp_path: Path) -> None:
     entry = two.ledger.entries()[-1]
-    artifacts.replay(Runs(), str(entry.evidence_run_id), tmp_path)
+    evidence_files.replay(Runs(), str(entry.evidence_run_id), tmp_path)
     written = "".join(
-        path.read_bytes().decode("latin-1") for path in (tmp_path / artifacts.DECISION).iterdir()
+        path.read_bytes().decode("latin-1")
+        for path in (tmp_path / evidence_files.DECISION).iterdir()
     ) + json.dumps(entry.model_dump(mode="json"))
     texts = datasets.load(good.dataset.test)["text"].tolist()
     assert not [text for text in texts if len(text) > 30 and text in written]

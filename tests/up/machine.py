@@ -9,8 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from incumbent import credentials, supervision
-from incumbent.servers import FOLDER
+from incumbent.operations import supervisord
+from incumbent.operations.server_settings import FOLDER
+from incumbent.runtime import server_login
 from tests.conftest import ROOT, Place
 from tests.web import browser
 
@@ -45,12 +46,12 @@ class Machine(Place):
 
     def processes(self) -> dict[str, int]:
         """The main process of each part."""
-        found = supervision.main_processes(self.up_folder)
+        found = supervisord.main_processes(self.up_folder)
         return {part: process.pid for part, process in found.items()}
 
-    def left(self) -> list[supervision.Process]:
+    def left(self) -> list[supervisord.Process]:
         """All processes, whoever started them."""
-        return supervision.processes(self.up_folder)
+        return supervisord.processes(self.up_folder)
 
     def start_run(self, deployment: str, parameters: dict[str, Any]) -> str:
         """Start a run as the page's form does; gives its id."""
@@ -77,7 +78,7 @@ class Machine(Place):
             {"Content-Type": "application/json"},
         )
         if login := self.environment.get("INCUMBENT_AUTH"):
-            request.add_header("Authorization", credentials.basic(login))
+            request.add_header("Authorization", server_login.basic(login))
         for _ in range(10):
             try:
                 with urllib.request.urlopen(request, timeout=30) as answer:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from incumbent import status
+from incumbent.operations import status
 from tests.up.machine import Machine
 from tests.web import browser
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from incumbent import status
-from incumbent.registry import Registry
+from incumbent.operations import status
+from incumbent.tracking.model_registry import Registry
 from tests.conftest import Place
 from tests.up.machine import Machine
 

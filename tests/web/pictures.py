@@ -21,7 +21,7 @@ def main() -> None:
     """Write docs/images/*.png."""
     if not browser.available():
         sys.exit(browser.MISSING)
-    from incumbent.registry import Registry
+    from incumbent.tracking.model_registry import Registry
 
     registry = Registry()
     champion = registry.by_alias("reviews", "champion")

@@ -1,0 +1,54 @@
+"""The models that can be trained; the only package that imports ktrain or TensorFlow.
+
+`create` gives the `Classifier` that a config names. Importing this package is cheap, and so is
+`create`: TensorFlow is loaded when a model is built, as texts are tokenized without it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incumbent.config import PreprocessingConfig, TrainingConfig
+from incumbent.runtime import environment
+
+if TYPE_CHECKING:
+    from incumbent.classifiers.base import Classifier
+
+
+def create(
+    training: TrainingConfig,
+    preprocessing: PreprocessingConfig,
+    classes: tuple[str, ...],
+    workdir: Path,
+    *,
+    multilabel: bool = False,
+) -> Classifier:
+    """Return the classifier that `training.model` names.
+
+    Args:
+        training: The model and how it is trained.
+        preprocessing: How text becomes its input.
+        classes: What it tells apart, sorted.
+        workdir: Where converted weights are kept.
+        multilabel: Whether a text may have any of the classes.
+
+    Raises:
+        ConfigError: if its weights cannot be had.
+    """
+    environment.prepare()
+    if training.model == "nbsvm":
+        from incumbent.classifiers.nbsvm import NbsvmClassifier
+
+        return NbsvmClassifier(training, preprocessing, classes, workdir, multilabel)
+    if training.model == "bert":
+        from incumbent.classifiers.keras_bert import BertClassifier
+
+        return BertClassifier(training, preprocessing, classes, workdir, multilabel)
+    if training.model == "blend":
+        from incumbent.classifiers.blend import BlendClassifier
+
+        return BlendClassifier(training, preprocessing, classes, workdir, multilabel)
+    from incumbent.classifiers.transformer import TransformerClassifier
+
+    return TransformerClassifier(training, preprocessing, classes, workdir, multilabel)

@@ -1,0 +1,145 @@
+"""From the sources that a config names to a dataset: read once, and not parsed again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from incumbent import __version__
+from incumbent.config import COMPUTED_SLICES, DataConfig
+from incumbent.data import embedded_reviews
+from incumbent.data.canonical_text import canonical
+from incumbent.data.datasets import Dataset, save
+from incumbent.data.stratified_sample import sample
+from incumbent.errors import DataError
+from incumbent.runtime import address_secrets
+from incumbent.tables import reader, training_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+
+def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
+    """Read both sources and write them as canonical Parquet under `workdir`/datasets.
+
+    Local files that were read before, byte for byte the same and in the same way, are not parsed
+    again.
+
+    Without sources, the embedded reviews are written to `workdir`/reviews on first use and then
+    read like anyone's workbooks. The columns that `slices` names are read from both; test must
+    have them, but for `language`, which can be detected instead.
+
+    Raises:
+        DataError: if a source cannot be read as labelled text, or `workdir` not be written to.
+        StageError: if the embedded reviews are asked for and not installed.
+    """
+    if not config.train:
+        config = embedded(config, workdir)
+    known = _reading(config, slices, workdir)
+    if known and (found := _known(known)):
+        return found
+    columns = [name for name in slices if name not in ("length", "class")]
+    needed = [name for name in slices if name not in COMPUTED_SLICES]
+    several = training_files.expand(config.train)
+    train = map(canonical, training_files.parts(several, config, columns))
+    test = map(canonical, reader.parts(config.test, config, columns, needed))
+    names = training_files.named(several), address_secrets.public(config.test)
+    dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
+    if len(several) > 1:
+        read_from = tuple(map(address_secrets.public, several))
+        split = dataset.train.model_copy(update={"files": read_from})
+        dataset = dataset.model_copy(update={"train": split})
+    if known:
+        known.parent.mkdir(exist_ok=True)
+        draft = known.with_name(f"{known.name}.{os.getpid()}")
+        draft.write_text(dataset.model_dump_json(), encoding="utf-8")
+        draft.replace(known)
+    return dataset
+
+
+def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
+    """What `ingest` would return, if it need not parse or write anything for it."""
+    if not config.train:
+        if not _embedded_files(workdir / "reviews"):
+            return None
+        config = embedded(config, workdir)
+    reading = _reading(config, slices, workdir)
+    return _known(reading) if reading else None
+
+
+def text_column(config: DataConfig) -> str:
+    """The column that texts are read from, also where no file is named."""
+    return config.text_column if config.train else _embedded_columns(config)["text_column"]
+
+
+def _known(reading: Path) -> Dataset | None:
+    """What came of an earlier reading, if all of it is still there."""
+    try:
+        dataset = Dataset.model_validate_json(reading.read_text(encoding="utf-8"))
+        whole = all(
+            pq.read_metadata(split.path).num_rows == split.rows
+            for split in (dataset.train, dataset.test)
+        )
+    except (OSError, ValueError):  # gone, cut short, or of another release
+        return None
+    return dataset if whole else None
+
+
+def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path | None:
+    """Where it is kept what came of reading these files in this way; None unless all are local."""
+    state = hashlib.sha256(f"{__version__} {config.model_dump_json()} {list(slices)}".encode())
+    try:
+        for source in (*training_files.expand(config.train), config.test):
+            state.update(source.encode())
+            with Path(source).open("rb") as file:
+                state.update(hashlib.file_digest(file, "sha256").digest())
+    except (OSError, DataError):
+        return None  # a URL; or `reader.read` says what is wrong
+    return workdir / "readings" / f"{state.hexdigest()[:32]}.json"
+
+
+def _sampler(config: DataConfig) -> Callable[[pd.Series[str]], NDArray[np.bool_]] | None:
+    """What picks `data.sample` rows."""
+    rows = config.sample
+    if rows is None:
+        return None
+
+    def chosen(label: pd.Series[str]) -> NDArray[np.bool_]:
+        kept = np.zeros(len(label), dtype=np.bool_)
+        kept[sample(label, rows, config.seed, sets=bool(config.label_names))] = True
+        return kept
+
+    return chosen
+
+
+def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
+    """The embedded reviews as they were written earlier, if they were."""
+    paths = folder / "train.xlsx", folder / "test.xlsx"
+    return paths if all(path.is_file() for path in paths) else None
+
+
+def embedded(config: DataConfig, workdir: Path) -> DataConfig:
+    """The config that reads the embedded reviews, which are written if they aren't there."""
+    folder = workdir / "reviews"
+    paths = _embedded_files(folder) or embedded_reviews.write(folder)
+    sides = {"train": str(paths[0]), "test": str(paths[1])}
+    return config.model_copy(update=_embedded_columns(config) | sides)
+
+
+def _embedded_columns(config: DataConfig) -> dict[str, str]:
+    """The columns of the embedded reviews, unless the config names others."""
+    columns = {
+        "text_column": embedded_reviews.TEXT_COLUMN,
+        "label_columns": embedded_reviews.LABEL_COLUMN,
+    }
+    defaults = DataConfig()
+    kept = {key: getattr(config, key) for key in columns}
+    return columns | {k: value for k, value in kept.items() if value != getattr(defaults, k)}

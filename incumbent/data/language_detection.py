@@ -1,0 +1,70 @@
+"""What language texts are in, by langdetect (Nakatani 2010): n-grams of characters, 55 languages.
+
+It takes 2 to 5 ms a text, and is a poor judge of short ones. Among 1,594 reviews by critics (18
+words on average), it found the 9 that are not in English and called 22 English ones foreign; with
+the two thresholds below, only 1, but it could not tell 75.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from incumbent.runtime.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+UNKNOWN = "unknown"
+_CHARACTERS = 300  # of a text that are looked at: more of them tell no more
+_FEWEST_LETTERS = 20
+_SURE = 0.9
+_SEED = 0  # it draws n-grams at random, and would answer otherwise every time
+
+
+def detect(texts: Sequence[str], cache: Path | None = None) -> list[str]:
+    """The language of each text (n,): a code like `en` or `zh-cn`, or `unknown`.
+
+    A text is unknown if it has fewer than 20 letters or no language is 90 % probable.
+
+    Args:
+        texts: The texts (n,); the first 300 characters of each are looked at.
+        cache: Folder of earlier answers, by texts; none are kept without it.
+    """
+    starts = [text[:_CHARACTERS] for text in texts]
+    if cache is None:
+        return _detect(starts)
+    state = hashlib.sha256()
+    for start in starts:
+        state.update(hashlib.sha256(start.encode()).digest())
+    answer = cache / f"{state.hexdigest()[:32]}.json"
+    if not answer.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomically(answer, json.dumps(_detect(starts)))
+    found: list[str] = json.loads(answer.read_text(encoding="utf-8"))
+    return found
+
+
+def _detect(texts: Sequence[str]) -> list[str]:
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+    from langdetect.lang_detect_exception import LangDetectException
+
+    factory = DetectorFactory()
+    factory.load_profile(PROFILES_DIRECTORY)
+    factory.set_seed(_SEED)
+    found: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        found[text] = UNKNOWN
+        if sum(map(str.isalpha, text)) < _FEWEST_LETTERS:
+            continue
+        detector = factory.create()
+        detector.append(text)
+        try:
+            best = detector.get_probabilities()[:1]
+        except LangDetectException:  # no n-gram of any language that it knows
+            continue
+        if best and best[0].prob >= _SURE:
+            found[text] = str(best[0].lang)
+    return [found[text] for text in texts]

@@ -1,0 +1,273 @@
+"""The gates of a promotion: each looks at one side of the evidence, and says how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, computed_field
+
+from incumbent.config import Action, PromotionConfig
+from incumbent.decision.evidence import Evidence
+from incumbent.evaluation import paired_tests, slices
+from incumbent.evaluation.metrics import terms_of
+from incumbent.evaluation.scored_rows import Scored
+
+
+class Gate(BaseModel, frozen=True):
+    """One condition of a promotion; `message` says in plain words how it went.
+
+    A gate that is not passed blocks the promotion, or warns.
+    """
+
+    name: str
+    action: Literal["block", "warn"]
+    passed: bool
+    value: float
+    threshold: float
+    message: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps the challenger from the title."""
+        return self.action == "block" and not self.passed
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> str:
+        """`passed`, `blocked` or `warned`."""
+        return "passed" if self.passed else "blocked" if self.blocks else "warned"
+
+
+def fitness(evidence: Evidence) -> list[Gate]:
+    """Gates that any champion must pass, whoever was before it."""
+    return list(_looked_at(evidence, _FITNESS))
+
+
+def comparison(evidence: Evidence) -> list[Gate]:
+    """Gates that compare the challenger with the champion, beside the proof itself."""
+    return list(_looked_at(evidence, _COMPARISON))
+
+
+def vacancy(evidence: Evidence) -> list[Gate]:
+    """Gates that hold in a reign whose champion was taken away by hand."""
+    known = evidence.case.reign.best_accuracy is not None
+    return list(_looked_at(evidence, {"ratchet": _COMPARISON["ratchet"]})) if known else []
+
+
+_SHOWN = 5  # slices that a message names
+
+_Look = Callable[[Evidence, PromotionConfig], tuple[bool, float, float, str] | None]
+
+
+def _looked_at(evidence: Evidence, gates: dict[str, tuple[str, _Look]]) -> Iterator[Gate]:
+    rules = evidence.case.promotion
+    for name, (switch, look) in gates.items():
+        action: Action = getattr(rules, switch) if switch.startswith("on_") else _FIXED[switch]
+        if action != "off" and (found := look(evidence, rules)) is not None:
+            passed, value, threshold, message = found
+            yield Gate(
+                name=name, action=action, passed=passed, value=value, threshold=threshold,
+                message=message,
+            )  # fmt: skip
+
+
+def _round_trip(evidence: Evidence, _: PromotionConfig) -> tuple[bool, float, float, str]:
+    fault = evidence.case.round_trip
+    good = "loaded from the registry in a process of its own, it answers as it was measured"
+    return not fault, float(not fault), 1.0, fault or good
+
+
+def _min_accuracy(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+    if not evidence.fresh.any():
+        return False, 0.0, rules.min_accuracy, (
+            f"all {len(evidence.rows):,} test rows are in its training data, or nearly: "
+            "how it does on others is not known"
+        )  # fmt: skip
+    accuracy = float(_fresh(evidence).right.mean())
+    passed = accuracy >= rules.min_accuracy
+    return passed, accuracy, rules.min_accuracy, (
+        f"its accuracy of {accuracy:.2%} is {'at least' if passed else 'below'} the required "
+        f"{rules.min_accuracy:.2%}"
+    )  # fmt: skip
+
+
+def _baseline(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+    baseline = evidence.case.baseline_accuracy
+    gain = accuracy_of(evidence, "challenger") - baseline
+    passed = round(gain - rules.min_gain_over_baseline, paired_tests.DECIMALS) > 0
+    return passed, gain, rules.min_gain_over_baseline, (
+        f"its gain over the baseline ({baseline:.2%}) is {100 * gain:+z.2f} points, "
+        f"{'above' if passed else 'not above'} the required "
+        f"{100 * rules.min_gain_over_baseline:+z.2f}"
+    )  # fmt: skip
+
+
+def _slices(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    if not evidence.fresh.any():
+        return None
+    parts, confidence = evidence.slices(evidence.fresh), evidence.case.evaluation.confidence
+    found = slices.accuracies(parts, _fresh(evidence).right, confidence)
+    enough = [part for part in found if part.enough]
+    if not enough:
+        return None
+    ranked = sorted(enough, key=lambda part: part.accuracy.value)
+    low = [part for part in ranked if part.accuracy.value < rules.min_slice_accuracy]
+    worst, floor = ranked[0].accuracy.value, f"{rules.min_slice_accuracy:.2%}"
+    said = f"its accuracy is at least {floor} on every slice, the lowest on {_slice(ranked[0])}"
+    if low:
+        more = f" and {len(low) - _SHOWN:,} more" if len(low) > _SHOWN else ""
+        said = (
+            f"its accuracy is below {floor} on {len(low):,} of {_counted(len(ranked), 'slice')}: "
+            f"{', '.join(_slice(part) for part in low[:_SHOWN])}{more}"
+        )
+    return not low, worst, rules.min_slice_accuracy, said
+
+
+def _slice(part: slices.SliceAccuracy) -> str:
+    return f"{part.name} ({part.accuracy.value:.2%} of {part.rows:,} rows)"
+
+
+def _calibration(
+    evidence: Evidence, rules: PromotionConfig
+) -> tuple[bool, float, float, str] | None:
+    if not evidence.fresh.any():
+        return None
+    scored, bins = _fresh(evidence), evidence.case.evaluation.calibration_bins
+    gaps = terms_of(scored, bins).gap.sum(axis=1)
+    error = float(np.abs(gaps).sum()) / len(scored.truth)
+    passed = error <= rules.max_calibration_error
+    return passed, error, rules.max_calibration_error, (
+        f"its expected calibration error is {error:.3f}, "
+        f"{'at most' if passed else 'above'} {rules.max_calibration_error:.3f}"
+    )  # fmt: skip
+
+
+def _behaviour(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    tallies = {k: t for k, t in evidence.case.challenger.behaviour.items() if t.cases}
+    if not tallies:
+        return None
+    rates = {name: tally.failures / tally.cases for name, tally in tallies.items()}
+    ranked = sorted(rates, key=lambda name: -rates[name])
+    failed = [name for name in ranked if rates[name] > rules.max_behaviour_failures]
+    shown = ", ".join(
+        f"{name} ({tallies[name].failures:,} of {tallies[name].cases:,})"
+        for name in failed or ranked[:1]
+    )
+    most = f"{rules.max_behaviour_failures:.2%} of the cases"
+    said = f"in no behaviour test does it fail more than {most}; it does worst in {shown}"
+    if failed:
+        tests = f"{len(failed):,} of {_counted(len(ranked), 'behaviour test')}"
+        said = f"it fails more than {most} in {tests}: {shown}"
+    return not failed, rates[ranked[0]], rules.max_behaviour_failures, said
+
+
+def _ratchet(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+    best = evidence.case.reign.best_accuracy or 0.0
+    if evidence.has_champion:
+        best = max(best, accuracy_of(evidence, "champion"))
+    accuracy, floor = accuracy_of(evidence, "challenger"), best - rules.ratchet_margin
+    passed = round(accuracy - floor, paired_tests.DECIMALS) >= 0
+    return passed, accuracy, floor, (
+        f"its accuracy of {accuracy:.2%} is {'not ' * passed}more than "
+        f"{100 * rules.ratchet_margin:.2f} points below {best:.2%}, the best of any champion of "
+        "this reign"
+    )  # fmt: skip
+
+
+def _training_rows(evidence: Evidence, _: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    champion = evidence.case.champion
+    if champion is None or champion.fingerprints:
+        return None
+    return False, 0.0, 1.0, (
+        "the champion's training rows are unknown: test rows among them could not be left out"
+    )  # fmt: skip
+
+
+def _negative_flips(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+    flips = broken(evidence)
+    share = float(flips.mean())
+    passed = share <= rules.max_negative_flips
+    return passed, share, rules.max_negative_flips, (
+        f"of {_counted(len(flips), 'row')} it breaks {int(flips.sum()):,} that the champion has "
+        f"right ({share:.2%}), {'at most' if passed else 'more than'} "
+        f"{rules.max_negative_flips:.2%}"
+    )  # fmt: skip
+
+
+def _latency(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    champion, ours = evidence.case.champion, evidence.case.challenger.seconds_per_row
+    theirs = champion.seconds_per_row if champion else None
+    if not ours or not theirs:
+        return None
+    said = f"it takes {1000 * ours:.3g} ms a row, the champion {1000 * theirs:.3g} ms"
+    return _times(ours / theirs, rules.max_latency_ratio, f"{said}: {{}} times as long")
+
+
+def _size(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    champion, ours = evidence.case.champion, evidence.case.challenger.megabytes
+    theirs = champion.megabytes if champion else None
+    if not ours or not theirs:
+        return None
+    said = f"its files take {ours:,.1f} MB, the champion's {theirs:,.1f} MB"
+    return _times(ours / theirs, rules.max_size_ratio, f"{said}: {{}} times as much")
+
+
+def _times(ratio: float, most: float, said: str) -> tuple[bool, float, float, str]:
+    """The challenger's cost over the champion's, against the most it may be."""
+    passed = ratio <= most
+    limit = f"{'at most' if passed else 'more than'} {most:.2f}"
+    return passed, ratio, most, f"{said.format(f'{ratio:.2f}')}, {limit}"
+
+
+def _seeds(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+    accuracies = evidence.case.seed_accuracies
+    if rules.seeds < 2 or len(accuracies) < 2:
+        return None
+    gain = float(np.mean(accuracies)) - accuracy_of(evidence, "champion")
+    spread = float(np.std(accuracies, ddof=1))
+    passed = round(gain - spread, paired_tests.DECIMALS) > 0
+    return passed, gain, spread, (
+        f"over {len(accuracies)} seeds its mean gain is {100 * gain:+z.2f} points, "
+        f"{'above' if passed else 'not above'} their standard deviation of {100 * spread:.2f}"
+    )  # fmt: skip
+
+
+_FIXED: dict[str, Action] = {"block": "block", "warn": "warn"}  # what no config changes
+_FITNESS: dict[str, tuple[str, _Look]] = {
+    "round_trip": ("block", _round_trip),
+    "min_accuracy": ("on_min_accuracy", _min_accuracy),
+    "baseline": ("on_baseline", _baseline),
+    "slices": ("on_slices", _slices),
+    "calibration": ("on_calibration", _calibration),
+    "behaviour": ("on_behaviour", _behaviour),
+}
+_COMPARISON: dict[str, tuple[str, _Look]] = {
+    "ratchet": ("on_ratchet", _ratchet),
+    "training_rows": ("warn", _training_rows),
+    "seeds": ("on_seeds", _seeds),
+    "negative_flips": ("on_negative_flips", _negative_flips),
+    "latency": ("on_latency", _latency),
+    "size": ("on_size", _size),
+}
+
+
+def accuracy_of(evidence: Evidence, side: str) -> float:
+    """A model's accuracy on all test rows, those that were seen in training included."""
+    every = np.ones(len(evidence.rows), dtype=np.bool_)
+    return float(evidence.scored(side, every).right.mean())
+
+
+def _fresh(evidence: Evidence) -> Scored:
+    """The challenger on the rows that it has not trained on, whoever is champion."""
+    return evidence.scored("challenger", evidence.fresh)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' if n != 1 else ''}"
+
+
+def broken(evidence: Evidence) -> paired_tests.BoolArray:
+    """Which of the compared rows the champion has right and the challenger does not."""
+    return evidence.scored("champion").right & ~evidence.scored("challenger").right

@@ -1,0 +1,267 @@
+"""A watched place: which files in it are new and complete, and what became of those before.
+
+What is known of a place is one small file under the working folder, replaced as a whole. A file
+counts as new until it is known by its contents, so that one that was refused is not looked into
+again before it changes. It is refused for its contents alone: what may pass, as a network that is
+away does, and what is wrong elsewhere, as with the test set, leaves it new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from incumbent import __version__
+from incumbent.config import Config, DataConfig
+from incumbent.data import ingestion
+from incumbent.errors import DataError, StageError
+from incumbent.runtime import address_secrets, failure_causes
+from incumbent.runtime.atomic_files import write_atomically
+from incumbent.tables import storage, training_files
+from incumbent.validation import expectation_suites
+
+_BLOCK = 1 << 20  # bytes that are hashed at once
+# Checks that one file of several need not pass.
+_OF_THE_WHOLE = ("rows", "one_class", "classes", "class_rows")
+_TOLD_AGAIN = timedelta(days=1)
+
+
+class Seen(BaseModel, frozen=True):
+    """A file that was looked into."""
+
+    signature: str
+    """What a listing says of it: its size, and when it changed."""
+    digest: str
+    """SHA-256 of its contents."""
+    rules: str = ""
+    """By what it was judged: see `rules`."""
+    refused: str = ""
+    """Why it cannot be trained on; empty if it can."""
+
+
+class Watched(BaseModel, frozen=True):
+    """What is known of a watched place."""
+
+    place: str
+    files: dict[str, Seen] = {}
+    """By name."""
+    handed_over: tuple[str, ...] = ()
+    """The digests of the files that the last run was started for, sorted."""
+    run_id: str = ""
+    """That run."""
+    config: str = ""
+    """The digest of the deployment's config that it was started with."""
+    attempts: int = 0
+    """How often a run was started for just these files with that config."""
+    told: dict[str, datetime] = {}
+    """When it was told of a file that it could not be looked into, by name."""
+
+    @property
+    def accepted(self) -> list[str]:
+        """The names of the files that can be trained on, sorted."""
+        return sorted(name for name, seen in self.files.items() if not seen.refused)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Those of the accepted files, sorted."""
+        return tuple(sorted(self.files[name].digest for name in self.accepted))
+
+    @property
+    def new(self) -> bool:
+        """Whether an accepted file is one that no run was started for."""
+        return not set(self.digests) <= set(self.handed_over)
+
+
+def load(place: str, workdir: Path) -> Watched:
+    """What is known of a place; nothing, at first."""
+    try:
+        return Watched.model_validate_json(_file(place, workdir).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return Watched(place=address_secrets.public(place))
+
+
+def save(watched: Watched, place: str, workdir: Path) -> None:
+    """Keep what is known of a place.
+
+    Raises:
+        StageError: if it cannot be written.
+    """
+    path = _file(place, workdir)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, watched.model_dump_json(indent=1))
+    except OSError as error:
+        raise StageError(
+            f"What was seen in {watched.place} cannot be written to {path}: {error.strerror}. "
+            "Free it, or set tracking.workdir to a folder you may write to."
+        ) from None
+
+
+def _file(place: str, workdir: Path) -> Path:
+    return workdir / "watched" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
+
+
+def rules(config: Config) -> str:
+    """The digest of all in a config that a file is judged by.
+
+    Another release may judge otherwise too.
+    """
+    data = config.data.model_copy(update={"train": "", "sample": None})
+    by = f"{__version__} {data.model_dump_json()} {config.validation.model_dump_json()}"
+    return hashlib.sha256(by.encode()).hexdigest()[:16]
+
+
+def complete(
+    place: str, watched: Watched, seconds: float, config: Config
+) -> tuple[Watched, dict[str, str]] | None:
+    """The files that are new, changed or judged by other rules, and are not being written.
+
+    A file that stays as it is for so many seconds is complete. None is waited for if none is new.
+
+    Returns:
+        What is known of the files that are still there, and the signature of each new one by its
+        name; None if there is no such place.
+
+    Raises:
+        DataError: if the place cannot be looked into.
+    """
+    found = _listing(place)
+    if found is None:
+        return None
+    kept = {name: seen for name, seen in watched.files.items() if name in found}
+    asked = rules(config)
+    new = {
+        name: signature
+        for name, signature in found.items()
+        if name not in kept or (kept[name].signature, kept[name].rules) != (signature, asked)
+    }
+    if new:
+        time.sleep(seconds)
+        again = _listing(place) or {}
+        new = {name: sign for name, sign in new.items() if again.get(name) == sign}
+    return watched.model_copy(update={"files": kept}), new
+
+
+def _listing(place: str) -> dict[str, str] | None:
+    found = storage.files_in(place.rstrip("/") or "/")
+    if found is None:
+        return None
+    return {name: signature for name, signature in found.items() if training_files.finished(name)}
+
+
+def address(place: str, name: str) -> str:
+    """Where a file of the place is."""
+    return f"{place.rstrip('/')}/{name}"
+
+
+def inspect(place: str, name: str, signature: str, before: Seen | None, config: Config) -> Seen:
+    """Look into a file: whether it can be trained on.
+
+    One whose contents were judged before, under this name and by the same rules, is not read again.
+
+    Raises:
+        IncumbentError: if it cannot be looked into now, for a reason that is not in the file.
+    """
+    source, asked = address(place, name), rules(config)
+    state = hashlib.sha256()
+    with storage.opened(source) as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    digest = state.hexdigest()
+    if before is not None and (before.digest, before.rules) == (digest, asked):
+        return before.model_copy(update={"signature": signature})
+    refused = refusal(source, config)
+    return Seen(signature=signature, digest=digest, rules=asked, refused=refused)
+
+
+def refusal(source: str, config: Config) -> str:
+    """Why a file cannot be added to the training data; empty if it can.
+
+    It must satisfy what `validation` asks of rows, and hold no test text; how many rows there
+    must be, of each class too, is asked of the training data as a whole.
+
+    Raises:
+        DataError: if that cannot be told, as the file, the test set or the working folder cannot
+            be had now.
+    """
+    workdir = Path(config.tracking.workdir)
+    data = config.data.model_copy(update={"train": source, "sample": None})
+    failure = None
+    try:
+        dataset = ingestion.ingest(data, workdir)
+    except DataError as error:
+        failure = error
+    if failure:  # out of its handler, where it would be among the causes of what fails next
+        if fault := _fault(source, data):
+            return fault
+        raise failure
+    folder = workdir / "arrivals" / dataset.digest[:16]
+    verdict = expectation_suites.validate(dataset, config.validation, folder)
+    own = tuple(
+        finding
+        for finding in verdict.findings
+        if finding.name == "leak"
+        or (finding.split == "train" and finding.name not in _OF_THE_WHOLE)
+    )
+    return verdict.model_copy(update={"findings": own}).refusal()
+
+
+def _fault(source: str, data: DataConfig) -> str:
+    """Why a file cannot be read as labelled text, by itself; empty if that is not its fault."""
+    try:
+        for _ in training_files.parts(training_files.expand(source), data):
+            pass
+    except DataError as error:
+        return "" if _of_the_way(error) else str(error)
+    return ""
+
+
+def _of_the_way(error: DataError) -> bool:
+    """Whether what failed is what lies between a file and us: a network, a disk, a permission.
+
+    What the system refuses has a number; what a decoder does not understand has none.
+    """
+    return failure_causes.of_network(error) or any(
+        isinstance(cause, PermissionError | FileNotFoundError)
+        or (isinstance(cause, OSError) and cause.errno)
+        for cause in failure_causes.causes(error)
+    )
+
+
+def untold(watched: Watched, names: Collection[str]) -> tuple[Watched, list[str]]:
+    """Which of the files that cannot be looked into to tell of, which is once a day.
+
+    Args:
+        watched: What is known of the place.
+        names: All such files there; others are forgotten.
+
+    Returns:
+        What is known of the place, those taken for told; and their names.
+    """
+    now = datetime.now(UTC)
+    told = {name: watched.told[name] for name in names if name in watched.told}
+    due = [name for name in names if name not in told or now - told[name] >= _TOLD_AGAIN]
+    return watched.model_copy(update={"told": told | dict.fromkeys(due, now)}), due
+
+
+def config_with(
+    config: Config, place: str, watched: Watched, given: Mapping[str, object]
+) -> dict[str, object]:
+    """The config of a run that trains on the accepted files too.
+
+    Args:
+        config: That of the deployment; it may name the place itself, as a folder.
+        place: The watched place.
+        watched: What is known of it.
+        given: The deployment's config as it was written.
+    """
+    data = config.data
+    own = (data.train,) if isinstance(data.train, str) else data.train
+    others = [entry for entry in own if entry.rstrip("/") != place.rstrip("/")]
+    train = [*others, *(address(place, name) for name in watched.accepted)]
+    return {**given, "data": {**data.model_dump(mode="json"), "train": train}}

@@ -1,0 +1,89 @@
+"""Whether there is enough new labelled text for a retraining."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from incumbent.config import Config
+from incumbent.data import datasets, near_duplicates
+from incumbent.data.datasets import Split
+from incumbent.data.near_duplicates import Fingerprints
+from incumbent.retraining.job import Outcome
+from incumbent.title import contest, evidence_files
+from incumbent.tracking.mlflow_runs import Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import CHAMPION
+
+_TAG = "incumbent.last_skip"
+
+
+class Skip(BaseModel, frozen=True):
+    """A run that ended for want of new rows; the last one is kept with the registered model."""
+
+    time: str
+    reason: str
+    new_rows: int
+    min_new_rows: int
+    dataset_digest: str
+    flow_run_id: str
+
+
+def new_rows(train: Split, known: Fingerprints) -> int:
+    """How many different labelled texts of a split are not among those of a training."""
+    seen: set[int] = set()
+    for part in datasets.parts(train, ["text", "label"]):
+        labelled = part["text"][part["label"] != ""]
+        seen.update(near_duplicates.hashes(labelled).tolist())
+    return int((~np.isin(np.array([*seen], np.uint64), known.exact)).sum())
+
+
+def too_little(
+    train: Split, dataset_digest: str, config: Config, flow_run_id: str = ""
+) -> Outcome | None:
+    """The outcome `skipped`, recorded, if fewer rows are new than `ingest.min_new_rows`.
+
+    They are compared with the training set of the version that was registered last and whose
+    training set is known. Before there is one, all rows are new.
+    """
+    least = config.ingest.min_new_rows
+    if not least:
+        return None
+    registry, runs = Registry(config.tracking), Runs(config.tracking)
+    workdir = Path(config.tracking.workdir)
+    versions = registry.versions(config.model_name)
+    for version in versions:
+        known = evidence_files.registered_fingerprints(runs, version, workdir)
+        if known is not None:
+            break
+    else:
+        return None
+    found = new_rows(train, known)
+    if found >= least:
+        return None
+    skip = Skip(
+        time=contest.signature()["time"],
+        reason=(
+            f"{found:,} labelled training texts are new since version {version.version} was "
+            f"trained, and ingest.min_new_rows asks for {least:,}. Add labelled rows, or lower it."
+        ),
+        new_rows=found, min_new_rows=least, dataset_digest=dataset_digest, flow_run_id=flow_run_id,
+    )  # fmt: skip
+    registry.tag_model(config.model_name, {_TAG: skip.model_dump_json()})
+    champion = next((v.version for v in versions if CHAMPION in v.aliases), None)
+    return Outcome(
+        decision="skipped", reason=skip.reason, model_name=config.model_name, version=None,
+        champion_version=champion, metrics={}, run_id=None, flow_run_id=flow_run_id or None,
+        report=None, timings={},
+    )  # fmt: skip
+
+
+def last_skip(registry: Registry, name: str) -> Skip | None:
+    """The last run about a model that ended for want of new rows, if any did."""
+    try:
+        return Skip.model_validate(json.loads(registry.model_tags(name)[_TAG]))
+    except (KeyError, ValueError, ValidationError):
+        return None

@@ -1,0 +1,94 @@
+"""Register a trained model as a version, with all that later contests need of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from incumbent.config import Config
+from incumbent.data import datasets, ingestion
+from incumbent.data.datasets import Dataset
+from incumbent.evaluation.assessment import Assessment
+from incumbent.retraining.job import Job
+from incumbent.title import evidence_files, undecided
+from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import Version
+from incumbent.tracking.run_files import Run, zipped
+
+if TYPE_CHECKING:
+    from incumbent.training.fitting import TrainedModel
+
+
+def register(
+    trained: TrainedModel,
+    result: Assessment,
+    dataset: Dataset,
+    config: Config,
+    job: Job,
+    run: Run,
+    about: Mapping[str, str],
+    seed_accuracies: tuple[float, ...] = (),
+) -> Version:
+    """Log the dataset, the ktrain predictor and the pyfunc; register `@challenger`.
+
+    Each step can be repeated: the version of the same job is not registered twice.
+
+    Args:
+        trained: The ktrain predictor, and what is served of it.
+        result: Its evaluation.
+        dataset: What it was trained and measured on.
+        config: The whole of the run.
+        job: The run's identity.
+        run: The MLflow run.
+        about: More tags of the version.
+        seed_accuracies: See `evidence_gathering.Challenge`.
+    """
+    runs = Runs(run.tracking)
+    for name, split in (("training", dataset.train), ("testing", dataset.test)):
+        runs.log_dataset(
+            run, datasets.load(split)[["text", "label"]], source=split.source,
+            name=f"{config.model_name}-{name}", digest=split.digest, context=name,
+        )  # fmt: skip
+    runs.log_files(run, trained.folder, "predictor")
+    with evidence_files.to_log(dataset, result, Path(config.tracking.workdir)) as folder:
+        runs.log_files(run, folder)
+    undecided.keep(runs, run, result, dataset, config, seed_accuracies)
+    with zipped(trained.folder) as archive:
+        runs.log_files(run, archive)
+    example, output = _example(result, dataset, config)
+    accuracy = result.evidence.accuracy
+    description = (
+        f"{config.training.model}, accuracy {accuracy.value:.2%} on {result.evidence.rows:,} test "
+        f"rows. [MLflow run]({run.url})"
+    )
+    if link := about.get("prefect.flow_run_url"):
+        description += f", [Prefect run]({link})"
+    return Registry(run.tracking).register(
+        run, config.model_name, trained.served.folder, example, output,
+        tags={
+            RUN_DIGEST: job.digest,
+            "incumbent.config_digest": job.config_digest,
+            "incumbent.dataset_digest": dataset.digest,
+            "incumbent.train_digest": dataset.train.digest,
+            "incumbent.test_digest": dataset.test.digest,
+            "incumbent.predictor_digest": result.predictor_digest,
+            "incumbent.accuracy": f"{accuracy.value:.6f}",
+            "incumbent.precision": trained.served.precision,
+            **about,
+        },
+        description=description,
+    )  # fmt: skip
+
+
+def _example(
+    result: Assessment, dataset: Dataset, config: Config
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two test rows as the model's input, and the shape of what it answers."""
+    texts = datasets.load(dataset.test)["text"].head(2)
+    classes = result.evidence.classes
+    example = pd.DataFrame({ingestion.text_column(config.data): texts})
+    return example, pd.DataFrame(columns=["label", *(f"probability_{c}" for c in classes)])

@@ -1,0 +1,186 @@
+"""Files at any path or fsspec URL: opened, unpacked, listed, or what is wrong in plain words."""
+
+from __future__ import annotations
+
+import bz2
+import difflib
+import gzip
+import io
+import os
+import posixpath
+import re
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import fsspec
+
+from incumbent.errors import DataError, StageTimedOut
+from incumbent.runtime.address_secrets import expanded, masked, public, without_secrets
+from incumbent.tables.file_formats import FORMATS, MAX_RATIO, PACKED, SUSPECT_BYTES, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+_READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACKED))
+_FEW = 5  # files that a hint names
+# What file systems call the time of the last change, or another sign of it.
+_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
+INSTALL = ".venv/bin/python -m pip install 'incumbent[{}]'"
+"""How the client of a place is installed. By the extra, so that pip minds what incumbent needs."""
+_MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
+_UNPACKED_AT_ONCE = 16 << 20  # bytes
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
+    ("abfs", "abfss", "az", "adl"), "azure"
+)
+
+
+@contextmanager
+def opened(source: str) -> Iterator[BinaryIO]:
+    """A source as a file that can be read from any place.
+
+    Raises:
+        DataError: if it cannot be read, now or later.
+    """
+    shown = public(source)
+    filesystem, path = None, ""
+    try:
+        filesystem, path = _filesystem(source)
+        with filesystem.open(path, "rb") as found:
+            file = found if found.seekable() else io.BytesIO(found.read())
+            yield file
+    except DataError as error:  # of a file that is read in parts, it quotes the filesystem
+        raise DataError(without_secrets(error, source, os.environ)) from None
+    except FileNotFoundError:
+        raise _missing(source, filesystem, path) from None
+    except IsADirectoryError:
+        raise _folder(shown) from None
+    except PermissionError:
+        raise DataError(
+            f"{shown} may not be read: permission denied. Ask its owner, or, if it is a file of "
+            "yours, make it readable to the user that runs this."
+        ) from None
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"{shown} could not be read", error, source) from None
+
+
+def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    address = expanded(source, os.environ)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        schemes = re.findall(r"(?:^|::)([^:/]+)://", address) or [""]
+        scheme = next((scheme for scheme in schemes if scheme in _EXTRAS), schemes[0])
+        extra = _EXTRAS.get(scheme)
+        remedy = (
+            f"install its client: {INSTALL.format(extra)}"
+            if extra
+            else "use a path, or a URL like s3://, gs://, abfs:// or https://"
+        )
+        raise DataError(
+            f"{public(source)}: {scheme}:// cannot be read here "
+            f"({without_secrets(error, source, os.environ)}); {remedy}."
+        ) from None
+    return filesystem, str(path)
+
+
+def files_in(folder: str) -> dict[str, str] | None:
+    """The files in a folder: by their names, what changes when they do; None if it isn't there.
+
+    Raises:
+        DataError: if it cannot be looked into.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        if not filesystem.isdir(path):
+            return None
+        found = filesystem.ls(path, detail=True)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        said = f"The folder {public(folder)} could not be looked into"
+        raise _away(said, error, folder) from None
+    return {
+        posixpath.basename(str(one["name"])): " ".join(
+            str(one[key]) for key in ("size", *_CHANGED) if key in one
+        )
+        for one in found
+        if one["type"] == "file"
+    }
+
+
+def _away(said: str, error: Exception, source: str) -> DataError:
+    reason = f"{type(error).__name__}: {without_secrets(error, source, os.environ)}"
+    return DataError(f"{said} ({reason}). Check the address, the credentials and the connection.")
+
+
+def _folder(shown: str) -> DataError:
+    return DataError(f"{shown} is a folder; a file is expected. Name the file in it.")
+
+
+def _missing(source: str, filesystem: fsspec.AbstractFileSystem | None, path: str) -> DataError:
+    """The error for a file that isn't there, with the nearest in its folder, or a few."""
+    shown = public(source)
+    siblings: list[str] = []
+    try:
+        if filesystem and filesystem.isdir(path):
+            return _folder(shown)
+        if filesystem:
+            listing = filesystem.ls(posixpath.dirname(path), False)
+            siblings = [
+                masked(posixpath.basename(public(sibling)), source, os.environ)
+                for sibling in listing
+            ]
+    except Exception:  # noqa: BLE001 - a hint is not worth a second error
+        siblings = []
+    readable = [sibling for sibling in sorted(siblings) if sibling.lower().endswith(_READABLE)]
+    # Names are compared without the extension, which all have in common.
+    stems = {posixpath.splitext(sibling)[0]: sibling for sibling in readable}
+    name = name_of(shown)
+    near = difflib.get_close_matches(posixpath.splitext(name)[0], stems, n=1, cutoff=0.75)
+    hint = ""
+    if near:
+        hint = f" Did you mean {stems[near[0]].join(shown.rsplit(name, 1))}?"
+    elif readable:
+        more = f" and {len(readable) - _FEW} more" if len(readable) > _FEW else ""
+        hint = f" Files there that can be read: {', '.join(readable[:_FEW])}{more}."
+    where = "" if siblings or "://" in shown else " (nor anything in its folder)"
+    return DataError(
+        f"There is no file {shown}{where}.{hint} Paths are relative to the working directory."
+    )
+
+
+def unpacked(data: bytes, shown: str) -> bytes:
+    """What a file holds that may be compressed, as its name says.
+
+    Raises:
+        DataError: if it is not, or unpacks beyond reason.
+    """
+    name = name_of(shown).lower()
+    if not name.endswith(PACKED):
+        return data
+    packed = io.BytesIO(data)
+    unpacked = bytearray()
+    try:
+        with (gzip.open if name.endswith(".gz") else bz2.open)(packed) as stream:
+            while part := stream.read(_UNPACKED_AT_ONCE):
+                unpacked += part
+                if len(unpacked) > _MAX_UNPACKED:
+                    raise DataError(
+                        f"{shown} unpacks to more than 2 GiB. Split it, or write Parquet."
+                    )
+                ratio = len(unpacked) / max(packed.tell(), 1)
+                if len(unpacked) > SUSPECT_BYTES and ratio > MAX_RATIO:
+                    raise DataError(
+                        f"{shown} unpacks to {ratio:,.0f} times its size; at most a factor of "
+                        f"{MAX_RATIO} is read. If it is real, unpack it and name that file."
+                    )
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
+            "again, or name it without the last extension."
+        ) from None
+    return bytes(unpacked)

@@ -1,0 +1,238 @@
+"""The ledger: every decision about a title, append-only, in the MLflow registry.
+
+The entries about a model are the versions of a second registered model, `<name>.ledger`: MLflow
+numbers them without gaps or twins, whoever writes, so the log has one order. An entry says after
+which one it was made. If another was written in between, the entry is *void*: its author sees that
+and decides again. So there is exactly one decision at a time, without a lock that a crash could
+leave behind.
+
+The alias `champion` follows the ledger: the entry is written first, the alias moves next, and a
+tag on the entry says last that it did. Whoever finds the last entry without that tag completes it.
+An owner who moves the alias by hand is not overruled: the next decision records it first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from incumbent.decision.error_budget import Allowance, Look
+from incumbent.decision.evidence import Reign
+from incumbent.decision.gates import Gate
+from incumbent.decision.rulings import Comparison, Ruling
+from incumbent.errors import RegistryError
+from incumbent.runtime import markdown
+from incumbent.tracking.model_registry import Registry
+from incumbent.tracking.model_versions import CHAMPION, LEDGER, Version
+
+_ENTRY = "incumbent.entry"
+_SETTLED = "incumbent.settled"
+_DESCRIPTION = 4500  # characters; MLflow's column has 5000
+
+Kind = Literal[
+    "promoted", "kept", "rejected", "waiting", "approved", "rolled back", "moved by hand"
+]
+
+
+class Entry(BaseModel, frozen=True):
+    """One decision. Entries are read for years: what is added later needs a default.
+
+    `version` is whom it is about, `previous_champion` and `champion` who held the title before
+    and after. `after` is the number of the entry before it. `run_id` is the MLflow run that trained
+    the version; `evidence_run_id` the one whose `evidence_folder` replays the decision, and
+    `evidence_digest` that of the folder's files. `test_digest` is that of the frozen test set.
+    """
+
+    number: int = 0
+    after: int
+    decision: Kind
+    version: int
+    previous_champion: int | None
+    champion: int | None
+    reason: str
+    rule: str
+    time: str
+    who: str
+    reign: int
+    new_reign: bool = False
+    test_digest: str = ""
+    train_digest: str = ""
+    run_digest: str = ""
+    run_id: str | None = None
+    evidence_run_id: str | None = None
+    evidence_folder: str = "decision"
+    evidence_digest: str = ""
+    flow_run_id: str = ""
+    accuracy: dict[str, float] = {}
+    champion_accuracy: float | None = None
+    """Of whoever was champion before, on the same rows."""
+    gates: tuple[Gate, ...] = ()
+    comparison: Comparison | None = None
+    allowance: Allowance | None = None
+
+    @property
+    def contest(self) -> bool:
+        """Whether a challenger met a champion."""
+        return self.allowance is not None
+
+
+class Ledger:
+    """The decisions about one model."""
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.registry = registry
+        self.name = name
+
+    def entries(self) -> list[Entry]:
+        """The valid entries, the oldest first."""
+        return self._read()[0]
+
+    def find(self, run_digest: str) -> Entry | None:
+        """The first decision about the challenger of a run."""
+        return next((e for e in self.entries() if e.run_digest == run_digest), None)
+
+    def about(self, version: int) -> list[Entry]:
+        """The decisions about one version, the oldest first."""
+        return [entry for entry in self.entries() if entry.version == version]
+
+    def append(self, entry: Entry) -> Entry | None:
+        """Write an entry, unless the title or the ledger is not as its author found it.
+
+        Returns:
+            The entry with its number; None if another was written after the one that it follows
+            (it is void), or if the alias was moved meanwhile (nothing is written).
+        """
+        if entry.decision != "moved by hand" and self._held() != entry.previous_champion:
+            return None
+        text = f"Version {entry.version} {entry.decision}: {markdown.escaped(entry.reason)}"
+        number = self.registry.append(
+            f"{self.name}{LEDGER}", {_ENTRY: entry.model_dump_json(exclude={"number"})},
+            entry.evidence_run_id or entry.run_id, entry.evidence_folder, text[:_DESCRIPTION],
+        )  # fmt: skip
+        valid = any(found.number == number for found in self.entries())
+        return entry.model_copy(update={"number": number}) if valid else None
+
+    def settle(self) -> tuple[Version | None, list[Entry]]:
+        """Have the alias follow the last entry, and mark that it does.
+
+        The alias is moved only from whom the entry says it was with: someone's hand that was
+        quicker is left alone, and recorded by `contest.adopt`.
+
+        Returns:
+            The champion, and the entries as they were while it was.
+
+        Raises:
+            RegistryError: if the version that holds the title by the ledger is gone.
+        """
+        overtaken = False
+        while True:
+            entries, settled = self._read()
+            holder = self.registry.by_alias(self.name, CHAMPION)
+            last = entries[-1] if entries else None
+            if last is None or (last.number in settled and not overtaken):
+                if self.head() == (last.number if last else 0):
+                    return holder, entries
+                continue  # another entry came while the alias was read
+            if last.champion not in (None, last.previous_champion):
+                successor = self.registry.version(self.name, last.champion or 0)
+                if self._held() == last.previous_champion and self.head() == last.number:
+                    self.registry.set_alias(successor, CHAMPION)
+            self._mark(last)
+            # Had another entry come meanwhile, this would have undone the move of its author.
+            overtaken = self.head() != last.number
+
+    def _held(self) -> int | None:
+        """The version that bears the alias."""
+        holder = self.registry.by_alias(self.name, CHAMPION)
+        return holder.version if holder else None
+
+    def head(self) -> int:
+        """The number of the last valid entry; 0 if there is none."""
+        entries = self.entries()
+        return entries[-1].number if entries else 0
+
+    def reign(self) -> Reign | None:
+        """The reign that the last entry belongs to; None before the first champion."""
+        return reign_of(self.entries())
+
+    def _mark(self, entry: Entry) -> None:
+        """Note on the version what was decided, where people look, then settle the entry."""
+        tags = {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason}
+        version = next(
+            (v for v in self.registry.versions(self.name) if v.version == entry.version), None
+        )
+        if version is not None:
+            self.registry.tag(version, tags)
+        if entry.champion is not None:
+            self.registry.tag_model(self.name, {"incumbent.test_digest": entry.test_digest})
+        self.registry.tag_number(f"{self.name}{LEDGER}", entry.number, {_SETTLED: "true"})
+
+    def _read(self) -> tuple[list[Entry], set[int]]:
+        """The valid entries, and the numbers of those that were carried out."""
+        entries: list[Entry] = []
+        settled: set[int] = set()
+        head = 0
+        for found in reversed(self.registry.versions(f"{self.name}{LEDGER}")):
+            if _ENTRY not in found.tags:
+                continue  # not ours: someone registered a model under this name
+            try:
+                entry = Entry.model_validate(
+                    {**json.loads(found.tags[_ENTRY]), "number": found.version}
+                )
+            except (KeyError, ValueError, ValidationError) as error:
+                raise RegistryError(
+                    f"Entry {found.version} of the ledger of {self.name} cannot be read: {error}"
+                ) from None
+            if entry.after == head:
+                entries.append(entry)
+                head = entry.number
+            if _SETTLED in found.tags:
+                settled.add(entry.number)
+        return entries, settled
+
+
+def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
+    """The reign that the last of some entries belongs to; None before the first champion.
+
+    With the digest of another test set it is the reign that begins with that. Whatever was spent on
+    a test set before stays spent, should one come back to it.
+    """
+    crowned = [entry for entry in entries if entry.champion is not None]
+    if not crowned:
+        return None
+    last = crowned[-1]
+    digest = test_digest or last.test_digest
+    mine = [entry for entry in crowned if entry.test_digest == digest]
+    won = {e.version for e in mine if e.decision in ("promoted", "approved")}
+    looks = tuple(
+        Look(
+            champion=entry.previous_champion,
+            critical=entry.allowance.critical,
+            loading=entry.allowance.loading,
+            passed=entry.version in won,
+        )
+        for entry in mine
+        if entry.allowance is not None and entry.previous_champion is not None
+    )
+    best = [e.accuracy["value"] for e in mine if e.version in won and e.accuracy]
+    best += [e.champion_accuracy for e in mine if e.champion_accuracy is not None]
+    return Reign(
+        number=last.reign + (digest != last.test_digest), test_digest=digest, looks=looks,
+        best_accuracy=max(best, default=None),
+    )  # fmt: skip
+
+
+def entry_of(ruling: Ruling, **known: Any) -> Entry:
+    """The entry that records a ruling."""
+    return Entry(
+        decision=ruling.decision,
+        reason=ruling.reason,
+        rule=ruling.rule,
+        gates=ruling.gates,
+        comparison=ruling.comparison,
+        allowance=ruling.allowance,
+        **known,
+    )

@@ -1,0 +1,228 @@
+"""Validation: the checks as Great Expectations suites, one on train and one on test.
+
+The only module that imports great_expectations, and only when something is validated: that
+import takes several seconds.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from incumbent.data import datasets
+from incumbent.data.datasets import Dataset, Split
+from incumbent.errors import StageError
+from incumbent.tables import file_formats, training_files
+from incumbent.validation import data_docs, label_checks, text_checks
+from incumbent.validation.base import Side
+from incumbent.validation.verdict import Finding, Verdict, refuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from incumbent.config import ValidationConfig
+    from incumbent.validation.base import Check
+
+_ROWS, _EXAMPLES, _CHARACTERS = 20, 3, 80  # how much of a failure a finding shows
+_SEVERITIES = {"error": "critical", "warn": "warning"}  # ours → Great Expectations'
+
+
+def validate(
+    dataset: Dataset, config: ValidationConfig, folder: Path, sample: int | None = None
+) -> Verdict:
+    """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
+
+    With `on_leak: drop`, training rows whose text stands in test are left out first: the verdict
+    then holds a new dataset, written beside the old one. `sample` is `data.sample`, for advice.
+
+    Raises:
+        DataError: if the dataset cannot be read, or `folder` not be written to.
+        StageError: if Great Expectations itself fails.
+    """
+    read = dataset
+    train, test = (
+        text_checks.outline(datasets.parts(split)) for split in (dataset.train, dataset.test)
+    )
+    sampled = {"train": dataset.train.rows == sample, "test": dataset.test.rows == sample}
+    dropped: tuple[Finding, ...] = ()
+    if config.on_leak == "drop":
+        dataset, train, dropped = _without_leaks(dataset, train, test)
+    known, sets = label_checks.known_labels(config, dataset.classes), dataset.multilabel
+
+    def annotated(split: Side, own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+        typed = _typed(dataset.train if split == "train" else dataset.test, own)
+        return text_checks.annotate(own, other, known[split], typed=typed, sets=sets)
+
+    sides: tuple[tuple[Side, pd.DataFrame], ...] = (
+        ("train", annotated("train", train, test)),
+        ("test", annotated("test", test, train)),
+    )
+    findings = list(dropped)
+    pages: dict[str, str] = {}
+    for split, frame in sides:
+        suite = text_checks.for_split(
+            split, config, known[split], sample if sampled[split] else None, sets=sets
+        )
+        results, pages[split] = _run(split, frame, suite)
+        findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
+    findings = [
+        *_with_examples((f for f in findings if f.split == "train"), read.train),
+        *_with_examples((f for f in findings if f.split == "test"), read.test),
+    ]
+    refused = any(refuses(finding) for finding in findings)
+    verdict = Verdict(
+        dataset=dataset,
+        passed=not refused,
+        findings=tuple(findings),
+        dropped=sum(finding.count for finding in dropped),
+        data_docs=folder / "data_docs",
+    )
+    title = "The data was refused" if refused else "The data was accepted"
+    data_docs.write(verdict.data_docs, title, findings, pages)
+    return verdict
+
+
+def _typed(split: Split, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows (n,) are of files whose cells have types, so that a number is seen to be one."""
+    read_from = split.files or (split.source,)
+    typed = [file_formats.extension(file) not in file_formats.DELIMITERS for file in read_from]
+    return np.array(typed)[training_files.position(rows["row"].to_numpy())]
+
+
+def _without_leaks(
+    dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame
+) -> tuple[Dataset, pd.DataFrame, tuple[Finding, ...]]:
+    """The dataset without the training rows whose text test holds, and a finding that says so."""
+    leaked = train["text"].isin(set(test["text"].dropna()))
+    if not leaked.any():
+        return dataset, train, ()
+    count = int(leaked.sum())
+    finding = Finding(
+        split="train",
+        name="leak",
+        severity="warn",
+        passed=False,
+        count=count,
+        message=f"Left out of training: {count:,} {'row' if count == 1 else 'rows'} whose text "
+        "stands in test too, as validation.on_leak: drop asks.",
+        rows=_first_rows(train, leaked),
+    )
+    kept = datasets.keep(dataset.train, ~leaked.to_numpy())
+    names = dataset.train.source, dataset.test.source
+    folder = dataset.train.path.parent.parent
+    smaller = datasets.save(kept, datasets.parts(dataset.test), names, folder, dataset.label_names)
+    less = smaller.train.model_copy(update={"files": dataset.train.files})
+    smaller = smaller.model_copy(update={"train": less})
+    return smaller, train[~leaked].reset_index(drop=True), (finding,)
+
+
+def _first_rows(frame: pd.DataFrame, chosen: pd.Series[bool]) -> tuple[int, ...]:
+    return tuple(int(row) for row in frame["row"][chosen].head(_ROWS))
+
+
+def _with_examples(findings: Iterable[Finding], split: Split) -> list[Finding]:
+    """The findings of a split with the first texts that they concern, from one look at its file."""
+    findings = list(findings)
+    wanted = {row for finding in findings for row in finding.rows}
+    texts: dict[int, str] = {}
+    if wanted:
+        for part in datasets.parts(split, ["row", "text"]):
+            found = part[part["row"].isin(wanted) & (part["text"].str.strip() != "")]
+            texts |= zip(found["row"], found["text"].str[:_CHARACTERS], strict=True)
+    return [
+        finding.model_copy(
+            update={
+                "where": training_files.rows_in_words(finding.rows, split.files),
+                "examples": tuple(texts[r] for r in finding.rows if r in texts)[:_EXAMPLES],
+            }
+        )
+        for finding in findings
+    ]
+
+
+def _run(split: str, frame: pd.DataFrame, suite: list[Check]) -> tuple[list[Any], str]:
+    """Run the checks of one split; their results in order, and the rendered page.
+
+    Results are summaries: of 25,000 failing rows, Great Expectations would otherwise put every
+    one on the page.
+    """
+    import great_expectations as gx
+
+    # Its import sets this level, below that of its other loggers, to tell of temporary folders.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
+    from great_expectations import expectations
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("sources").add_dataframe_asset(split)
+    definition = gx.ValidationDefinition(
+        name=split,
+        data=asset.add_batch_definition_whole_dataframe("all rows"),
+        suite=context.suites.add(
+            gx.ExpectationSuite(
+                split,
+                expectations=[
+                    getattr(expectations, check.expectation)(
+                        **check.arguments,
+                        severity=_SEVERITIES[check.severity],
+                        description=html.escape(check.rule),  # the page does not escape it
+                        meta={"check": check.name},
+                    )
+                    for check in suite
+                ],
+            )
+        ),
+    )
+    labels = frame["label"].map(html.escape)
+    validation: Any = context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": frame.assign(label=labels.mask(labels == "", None))},
+        result_format={
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": ["row"],
+            "partial_unexpected_count": _ROWS,
+        },
+    )
+    view: Any = DefaultJinjaPageView()
+    page = view.render(ValidationResultsPageRenderer().render(validation))
+    by_name = {result.expectation_config.meta["check"]: result for result in validation.results}
+    return [by_name[check.name] for check in suite], str(page)
+
+
+def _finding(split: Side, check: Check, result: Any, frame: pd.DataFrame) -> Finding:
+    """One result in our words."""
+    details: dict[str, Any] = result.result
+    _raise_failure(check, result.exception_info)
+    passed = bool(result.success)
+    concerned = details.get("partial_unexpected_index_list") or []
+    rows = () if passed else tuple(int(entry["row"]) for entry in concerned[:_ROWS])
+    problem = "" if passed else check.problem(frame)
+    return Finding(
+        split=split,
+        name=check.name,
+        severity="error" if check.severity == "error" else "warn",
+        passed=passed,
+        count=0 if passed else details.get("unexpected_count", details.get("missing_count", 0)),
+        message=check.rule if passed else f"{problem[0].upper()}{problem[1:]}. {check.remedy}",
+        rows=rows,
+    )
+
+
+def _raise_failure(check: Check, info: dict[str, Any]) -> None:
+    """A check that broke has found nothing, whatever its severity."""
+    reports = info.values() if info and "raised_exception" not in info else [info]
+    for report in reports:
+        if report and report.get("raised_exception"):
+            raise StageError(
+                f"Great Expectations could not run the check {check.name!r}: "
+                f"{report.get('exception_message')}"
+            )

@@ -1,0 +1,73 @@
+"""What a validation found, and whether the data goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from incumbent.data.datasets import Dataset
+from incumbent.validation.base import Side
+
+
+class Finding(BaseModel):
+    """What one check found in one split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Side
+    name: str
+    severity: Literal["error", "warn"]
+    passed: bool
+    count: int
+    """Rows concerned; for `classes`, classes missing; 0 where it isn't about single rows."""
+    message: str
+    """What is wrong and what to do, or, when it passed, what holds."""
+    rows: tuple[int, ...] = ()
+    """The first 20 rows concerned, as the user's program numbers them."""
+    where: str = ""
+    """The same rows in words: of several files, each with its own."""
+    examples: tuple[str, ...] = ()
+    """The first 3 texts concerned, cut to 80 characters."""
+
+
+class Verdict(BaseModel):
+    """The outcome of a validation, and the dataset that goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: Dataset
+    """As it was given; without the leaked training rows if those were dropped."""
+    passed: bool
+    findings: tuple[Finding, ...]
+    dropped: int
+    """Rows taken from train because test holds their text."""
+    data_docs: Path
+    """Folder with `index.html`."""
+
+    def refusal(self) -> str:
+        """Why the data was refused, in plain words: file, rows, examples and what to do."""
+        parts: list[str] = []
+        for split in ("train", "test"):
+            failed = [f for f in self.findings if f.split == split and refuses(f)]
+            if failed:
+                source = (self.dataset.train if split == "train" else self.dataset.test).source
+                parts += [f"{source} ({split}) was refused:", *map(_explained, failed)]
+        page = self.data_docs / "index.html"
+        return "\n".join([*parts, f"All findings: {page}"]) if parts else ""
+
+
+def refuses(finding: Finding) -> bool:
+    """Whether the data is refused for it."""
+    return finding.severity == "error" and not finding.passed
+
+
+def _explained(finding: Finding) -> str:
+    lines = [f"  - {finding.message}"]
+    if finding.rows:
+        more = finding.count - len(finding.rows)
+        rest = f" and {more:,} more" if more > 0 else ""
+        lines.append(f"    Rows {finding.where}{rest}.")
+    lines += [f"    e.g. {example!r}" for example in finding.examples]
+    return "\n".join(lines)

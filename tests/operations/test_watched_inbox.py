@@ -1,0 +1,298 @@
+"""What is new in a watched place, and what is still being written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.exceptions import FSTimeoutError
+from fsspec.implementations.local import LocalFileSystem
+
+from incumbent.config import Config
+from incumbent.errors import DataError, StageError
+from incumbent.operations import watched_inbox
+from incumbent.operations.watched_inbox import Seen, Watched
+from tests.conftest import ROOT
+
+GOOD = "text,label\n" + "".join(f"a text number {i},{'ab'[i % 2]}\n" for i in range(12))
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    test = tmp_path / "test.csv"
+    test.write_text(GOOD.replace("a text number", "another test"))
+    return Config.model_validate(
+        {
+            "data": {"train": str(tmp_path / "train.csv"), "test": str(test)},
+            "tracking": {"workdir": str(tmp_path / "work")},
+        }
+    )
+
+
+def new_in(
+    inbox: Path, watched: Watched | None = None, seconds: float = 0.05,
+    config: Config | None = None,
+) -> list[str]:  # fmt: skip
+    found = watched_inbox.complete(
+        str(inbox), watched or Watched(place="x"), seconds, config or Config()
+    )
+    assert found is not None
+    return sorted(found[1])
+
+
+def test_a_place_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    assert watched_inbox.complete(str(tmp_path / "none"), Watched(place="x"), 0, Config()) is None
+
+
+def test_hidden_temporary_and_lock_files_are_left_alone(inbox: Path) -> None:
+    for name in ("~$a.xlsx", ".a.csv", "a.csv.part", "a.csv.tmp", "a.csv~", "a.xlsx.crdownload"):
+        (inbox / name).write_text("x")
+    assert new_in(inbox) == []
+    (inbox / "a.csv").write_text("x")
+    assert new_in(inbox) == ["a.csv"]
+
+
+def test_a_file_that_grows_is_not_taken(inbox: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with (inbox / "slow.csv").open("w") as file:
+            while not stop.is_set():
+                file.write("a line\n")
+                file.flush()
+                time.sleep(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not (inbox / "slow.csv").is_file():
+            time.sleep(0.01)
+        (inbox / "done.csv").write_text(GOOD)
+        assert new_in(inbox, seconds=0.3) == ["done.csv"]
+    finally:
+        stop.set()
+        writer.join()
+    assert new_in(inbox, seconds=0.1) == ["done.csv", "slow.csv"]
+
+
+def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) -> None:
+    path = inbox / "a.csv"
+    path.write_text(GOOD)
+    found = watched_inbox.complete(str(inbox), Watched(place="x"), 0, config)
+    assert found is not None
+    seen = watched_inbox.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, config)
+    watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    assert new_in(inbox, watched, config=config) == []
+    path.touch()
+    assert new_in(inbox, watched, config=config) == ["a.csv"]  # its contents tell
+    path.unlink()
+    again = watched_inbox.complete(str(inbox), watched, 0, config)
+    assert again is not None
+    assert again[0].files == {}
+
+
+def test_a_place_may_be_a_url(config: Config) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/watched/a.csv", GOOD.encode())
+    memory.pipe("/watched/.hidden.csv", b"x")
+    found = watched_inbox.complete("memory://watched/", Watched(place="x"), 0, config)
+    assert found is not None
+    assert set(found[1]) == {"a.csv"}
+    with pytest.raises(DataError, match=r"There is no file memory://watched/gone\.csv"):
+        watched_inbox.inspect("memory://watched/", "gone.csv", "1", None, config)
+    seen = Seen(signature=found[1]["a.csv"], digest="d", rules=watched_inbox.rules(config))
+    watched = found[0].model_copy(update={"files": {"a.csv": seen}})
+    assert watched_inbox.complete("memory://watched/", watched, 0, config) == (watched, {})
+    memory.pipe("/watched/a.csv", GOOD.encode() + b"one more,a\n")
+    changed = watched_inbox.complete("memory://watched/", watched, 0, config)
+    assert changed is not None
+    assert set(changed[1]) == {"a.csv"}
+
+
+def test_state_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    seen = Seen(signature="1 2", digest="d")
+    watched = Watched(place="in", files={"a.csv": seen}, handed_over=("d",), run_id="r")
+    assert watched_inbox.load("in", work) == Watched(place="in")
+    watched_inbox.save(watched, "in", work)
+    assert watched_inbox.load("in", work) == watched
+    (file,) = (work / "watched").iterdir()
+    file.write_text(file.read_text()[:-5])
+    assert watched_inbox.load("in", work) == Watched(place="in")
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(StageError, match=r"set tracking\.workdir"):
+        watched_inbox.save(watched, "in", tmp_path / "taken")
+
+
+def test_other_rules_judge_anew(inbox: Path, config: Config) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    found = watched_inbox.complete(str(inbox), Watched(place="x"), 0, config)
+    assert found is not None
+    wrong = config.model_copy(
+        update={"data": config.data.model_copy(update={"label_columns": "sentiment"})}
+    )
+    refused = watched_inbox.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, wrong)
+    assert "has no column 'sentiment'" in refused.refused
+    watched = Watched(place="x", files={"a.csv": refused})
+    assert new_in(inbox, watched, config=wrong) == []
+    assert new_in(inbox, watched, config=config) == ["a.csv"]
+    # What no file is judged by is no reason to look again.
+    assert watched_inbox.rules(
+        config.model_copy(update={"model_name": "m"})
+    ) == watched_inbox.rules(config)
+    stricter = config.validation.model_copy(update={"min_rows": 7})
+    assert watched_inbox.rules(
+        config.model_copy(update={"validation": stricter})
+    ) != watched_inbox.rules(config)
+
+
+def _cut(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+    """Have a file fail to be opened."""
+    opens = LocalFileSystem.open
+
+    def fail(self: Any, path: str, *rest: Any, **more: Any) -> Any:
+        if str(path).endswith(name):
+            raise error
+        return opens(self, path, *rest, **more)
+
+    monkeypatch.setattr(LocalFileSystem, "open", fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("cut"),
+        PermissionError(errno.EACCES, "no"),
+        OSError(errno.EIO, "broken"),
+        FileNotFoundError("gone"),
+        FSTimeoutError(),
+    ],
+)
+def test_what_may_pass_refuses_no_file(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    _cut(monkeypatch, "inbox/a.csv", error)
+    with pytest.raises(DataError, match=r"a\.csv"):
+        watched_inbox.inspect(str(inbox), "a.csv", "1", None, config)
+    with pytest.raises(DataError, match=r"a\.csv"):
+        watched_inbox.refusal(str(inbox / "a.csv"), config)
+
+
+@pytest.mark.parametrize("cause", ["test set away", "test set wrong", "disk full"])
+def test_what_is_wrong_elsewhere_refuses_no_file(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    (inbox / "a.csv").write_text(GOOD)
+    if cause == "test set away":
+        _cut(monkeypatch, "test.csv", ConnectionResetError("cut"))
+    elif cause == "test set wrong":
+        Path(config.data.test).write_text("no,columns\n1,2\n")
+    else:
+        Path(config.tracking.workdir).write_text("no folder")
+    with pytest.raises(DataError) as raised:
+        watched_inbox.inspect(str(inbox), "a.csv", "1", None, config)
+    assert "inbox/a.csv has" not in str(raised.value)
+    # A file that is wrong itself is refused all the same.
+    (inbox / "bad.csv").write_text("a\n")
+    assert "bad.csv" in watched_inbox.inspect(str(inbox), "bad.csv", "1", None, config).refused
+
+
+@pytest.mark.slow
+def test_a_place_may_have_names_of_the_environment(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INBOX_OF_TEST", inbox.name)
+    place = f"file://{inbox.parent}/${{INBOX_OF_TEST}}"
+    (inbox / "a.csv").write_text(GOOD)
+    found = watched_inbox.complete(place, Watched(place="x"), 0, config)
+    assert found is not None
+    seen = watched_inbox.inspect(place, "a.csv", found[1]["a.csv"], None, config)
+    assert (seen.refused, len(seen.digest)) == ("", 64)
+
+
+def test_a_file_that_waits_is_told_once_a_day() -> None:
+    watched, due = watched_inbox.untold(Watched(place="in"), ["a.csv", "b.csv"])
+    assert due == ["a.csv", "b.csv"]
+    watched, due = watched_inbox.untold(watched, ["a.csv"])
+    assert due == []
+    day = timedelta(days=1)
+    before = watched.model_copy(update={"told": {k: v - day for k, v in watched.told.items()}})
+    assert watched_inbox.untold(before, ["a.csv", "b.csv"])[1] == [
+        "a.csv",
+        "b.csv",
+    ]  # b.csv was over
+
+
+def test_new_is_what_no_run_was_started_for() -> None:
+    good, bad = Seen(signature="1", digest="d1"), Seen(signature="2", digest="d2", refused="no")
+    watched = Watched(place="in", files={"a.csv": good, "b.csv": bad})
+    assert watched.new
+    assert watched.accepted == ["a.csv"]
+    assert not watched.model_copy(update={"handed_over": ("d1",)}).new
+    assert not Watched(place="in", files={"b.csv": bad}).new
+    # A file that was taken away starts nothing.
+    assert not Watched(place="in", handed_over=("d1",)).new
+
+
+def test_a_run_is_given_the_accepted_files_beside_its_own(config: Config) -> None:
+    good, bad = Seen(signature="1", digest="d1"), Seen(signature="2", digest="d2", refused="no")
+    watched = Watched(place="in/", files={"b.csv": good, "c.csv": bad})
+    given = {"model_name": "trial", "data": {"test": config.data.test}}
+    found = watched_inbox.config_with(config, "in/", watched, given)
+    data = Config.model_validate(found).data
+    assert data.train == (config.data.train, "in/b.csv")
+    assert data.test == config.data.test
+    assert found["model_name"] == "trial"
+    # A deployment that reads the folder itself gets the accepted files of it instead.
+    folder = config.model_copy(update={"data": config.data.model_copy(update={"train": "in"})})
+    data = Config.model_validate(watched_inbox.config_with(folder, "in/", watched, given)).data
+    assert data.train == ("in/b.csv",)
+
+
+@pytest.mark.slow
+def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
+    inbox: Path, config: Config
+) -> None:
+    good, empty, leak = (inbox / f"{name}.csv" for name in ("good", "empty", "leak"))
+    good.write_text("text,label\none more text,a\n")  # one row of one class
+    empty.write_text(GOOD + " ,a\n")
+    leak.write_text(GOOD + "another test 3,b\n")
+    assert watched_inbox.refusal(str(good), config) == ""
+    assert "1 row without a text" in watched_inbox.refusal(str(empty), config)
+    assert "Rows 14." in watched_inbox.refusal(str(empty), config)
+    assert "1 text of test that train holds too" in watched_inbox.refusal(str(leak), config)
+    (inbox / "a.docx").write_text("x")
+    assert "is no known format" in watched_inbox.refusal(str(inbox / "a.docx"), config)
+    # Once looked into, it is not read again while its contents are the same.
+    seen = watched_inbox.inspect(str(inbox), "empty.csv", "1", None, config)
+    again = watched_inbox.inspect(str(inbox), "empty.csv", "2", seen, config)
+    assert (again.signature, again.refused) == ("2", seen.refused)
+
+
+def test_make_clean_leaves_what_was_seen(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    cache = tmp_path / ".incumbent" / "datasets" / "x"
+    cache.mkdir(parents=True)
+    seen = Watched(place="inbox", run_id="the last")
+    watched_inbox.save(seen, "inbox", tmp_path / ".incumbent")
+    outside = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+    subprocess.run(["make", "clean"], cwd=tmp_path, env=outside, check=True, capture_output=True)
+    assert not cache.parent.exists()
+    assert watched_inbox.load("inbox", tmp_path / ".incumbent") == seen

@@ -1,0 +1,140 @@
+"""Small files that unpack to more than any memory are refused at once, and in little of it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import struct
+import subprocess
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from openpyxl import Workbook
+
+from tests import biff
+from tests.tables.test_shared_texts import one_text
+
+pytestmark = pytest.mark.slow
+
+GIB = 1 << 30
+HEAD = b"text,label\n"
+READ = """
+import json, os, re, resource, sys
+from pathlib import Path
+from incumbent import sources
+from incumbent.config import DataConfig
+from incumbent.errors import DataError
+
+for file in sys.argv[1:]:
+    start, said = sum(os.times()[:4]), "read"
+    try:
+        sources.read(file, DataConfig())
+    except DataError as error:
+        said = str(error)
+    # The peak of this program; what `resource` tells holds that of whoever started it.
+    used = int(re.search("VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1]) * 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    print(json.dumps([said, sum(os.times()[:4]) - start, max(used, child)]))
+"""
+
+
+def workbook(part: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A workbook, one part of which is changed."""
+    book, plain, changed = Workbook(), io.BytesIO(), io.BytesIO()
+    book.active.append(["text", "label"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, change(content) if Path(name).stem == part else content)
+    return changed.getvalue()
+
+
+def lying(part: str, content: bytes) -> bytes:
+    """A workbook, one part of which is said to unpack to 300 bytes."""
+    file = io.BytesIO(workbook("", lambda content: content))
+    with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the part's being there already: the last one counts
+        archive.writestr(part, content, zipfile.ZIP_DEFLATED)
+    data = bytearray(file.getvalue())
+    entry = data.rindex(b"PK\x01\x02")
+    header = struct.unpack_from("<I", data, entry + 42)[0]
+    for place in (entry + 24, header + 22):
+        struct.pack_into("<I", data, place, 300)
+    return bytes(data)
+
+
+def parquet(path: Path, text: pa.Array) -> None:
+    table = pa.table({"text": text, "label": ["a"] * len(text)})
+    plain = not pa.types.is_dictionary(text.type)
+    pq.write_table(table, path, compression="zstd", use_dictionary=not plain)
+
+
+ENTITIES = b"<!DOCTYPE z [%s]>" % b"".join(
+    b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 10 if n else b"lol") for n in range(30)
+)
+WIDE = (
+    b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    b"</sheetData></worksheet>"
+)
+
+
+def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
+    first = biff.text(0, 0, "text")
+    hundred = gzip.compress(b"a" * (64 << 20))
+    files = {
+        "twenty.csv.gz": gzip.compress(HEAD) + hundred * 320,
+        "dense.csv.bz2": bz2.compress(HEAD) + bz2.compress(b"a" * (256 << 20)) * 80,
+        "entities.xlsx": workbook(
+            "workbook",
+            lambda xml: ENTITIES + xml.replace(b"<sheets>", b"<x>&a29;</x><sheets>"),
+        ),
+        "wide.xlsx": workbook("sheet1", lambda _: WIDE),
+        "lying.xlsx": lying("xl/workbook.xml", b" " * GIB),
+        "strings.xlsx": workbook("styles", lambda _: b"<si><t/></si>" * (12 << 20)),
+        "sheets.xlsx": workbook("workbook", lambda _: b"<x>" + b"<a/>" * (20 << 20) + b"</x>"),
+        "formulas.xlsx": workbook("sheet1", lambda _: b'<c r="A1"><f>' * (6 << 20)),
+        "references.xlsx": workbook("sheet1", lambda _: b'<c s="1"%s/>' % (b' r="A1"' * (1 << 16))),
+        "one-text.xlsx": one_text(1 << 18, cells=9_000),
+        "far.xls": biff.workbook(first, biff.number(65_535, 65_535, 1)),
+        "corner.xls": biff.workbook(first, biff.number(65_535, 255, 1)),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    parquet(tmp_path / "dense.parquet", pa.array(["x" * (1 << 20)] * 300))
+    once = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), ["x" * (10 << 20)])
+    parquet(tmp_path / "once.parquet", once)
+    expected = {
+        "twenty.csv.gz": "times its size",
+        "dense.csv.bz2": "times its size",
+        "entities.xlsx": "is a damaged workbook",
+        "wide.xlsx": "spans 1,048,576 rows by 16,384 columns",
+        "lying.xlsx": "is a damaged workbook",
+        "strings.xlsx": "would unpack to 0.2 GB",
+        "sheets.xlsx": "lists the sheets in",
+        "formulas.xlsx": "holds more than 1,000,000 formulas",
+        "references.xlsx": "is empty",
+        "one-text.xlsx": "needs far more memory",
+        "far.xls": "needs far more memory",
+        "corner.xls": "needs far more memory",
+        "dense.parquet": "would unpack to 0.3 GB",
+        "once.parquet": "Shorten the texts",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *(str(tmp_path / name) for name in expected)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    answers = map(json.loads, done.stdout.splitlines())
+    for (name, part), (said, seconds, used) in zip(expected.items(), answers, strict=True):
+        assert part in said, name
+        assert seconds < 5, name  # of the processor; cores that are shared are slower, too
+        assert used < GIB, name
