@@ -166,11 +166,12 @@ def _flow(settings: Config) -> Outcome:
 def _load_libraries() -> None:
     """Import what takes longest, and every run needs."""
     from incumbent.runtime import environment
+    from incumbent.validation import expectation_suites
 
     environment.prepare()
     environment.quiet()
     with environment.importing():
-        import great_expectations  # noqa: F401
+        expectation_suites.load_library()
 
 
 @cli.command()

@@ -17,6 +17,7 @@ from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.errors import TrainingDiverged
 from incumbent.evaluation.plots import learning_rates
 from incumbent.kernels import ktrain_libraries
+from incumbent.runtime.atomic_files import write_atomically
 from incumbent.training import checkpoints, devices, learning_rate_finder, random_state
 from incumbent.training.callbacks import Progress, step_reporter
 from incumbent.training.checkpoints import Checkpoints
@@ -128,7 +129,7 @@ def fit(
         validation_rows=len(validation.labels), steps=fitted.steps,
         learning_rate=fitted.learning_rate, metrics=fitted.metrics | found, parts=parts,
     )  # fmt: skip
-    encoded_texts.write_atomically(manifest, trained.model_dump_json(indent=1))
+    write_atomically(manifest, trained.model_dump_json(indent=1))
     checkpoints.clear(kept)
     return trained
 

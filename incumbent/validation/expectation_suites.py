@@ -34,6 +34,11 @@ _ROWS, _EXAMPLES, _CHARACTERS = 20, 3, 80  # how much of a failure a finding sho
 _SEVERITIES = {"error": "critical", "warn": "warning"}  # ours → Great Expectations'
 
 
+def load_library() -> None:
+    """Import Great Expectations, which takes seconds, ahead of its use."""
+    import great_expectations  # noqa: F401
+
+
 def validate(
     dataset: Dataset, config: ValidationConfig, folder: Path, sample: int | None = None
 ) -> Verdict:
