@@ -39,6 +39,7 @@ quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 
 types: $(INSTALLED)
 	@$(BIN)/mypy
@@ -62,6 +63,7 @@ lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 ta
 
 docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 	@$(BIN)/python -m incumbent.cli.config_reference
+	@$(BIN)/python docs/architecture.py
 
 pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (wants chromium)
 	@$(BIN)/python -m tests.web.pictures

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.world import Drawn
 from incumbent.config import PromotionConfig
 from incumbent.decision import error_budget, rulings
-from incumbent.decision.error_budget import Look
+from incumbent.decision.error_budget import PastContest
 from incumbent.evaluation.paired_tests import mcnemar
 from incumbent.evaluation.scored_rows import Scored
 
@@ -79,8 +79,8 @@ class Incumbent:
 
     def __call__(self, drawn: Drawn, _: NDArray[np.float64]) -> list[int]:
         """The champion after each week."""
-        looks: list[Look] = []
-        against: list[tuple[Look, NDArray[np.float64]]] = []
+        past: list[PastContest] = []
+        against: list[tuple[PastContest, NDArray[np.float64]]] = []
         champion, held = 0, []
         holder: Scored = drawn.scored(0)
         accuracies = drawn.right().mean(axis=1)
@@ -88,19 +88,19 @@ class Incumbent:
         for week in range(1, len(drawn.probability)):
             challenger = drawn.scored(week)
             improvement = rulings.improvement(challenger, holder, self.config)
-            shared = [(look, float(np.corrcoef(improvement, b)[0, 1])) for look, b in against]
+            shared = [(contest, float(np.corrcoef(improvement, b)[0, 1])) for contest, b in against]
             allowance = error_budget.allow(
-                looks, champion, error_budget.loading_of(shared), self.config.alpha,
+                past, champion, error_budget.loading_of(shared), self.config.alpha,
                 self.config.half_life,
             )  # fmt: skip
             enough = rulings.prove(challenger, holder, allowance, self.config).enough
             passed = enough and accuracies[week] >= best - self.config.ratchet_margin
-            look = Look(
+            contest = PastContest(
                 champion=champion, critical=allowance.critical, loading=allowance.loading,
                 passed=passed,
             )  # fmt: skip
-            looks.append(look)
-            against.append((look, improvement))
+            past.append(contest)
+            against.append((contest, improvement))
             if passed:
                 champion, holder, against = week, challenger, []
                 best = max(best, accuracies[week])

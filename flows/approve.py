@@ -6,7 +6,7 @@ from prefect import flow
 
 from incumbent.config import TrackingConfig
 from incumbent.runtime import environment, time_limits
-from tasks import announce, crown, show
+from tasks import announce, move_title, show
 
 _HOURS = 0.5
 """Verifying a version takes a minute, its download more, and a server may be away for five."""
@@ -35,4 +35,4 @@ def approve(model_name: str, version: int, reason: str = "approved") -> int:
     environment.quiet()
     show.tidy_logs()
     with time_limits.whole("approve", _HOURS):
-        return crown.approve(model_name, version, reason, TrackingConfig())
+        return move_title.approve(model_name, version, reason, TrackingConfig())

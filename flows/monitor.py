@@ -9,7 +9,7 @@ from incumbent.operations import flow_runs, status, troubles
 from incumbent.operations.status import Status
 from incumbent.runtime import environment, time_limits
 from tasks import announce, show
-from tasks.examine import examine, tell
+from tasks.check_health import examine, tell
 
 _HOURS = 0.5
 """A look takes ten seconds a champion, a server may be away for five minutes, and the next look is

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from incumbent.config import Config
-from incumbent.retraining.job import Clock, Job, Outcome
+from incumbent.retraining.identity import Retraining
+from incumbent.retraining.outcome import Clock, Outcome
 from incumbent.runtime import environment
-from tasks import announce, show, turn
+from tasks import announce, await_slot, show
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.preprocess import preprocess
@@ -15,7 +16,7 @@ from tasks.promote import promote
 from tasks.register import register
 from tasks.repeat import repeat
 from tasks.report import report
-from tasks.track import about, find_earlier, too_little_new, tracked
+from tasks.track_run import about, find_earlier, too_little_new, tracked
 from tasks.train import train
 from tasks.validate import validate
 
@@ -41,28 +42,28 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
     clock = Clock(config.timeouts)
     with clock("ingest"):
         dataset = ingest(config)
-        job = Job.of(dataset, config)
-        skipped = find_earlier(job, config) or too_little_new(dataset, config)
+        retraining = Retraining.of(dataset, config)
+        skipped = find_earlier(retraining, config) or too_little_new(dataset, config)
     if skipped is not None:
         return skipped.model_copy(update={"timings": clock.timings})
-    with tracked(job, config) as run:
+    with tracked(retraining, config) as run:
         with clock("validate"):
-            verdict = validate(dataset, config, job, run)
+            verdict = validate(dataset, config, retraining, run)
         with clock("preprocess"):
             encoded = preprocess(verdict.dataset, config)
         with clock("train"):
-            turn.announce()
-            trained = train(encoded, config, job, run)
+            await_slot.announce()
+            trained = train(encoded, config, retraining, run)
         with clock("evaluate"):
-            result = evaluate(trained, verdict.dataset, config.evaluation, job, run)
+            result = evaluate(trained, verdict.dataset, config.evaluation, retraining, run)
         seed_accuracies: tuple[float, ...] = ()
         if config.promotion.seeds > 1:
             with clock("repeat"):
-                turn.announce()
-                seed_accuracies = repeat(encoded, verdict.dataset, result, config, job, run)
+                await_slot.announce()
+                seed_accuracies = repeat(encoded, verdict.dataset, result, config, retraining, run)
         with clock("register"):
             version = register(
-                trained, result, verdict.dataset, config, job, run, about(), seed_accuracies
+                trained, result, verdict.dataset, config, retraining, run, about(), seed_accuracies
             )
         with clock("promote"):
             entry, champion = promote(
@@ -78,7 +79,7 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
             run_id=run.run_id,
             run_url=run.url,
             flow_run_id=about()["prefect.flow_run_id"],
-            report=str(job.folder / "report.html"),
+            report=str(retraining.folder / "report.html"),
             timings=clock.timings,
         )
         with clock("report"):

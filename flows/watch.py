@@ -6,7 +6,7 @@ from prefect import flow
 
 from incumbent.runtime import environment, time_limits
 from tasks import announce, show
-from tasks.arrive import find_target, hand_over, take
+from tasks.collect_inbox import find_target, hand_over, take
 
 _HOURS = 0.5
 """A look takes seconds, and minutes where files are large; what it has seen is kept."""

@@ -12,7 +12,7 @@ from incumbent.config import EvaluationConfig
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation import assessment
 from incumbent.evaluation.assessment import Assessment
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.scoring import model_client
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.run_files import Run
@@ -30,35 +30,40 @@ def evaluate(
     trained: TrainedModel,
     dataset: Dataset,
     config: EvaluationConfig,
-    job: Job,
+    retraining: Retraining,
     run: Run,
 ) -> Assessment:
     """Score the test rows by the model that will be served, and by the baseline."""
     model_client.expect()  # of the registered model, once this is done
     with show.progress("evaluation", dataset.test.rows, "row", "Scoring the test set") as progress:
         result = assessment.assess(
-            trained.served.folder, dataset, config, job.folder, job.baselines, progress.by
+            trained.served.folder,
+            dataset,
+            config,
+            retraining.folder,
+            retraining.baselines,
+            progress.by,
         )
     runs = Runs(run.tracking)
     wrong = pd.read_parquet(result.top_losses)
     runs.log_metrics(run, result.metrics())
-    runs.log_files(run, job.folder / "plots", "plots")
+    runs.log_files(run, retraining.folder / "plots", "plots")
     runs.log_table(run, wrong, "top_losses.json")
     show.table(
         "metrics",
         [_row(name, result) for name in _HEADLINES],
-        f"On {result.evidence.rows:,} test rows, with {config.confidence:.0%} intervals",
+        f"On {result.measured.rows:,} test rows, with {config.confidence:.0%} intervals",
     )
     show.table(
         "top-losses",
         wrong.assign(text=wrong["text"].str.slice(0, 300)).round(4).to_dict("records"),
         "The reviews it got most wrong",
     )
-    accuracy = result.evidence.accuracy
+    accuracy = result.measured.accuracy
     show.say(
         "accuracy %.2f%% (%.2f to %.2f) on %s test rows; the NBSVM baseline has %.2f%%",
         100 * accuracy.value, 100 * accuracy.low, 100 * accuracy.high,
-        f"{result.evidence.rows:,}", 100 * result.baseline.accuracy.value,
+        f"{result.measured.rows:,}", 100 * result.baseline.accuracy.value,
     )  # fmt: skip
     return result
 
@@ -73,6 +78,6 @@ def _row(name: str, result: Assessment) -> dict[str, object]:
 
     return {
         "metric": name.replace("_", " "),
-        **cells("model", getattr(result.evidence, name)),
+        **cells("model", getattr(result.measured, name)),
         **cells("NBSVM baseline", getattr(result.baseline, name)),
     }

@@ -52,7 +52,7 @@ def promote(
     challenge = undecided.challenge(version, result, dataset, config, seed_accuracies)
     entry, champion = contest.hold(registry, challenge, run, about)
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
-    if entry.contest:
+    if entry.contested:
         runs.log_metrics(run, _metrics(entry))
         if not runs.has_file(run.run_id, _FLIPS):  # MLflow would append to the table
             runs.log_table(run, _negative_flips(runs, entry, challenge), _FLIPS)

@@ -11,7 +11,7 @@ from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation.assessment import Assessment
 from incumbent.retraining import registration
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.tracking.model_versions import Version
 from incumbent.tracking.run_files import Run
 from tasks import show
@@ -27,14 +27,14 @@ def register(
     result: Assessment,
     dataset: Dataset,
     config: Config,
-    job: Job,
+    retraining: Retraining,
     run: Run,
     about: dict[str, str],
     seed_accuracies: tuple[float, ...] = (),
 ) -> Version:
     """Log the dataset, the ktrain predictor and the pyfunc; register `@challenger`."""
     version = registration.register(
-        trained, result, dataset, config, job, run, about, seed_accuracies
+        trained, result, dataset, config, retraining, run, about, seed_accuracies
     )
     show.say("registered version %s of %s", version.version, version.name)
     return version

@@ -16,7 +16,7 @@ from incumbent.data.datasets import Dataset
 from incumbent.evaluation import assessment
 from incumbent.evaluation.assessment import Assessment
 from incumbent.operations.server_settings import TRAINING
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.run_files import Run
 from incumbent.training import callbacks
@@ -29,17 +29,22 @@ if TYPE_CHECKING:
 
 @task(cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING])
 def repeat(
-    encoded: Encoded, dataset: Dataset, result: Assessment, config: Config, job: Job, run: Run
+    encoded: Encoded,
+    dataset: Dataset,
+    result: Assessment,
+    config: Config,
+    retraining: Retraining,
+    run: Run,
 ) -> tuple[float, ...]:
     """The test accuracies of `promotion.seeds` models, the challenger's first.
 
     Raises:
         TrainingDiverged: if the loss of one is not finite.
     """
-    accuracies = [result.evidence.accuracy.value]
+    accuracies = [result.measured.accuracy.value]
     for index in range(1, config.promotion.seeds):
         seed = (config.training.seed + index) % 2**32
-        trained = _train(encoded, seed, config, job)
+        trained = _train(encoded, seed, config, retraining)
         total = dataset.test.rows
         with show.progress(f"seed-{seed}", total, "row", f"Scoring seed {seed}") as progress:
             accuracies.append(assessment.accuracy(trained.served.folder, dataset, progress.by))
@@ -48,7 +53,7 @@ def repeat(
     return tuple(accuracies)
 
 
-def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedModel:
+def _train(encoded: Encoded, seed: int, config: Config, retraining: Retraining) -> TrainedModel:
     from incumbent.training import trainer_client
 
     settings = config.training.model_copy(update={"seed": seed})
@@ -63,6 +68,6 @@ def _train(encoded: Encoded, seed: int, config: Config, job: Job) -> TrainedMode
             progress.to(state.step, state.total, **state.metrics)
 
         return trainer_client.fit(
-            classifier, encoded, job.folder / f"seed-{seed}" / "predictor",
+            classifier, encoded, retraining.folder / f"seed-{seed}" / "predictor",
             ingestion.text_column(config.data), config.serving, on_step, show.say,
         )  # fmt: skip

@@ -13,7 +13,8 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.evaluation.assessment import Assessment
 from incumbent.retraining import html_report as page
-from incumbent.retraining.job import Outcome, settings
+from incumbent.retraining.identity import settings
+from incumbent.retraining.outcome import Outcome
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.title.ledger import Entry
 from incumbent.tracking.mlflow_runs import Runs
@@ -45,7 +46,7 @@ def report(
         page.Report(
             model_name=outcome.model_name,
             ruling=entry,
-            evidence=result.evidence,
+            measured=result.measured,
             version=str(outcome.version),
             champion_version=str(outcome.champion_version or ""),
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

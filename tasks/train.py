@@ -13,7 +13,7 @@ from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.operations.server_settings import TRAINING
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.tracking.metrics_buffer import MetricsBuffer
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.run_files import Run
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @task(
     task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING]
 )
-def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
+def train(encoded: Encoded, config: Config, retraining: Retraining, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
     Raises:
@@ -53,8 +53,8 @@ def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
             metrics.log(state.metrics, state.step)
 
         trained = trainer_client.fit(
-            classifier, encoded, job.folder / "predictor", ingestion.text_column(config.data),
-            config.serving, on_step, show.say,
+            classifier, encoded, retraining.folder / "predictor",
+            ingestion.text_column(config.data), config.serving, on_step, show.say,
         )  # fmt: skip
     runs.tag(run, {"incumbent.device": trained.device, "incumbent.parts": str(trained.parts)})
     runs.log_metrics(run, {"peak_learning_rate": trained.learning_rate})

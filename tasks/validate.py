@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import DataRefused
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.runtime.markdown import escaped
 from incumbent.title import contest
 from incumbent.tracking.mlflow_runs import Runs
@@ -21,7 +21,7 @@ from tasks.retries import RETRIES
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
-def validate(dataset: Dataset, config: Config, job: Job, run: Run) -> Verdict:
+def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run) -> Verdict:
     """Validate both splits; the verdict's dataset lacks the rows that were dropped.
 
     Raises:
@@ -32,7 +32,7 @@ def validate(dataset: Dataset, config: Config, job: Job, run: Run) -> Verdict:
         Registry(run.tracking), config.model_name, dataset.test, config.promotion.new_reign
     )
     verdict = expectation_suites.validate(
-        dataset, config.validation, job.folder, config.data.sample
+        dataset, config.validation, retraining.folder, config.data.sample
     )
     Runs(run.tracking).log_files(run, verdict.data_docs, "data_docs")
     show.markdown("validation", _summary(verdict, run), "What was expected of the data")

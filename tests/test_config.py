@@ -7,9 +7,10 @@ import pytest
 from incumbent import config_file
 from incumbent.cli import config_reference
 from incumbent.config import Config
+from incumbent.data import embedded_reviews
 from incumbent.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -20,6 +21,13 @@ def written(folder: Path, text: str) -> Path:
 
 def test_defaults_need_no_file() -> None:
     assert config_file.load() == Config()
+
+
+def test_make_retrain_trains_what_no_config_does() -> None:
+    shipped = config_file.load(ROOT / "configs" / "reviews.yaml")
+    assert shipped.data.text_column == embedded_reviews.TEXT_COLUMN
+    assert shipped.data.label_columns == embedded_reviews.LABEL_COLUMN
+    assert shipped.model_copy(update={"data": Config().data}) == Config()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)

@@ -20,7 +20,7 @@ from incumbent.runtime import failure_causes, interrupts
 
 if TYPE_CHECKING:
     from incumbent.config import Config
-    from incumbent.retraining.job import Outcome
+    from incumbent.retraining.outcome import Outcome
 
 _INTERRUPTED = 130
 

@@ -39,7 +39,7 @@ _DENSITY: NDArray[np.float64] = np.exp(-(_NODES**2) / 2)
 _DENSITY = _DENSITY / _DENSITY.sum()
 
 
-class Look(BaseModel, frozen=True):
+class PastContest(BaseModel, frozen=True):
     """One contest of a reign, as the budget sees it.
 
     `champion` is whom it was against, `critical` the threshold in standard errors, `loading` that
@@ -56,8 +56,9 @@ class Look(BaseModel, frozen=True):
 class Allowance(BaseModel, frozen=True):
     """What one contest may spend.
 
-    `critical` is the threshold in standard errors and `level` the one-sided level it means for this
-    contest alone; `spent` is how much of `alpha`, a probability, the reign will have spent with it.
+    `contest` is its number in the reign, from 1; `critical` the threshold in standard errors, and
+    `level` the one-sided level that it means for this contest alone; `spent` is how much of
+    `alpha`, a probability, the reign will have spent with it.
     """
 
     contest: int
@@ -68,12 +69,12 @@ class Allowance(BaseModel, frozen=True):
 
 
 def allow(
-    looks: Sequence[Look], champion: int, loading: float, alpha: float, half_life: float
+    past: Sequence[PastContest], champion: int, loading: float, alpha: float, half_life: float
 ) -> Allowance:
     """What the next contest of a reign may spend.
 
     Args:
-        looks: The contests before it, in order.
+        past: The contests before it, in order.
         champion: Whom it is against.
         loading: From `loading_of`.
         alpha: The budget of the reign, a probability.
@@ -82,14 +83,15 @@ def allow(
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    contest = len(looks) + 1
-    spent = alpha * contest / (contest + half_life)
-    lost = [look for look in looks if not look.passed]
-    others = [look for look in lost if look.champion != champion]
+    number = len(past) + 1
+    spent = alpha * number / (number + half_life)
+    lost = [contest for contest in past if not contest.passed]
+    others = [contest for contest in lost if contest.champion != champion]
+    others.sort(key=lambda contest: contest.champion)
     elsewhere = 1.0
-    for _, block in groupby(sorted(others, key=lambda look: look.champion), lambda k: k.champion):
+    for _, block in groupby(others, lambda contest: contest.champion):
         elsewhere *= float(_DENSITY @ _stays(block))
-    here = _stays([look for look in lost if look.champion == champion]) * _DENSITY
+    here = _stays([contest for contest in lost if contest.champion == champion]) * _DENSITY
 
     def excess(critical: float) -> float:
         """Chance that no null of the reign was rejected yet, less what it must be."""
@@ -97,12 +99,12 @@ def allow(
 
     critical = float(brentq(excess, -_HIGHEST, _HIGHEST)) if excess(_HIGHEST) > 0 else _HIGHEST
     return Allowance(
-        contest=contest, critical=critical, level=float(norm.sf(critical)), loading=loading,
+        contest=number, critical=critical, level=float(norm.sf(critical)), loading=loading,
         spent=spent,
     )  # fmt: skip
 
 
-def loading_of(correlations: Sequence[tuple[Look, float]]) -> float:
+def loading_of(correlations: Sequence[tuple[PastContest, float]]) -> float:
     """The loading of a new statistic that does not overstate what it shares.
 
     Args:
@@ -113,15 +115,15 @@ def loading_of(correlations: Sequence[tuple[Look, float]]) -> float:
         At most `EVEN`, and such that the product of any two loadings is at most the correlation
         measured; 0 where that is negative, which costs no more than the product of two levels.
     """
-    ceilings = [rho / look.loading for look, rho in correlations if look.loading > 0]
+    ceilings = [rho / contest.loading for contest, rho in correlations if contest.loading > 0]
     return max(0.0, min([EVEN, *ceilings]))
 
 
-def _stays(looks: Iterable[Look]) -> NDArray[np.float64]:
+def _stays(past: Iterable[PastContest]) -> NDArray[np.float64]:
     """Chance that none of these passes under the null, at each value of their common factor."""
     chance = np.ones_like(_NODES)
-    for look in looks:
-        chance = chance * _below(look.critical, look.loading)
+    for contest in past:
+        chance = chance * _below(contest.critical, contest.loading)
     return chance
 
 

@@ -1,4 +1,4 @@
-"""The case: everything that a decision about the title rests on, in one folder that replays it.
+"""The evidence: all that a decision about the title rests on, in one folder that replays it.
 
 `case.json` holds what was measured once for each model, the state of the reign and the rules;
 `rows.parquet` one row for each test row, with columns
@@ -17,15 +17,16 @@ There is no text in it.
 from __future__ import annotations
 
 import hashlib
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from incumbent.config import EvaluationConfig, PromotionConfig
-from incumbent.decision.error_budget import Look
+from incumbent.decision.error_budget import PastContest
 from incumbent.errors import RegistryError
 from incumbent.evaluation.scored_rows import Scored
 from incumbent.evaluation.slices import Slice
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 
 _SLICE = "slice:"
 _FILES = "case.json", "rows.parquet"
+
+
+class Role(StrEnum):
+    """The two models of a contest; the values name columns of `rows.parquet`."""
+
+    CHALLENGER = "challenger"
+    CHAMPION = "champion"
 
 
 class Tally(BaseModel, frozen=True):
@@ -70,7 +78,10 @@ class Reign(BaseModel, frozen=True):
 
     number: int
     test_digest: str
-    looks: tuple[Look, ...] = ()
+    contests: tuple[PastContest, ...] = Field(
+        default=(), validation_alias=AliasChoices("contests", "looks")
+    )
+    """Those before, in order; `looks` in evidence of release 0.1.0."""
     best_accuracy: float | None = None
 
 
@@ -103,7 +114,7 @@ class Evidence:
         self.rows = rows
         self.unseen: NDArray[np.bool_] = (rows["seen"] == "").to_numpy()
         """Rows (n,) that neither model has trained on."""
-        self.fresh: NDArray[np.bool_] = rows["seen"].isin(["", "champion"]).to_numpy()
+        self.fresh: NDArray[np.bool_] = rows["seen"].isin(["", Role.CHAMPION]).to_numpy()
         """Rows (n,) that the challenger has not trained on."""
 
     @property
@@ -116,8 +127,8 @@ class Evidence:
         """Whether there is someone to beat."""
         return self.case.champion is not None
 
-    def scored(self, side: str, among: NDArray[np.bool_] | None = None) -> Scored:
-        """Predictions of "challenger" or "champion" on the rows that neither has trained on.
+    def scored(self, role: Role, among: NDArray[np.bool_] | None = None) -> Scored:
+        """Predictions of one model on the rows that neither has trained on.
 
         `among` (n,) says which rows are meant instead.
         """
@@ -127,7 +138,7 @@ class Evidence:
             return rows[[f"{kind}:{name}" for name in self.case.classes]].to_numpy()
 
         truth = rows["truth"].to_numpy() if "truth" in rows else matrix("truth")
-        return Scored(truth, matrix(side))
+        return Scored(truth, matrix(role))
 
     def slices(self, among: NDArray[np.bool_]) -> list[Slice]:
         """The slices of these rows (n,)."""
@@ -154,7 +165,10 @@ def assemble(
     Probabilities are (n, n_classes), and so is the truth of rows with several labels (bool).
     """
     columns: dict[str, object] = {"row": rows, "seen": seen}
-    matrices = {"challenger": challenger, "champion": champion}
+    matrices: dict[str, NDArray[Any] | None] = {
+        Role.CHALLENGER: challenger,
+        Role.CHAMPION: champion,
+    }
     if truth.ndim == 1:
         columns["truth"] = truth
     else:

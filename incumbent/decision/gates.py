@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, computed_field
 
 from incumbent.config import Action, PromotionConfig
-from incumbent.decision.evidence import Evidence
+from incumbent.decision.evidence import Evidence, Role
 from incumbent.evaluation import paired_tests, slices
 from incumbent.evaluation.metrics import terms_of
 from incumbent.evaluation.scored_rows import Scored
@@ -40,71 +40,85 @@ class Gate(BaseModel, frozen=True):
         return "passed" if self.passed else "blocked" if self.blocks else "warned"
 
 
+class GateResult(NamedTuple):
+    """How a gate went: what was measured, what it was held against, and both in words."""
+
+    passed: bool
+    value: float
+    threshold: float
+    message: str
+
+
 def fitness(evidence: Evidence) -> list[Gate]:
     """Gates that any champion must pass, whoever was before it."""
-    return list(_looked_at(evidence, _FITNESS))
+    return list(_judged(evidence, _FITNESS))
 
 
 def comparison(evidence: Evidence) -> list[Gate]:
     """Gates that compare the challenger with the champion, beside the proof itself."""
-    return list(_looked_at(evidence, _COMPARISON))
+    return list(_judged(evidence, _COMPARISON))
 
 
 def vacancy(evidence: Evidence) -> list[Gate]:
     """Gates that hold in a reign whose champion was taken away by hand."""
     known = evidence.case.reign.best_accuracy is not None
-    return list(_looked_at(evidence, {"ratchet": _COMPARISON["ratchet"]})) if known else []
+    return list(_judged(evidence, {"ratchet": _COMPARISON["ratchet"]})) if known else []
 
 
 _SHOWN = 5  # slices that a message names
 
-_Look = Callable[[Evidence, PromotionConfig], tuple[bool, float, float, str] | None]
+_Judge = Callable[[Evidence, PromotionConfig], GateResult | None]
 
 
-def _looked_at(evidence: Evidence, gates: dict[str, tuple[str, _Look]]) -> Iterator[Gate]:
+def _judged(evidence: Evidence, gates: dict[str, tuple[str, _Judge]]) -> Iterator[Gate]:
     rules = evidence.case.promotion
-    for name, (switch, look) in gates.items():
+    for name, (switch, judge) in gates.items():
         action: Action = getattr(rules, switch) if switch.startswith("on_") else _FIXED[switch]
-        if action != "off" and (found := look(evidence, rules)) is not None:
-            passed, value, threshold, message = found
-            yield Gate(
-                name=name, action=action, passed=passed, value=value, threshold=threshold,
-                message=message,
-            )  # fmt: skip
+        if action != "off" and (result := judge(evidence, rules)) is not None:
+            yield Gate(name=name, action=action, **result._asdict())
 
 
-def _round_trip(evidence: Evidence, _: PromotionConfig) -> tuple[bool, float, float, str]:
+def _round_trip(evidence: Evidence, _: PromotionConfig) -> GateResult:
     fault = evidence.case.round_trip
     good = "loaded from the registry in a process of its own, it answers as it was measured"
-    return not fault, float(not fault), 1.0, fault or good
+    return GateResult(not fault, float(not fault), 1.0, fault or good)
 
 
-def _min_accuracy(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+def _min_accuracy(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     if not evidence.fresh.any():
-        return False, 0.0, rules.min_accuracy, (
+        return GateResult(
+            False,
+            0.0,
+            rules.min_accuracy,
             f"all {len(evidence.rows):,} test rows are in its training data, or nearly: "
-            "how it does on others is not known"
-        )  # fmt: skip
+            "how it does on others is not known",
+        )
     accuracy = float(_fresh(evidence).right.mean())
     passed = accuracy >= rules.min_accuracy
-    return passed, accuracy, rules.min_accuracy, (
+    return GateResult(
+        passed,
+        accuracy,
+        rules.min_accuracy,
         f"its accuracy of {accuracy:.2%} is {'at least' if passed else 'below'} the required "
-        f"{rules.min_accuracy:.2%}"
-    )  # fmt: skip
+        f"{rules.min_accuracy:.2%}",
+    )
 
 
-def _baseline(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+def _baseline(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     baseline = evidence.case.baseline_accuracy
-    gain = accuracy_of(evidence, "challenger") - baseline
+    gain = accuracy_of(evidence, Role.CHALLENGER) - baseline
     passed = round(gain - rules.min_gain_over_baseline, paired_tests.DECIMALS) > 0
-    return passed, gain, rules.min_gain_over_baseline, (
+    return GateResult(
+        passed,
+        gain,
+        rules.min_gain_over_baseline,
         f"its gain over the baseline ({baseline:.2%}) is {100 * gain:+z.2f} points, "
         f"{'above' if passed else 'not above'} the required "
-        f"{100 * rules.min_gain_over_baseline:+z.2f}"
-    )  # fmt: skip
+        f"{100 * rules.min_gain_over_baseline:+z.2f}",
+    )
 
 
-def _slices(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _slices(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     if not evidence.fresh.any():
         return None
     parts, confidence = evidence.slices(evidence.fresh), evidence.case.evaluation.confidence
@@ -122,29 +136,30 @@ def _slices(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, fl
             f"its accuracy is below {floor} on {len(low):,} of {_counted(len(ranked), 'slice')}: "
             f"{', '.join(_slice(part) for part in low[:_SHOWN])}{more}"
         )
-    return not low, worst, rules.min_slice_accuracy, said
+    return GateResult(not low, worst, rules.min_slice_accuracy, said)
 
 
 def _slice(part: slices.SliceAccuracy) -> str:
     return f"{part.name} ({part.accuracy.value:.2%} of {part.rows:,} rows)"
 
 
-def _calibration(
-    evidence: Evidence, rules: PromotionConfig
-) -> tuple[bool, float, float, str] | None:
+def _calibration(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     if not evidence.fresh.any():
         return None
     scored, bins = _fresh(evidence), evidence.case.evaluation.calibration_bins
     gaps = terms_of(scored, bins).gap.sum(axis=1)
     error = float(np.abs(gaps).sum()) / len(scored.truth)
     passed = error <= rules.max_calibration_error
-    return passed, error, rules.max_calibration_error, (
+    return GateResult(
+        passed,
+        error,
+        rules.max_calibration_error,
         f"its expected calibration error is {error:.3f}, "
-        f"{'at most' if passed else 'above'} {rules.max_calibration_error:.3f}"
-    )  # fmt: skip
+        f"{'at most' if passed else 'above'} {rules.max_calibration_error:.3f}",
+    )
 
 
-def _behaviour(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _behaviour(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     tallies = {k: t for k, t in evidence.case.challenger.behaviour.items() if t.cases}
     if not tallies:
         return None
@@ -160,43 +175,52 @@ def _behaviour(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float,
     if failed:
         tests = f"{len(failed):,} of {_counted(len(ranked), 'behaviour test')}"
         said = f"it fails more than {most} in {tests}: {shown}"
-    return not failed, rates[ranked[0]], rules.max_behaviour_failures, said
+    return GateResult(not failed, rates[ranked[0]], rules.max_behaviour_failures, said)
 
 
-def _ratchet(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+def _ratchet(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     best = evidence.case.reign.best_accuracy or 0.0
     if evidence.has_champion:
-        best = max(best, accuracy_of(evidence, "champion"))
-    accuracy, floor = accuracy_of(evidence, "challenger"), best - rules.ratchet_margin
+        best = max(best, accuracy_of(evidence, Role.CHAMPION))
+    accuracy, floor = accuracy_of(evidence, Role.CHALLENGER), best - rules.ratchet_margin
     passed = round(accuracy - floor, paired_tests.DECIMALS) >= 0
-    return passed, accuracy, floor, (
+    return GateResult(
+        passed,
+        accuracy,
+        floor,
         f"its accuracy of {accuracy:.2%} is {'not ' * passed}more than "
         f"{100 * rules.ratchet_margin:.2f} points below {best:.2%}, the best of any champion of "
-        "this reign"
-    )  # fmt: skip
+        "this reign",
+    )
 
 
-def _training_rows(evidence: Evidence, _: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _training_rows(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
     champion = evidence.case.champion
     if champion is None or champion.fingerprints:
         return None
-    return False, 0.0, 1.0, (
-        "the champion's training rows are unknown: test rows among them could not be left out"
-    )  # fmt: skip
+    return GateResult(
+        False,
+        0.0,
+        1.0,
+        "the champion's training rows are unknown: test rows among them could not be left out",
+    )
 
 
-def _negative_flips(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str]:
+def _negative_flips(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     flips = broken(evidence)
     share = float(flips.mean())
     passed = share <= rules.max_negative_flips
-    return passed, share, rules.max_negative_flips, (
+    return GateResult(
+        passed,
+        share,
+        rules.max_negative_flips,
         f"of {_counted(len(flips), 'row')} it breaks {int(flips.sum()):,} that the champion has "
         f"right ({share:.2%}), {'at most' if passed else 'more than'} "
-        f"{rules.max_negative_flips:.2%}"
-    )  # fmt: skip
+        f"{rules.max_negative_flips:.2%}",
+    )
 
 
-def _latency(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _latency(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     champion, ours = evidence.case.champion, evidence.case.challenger.seconds_per_row
     theirs = champion.seconds_per_row if champion else None
     if not ours or not theirs:
@@ -205,7 +229,7 @@ def _latency(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, f
     return _times(ours / theirs, rules.max_latency_ratio, f"{said}: {{}} times as long")
 
 
-def _size(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _size(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     champion, ours = evidence.case.champion, evidence.case.challenger.megabytes
     theirs = champion.megabytes if champion else None
     if not ours or not theirs:
@@ -214,28 +238,31 @@ def _size(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, floa
     return _times(ours / theirs, rules.max_size_ratio, f"{said}: {{}} times as much")
 
 
-def _times(ratio: float, most: float, said: str) -> tuple[bool, float, float, str]:
+def _times(ratio: float, most: float, said: str) -> GateResult:
     """The challenger's cost over the champion's, against the most it may be."""
     passed = ratio <= most
     limit = f"{'at most' if passed else 'more than'} {most:.2f}"
-    return passed, ratio, most, f"{said.format(f'{ratio:.2f}')}, {limit}"
+    return GateResult(passed, ratio, most, f"{said.format(f'{ratio:.2f}')}, {limit}")
 
 
-def _seeds(evidence: Evidence, rules: PromotionConfig) -> tuple[bool, float, float, str] | None:
+def _seeds(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     accuracies = evidence.case.seed_accuracies
     if rules.seeds < 2 or len(accuracies) < 2:
         return None
-    gain = float(np.mean(accuracies)) - accuracy_of(evidence, "champion")
+    gain = float(np.mean(accuracies)) - accuracy_of(evidence, Role.CHAMPION)
     spread = float(np.std(accuracies, ddof=1))
     passed = round(gain - spread, paired_tests.DECIMALS) > 0
-    return passed, gain, spread, (
+    return GateResult(
+        passed,
+        gain,
+        spread,
         f"over {len(accuracies)} seeds its mean gain is {100 * gain:+z.2f} points, "
-        f"{'above' if passed else 'not above'} their standard deviation of {100 * spread:.2f}"
-    )  # fmt: skip
+        f"{'above' if passed else 'not above'} their standard deviation of {100 * spread:.2f}",
+    )
 
 
 _FIXED: dict[str, Action] = {"block": "block", "warn": "warn"}  # what no config changes
-_FITNESS: dict[str, tuple[str, _Look]] = {
+_FITNESS: dict[str, tuple[str, _Judge]] = {
     "round_trip": ("block", _round_trip),
     "min_accuracy": ("on_min_accuracy", _min_accuracy),
     "baseline": ("on_baseline", _baseline),
@@ -243,7 +270,7 @@ _FITNESS: dict[str, tuple[str, _Look]] = {
     "calibration": ("on_calibration", _calibration),
     "behaviour": ("on_behaviour", _behaviour),
 }
-_COMPARISON: dict[str, tuple[str, _Look]] = {
+_COMPARISON: dict[str, tuple[str, _Judge]] = {
     "ratchet": ("on_ratchet", _ratchet),
     "training_rows": ("warn", _training_rows),
     "seeds": ("on_seeds", _seeds),
@@ -253,15 +280,15 @@ _COMPARISON: dict[str, tuple[str, _Look]] = {
 }
 
 
-def accuracy_of(evidence: Evidence, side: str) -> float:
+def accuracy_of(evidence: Evidence, role: Role) -> float:
     """A model's accuracy on all test rows, those that were seen in training included."""
     every = np.ones(len(evidence.rows), dtype=np.bool_)
-    return float(evidence.scored(side, every).right.mean())
+    return float(evidence.scored(role, every).right.mean())
 
 
 def _fresh(evidence: Evidence) -> Scored:
     """The challenger on the rows that it has not trained on, whoever is champion."""
-    return evidence.scored("challenger", evidence.fresh)
+    return evidence.scored(Role.CHALLENGER, evidence.fresh)
 
 
 def _counted(n: int, noun: str) -> str:
@@ -270,4 +297,4 @@ def _counted(n: int, noun: str) -> str:
 
 def broken(evidence: Evidence) -> paired_tests.BoolArray:
     """Which of the compared rows the champion has right and the challenger does not."""
-    return evidence.scored("champion").right & ~evidence.scored("challenger").right
+    return evidence.scored(Role.CHAMPION).right & ~evidence.scored(Role.CHALLENGER).right

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from incumbent.decision import error_budget, gates
 from incumbent.decision.error_budget import Allowance
+from incumbent.decision.evidence import Evidence, Role
 from incumbent.decision.gates import Gate
 from incumbent.evaluation.calibrated_loss import calibrated_losses
 from incumbent.evaluation.confidence_intervals import Estimate
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from incumbent.config import PromotionConfig
-    from incumbent.decision.evidence import Evidence
 
 Decision = Literal["promoted", "kept", "rejected", "waiting"]
 Rule = Literal["first champion", "superiority", "non_inferiority"]
@@ -108,9 +108,9 @@ def decide(evidence: Evidence) -> Ruling:
         )  # fmt: skip
         return _rule(fitness, [gate], rule=rules.policy, mode=rules.mode)
     allowance = error_budget.allow(
-        case.reign.looks, case.champion.version, case.loading, rules.alpha, rules.half_life
+        case.reign.contests, case.champion.version, case.loading, rules.alpha, rules.half_life
     )
-    challenger, champion = evidence.scored("challenger"), evidence.scored("champion")
+    challenger, champion = evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION)
     found = prove(challenger, champion, allowance, rules)
     comparison = Comparison(
         rows=evidence.compared,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from incumbent import __version__
 from incumbent.config import EvaluationConfig
@@ -21,7 +21,7 @@ from incumbent.runtime.atomic_files import write_atomically
 
 
 class Assessment(BaseModel):
-    """The evidence on a model, and the folder with the files that go with it.
+    """How good a model is, and the folder with the files that go with it.
 
     `predictor_digest` says which predictor was measured.
     """
@@ -29,8 +29,9 @@ class Assessment(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     predictor_digest: str
-    evidence: evaluation.Evidence
-    baseline: evaluation.Evidence
+    measured: evaluation.Evaluation = Field(validation_alias=AliasChoices("measured", "evidence"))
+    """Of the model; `evidence` in files of release 0.1.0."""
+    baseline: evaluation.Evaluation
     folder: Path
 
     @property
@@ -50,9 +51,9 @@ class Assessment(BaseModel):
 
     def metrics(self) -> dict[str, float]:
         """Flat numbers: the model's, and the baseline's headline ones as `baseline_*`."""
-        gain = self.evidence.accuracy.value - self.baseline.accuracy.value
+        gain = self.measured.accuracy.value - self.baseline.accuracy.value
         return {
-            **self.evidence.metrics(),
+            **self.measured.metrics(),
             "baseline_accuracy": self.baseline.accuracy.value,
             "baseline_macro_f1": self.baseline.macro_f1.value,
             "gain_over_baseline": gain,
@@ -74,7 +75,7 @@ def assess(
         dataset: Train for the baseline, test for both.
         config: Intervals, bins and how many losses to list.
         folder: Where plots and tables go.
-        cache: Where the evidence on baselines is kept, by dataset.
+        cache: Where the evaluations of baselines are kept, by dataset.
         on_rows: Told how many test rows are done.
     """
     digest = folder_digest(predictor)
@@ -89,7 +90,7 @@ def assess(
     truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
     assessment = Assessment(
         predictor_digest=digest,
-        evidence=evaluation.evaluate(truth, probabilities, model.classes, config),
+        measured=evaluation.evaluate(truth, probabilities, model.classes, config),
         baseline=_baseline(dataset, test, config, cache),
         folder=folder,
     )
@@ -114,8 +115,8 @@ def accuracy(predictor: Path, dataset: Dataset, on_rows: Callable[[int], None]) 
 
 def _baseline(
     dataset: Dataset, test: pd.DataFrame, config: EvaluationConfig, cache: Path
-) -> evaluation.Evidence:
-    """The NBSVM's evidence; computed once for a dataset and the settings of the evaluation."""
+) -> evaluation.Evaluation:
+    """The NBSVM's evaluation; computed once for a dataset and the settings of the evaluation."""
     from incumbent.evaluation.nbsvm_baseline import NBSVM
 
     key = hashlib.sha256(
@@ -123,15 +124,15 @@ def _baseline(
     ).hexdigest()
     file = cache / f"{key[:32]}.json"
     if file.is_file():
-        return evaluation.Evidence.model_validate_json(file.read_text(encoding="utf-8"))
+        return evaluation.Evaluation.model_validate_json(file.read_text(encoding="utf-8"))
     train = datasets.load(dataset.train)
     texts, labels = train["text"].tolist(), train["label"].tolist()
     baseline = NBSVM().fit(texts, labels, config.seed, dataset.label_names)
     classes = tuple(str(name) for name in baseline.classes_)
-    evidence = evaluation.evaluate(
+    found = evaluation.evaluate(
         truth_of(test["label"], classes, multilabel=dataset.multilabel),
         baseline.predict_proba(test["text"].tolist()), classes, config,
     )  # fmt: skip
     cache.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, evidence.model_dump_json(indent=1))
-    return evidence
+    write_atomically(file, found.model_dump_json(indent=1))
+    return found

@@ -47,7 +47,7 @@ class ClassScores(BaseModel, frozen=True):
     support: int
 
 
-class Evidence(BaseModel, frozen=True):
+class Evaluation(BaseModel, frozen=True):
     """What is known of a classifier: headline metrics with intervals, then class by class.
 
     `accuracy` is the share of rows with the right class, or with exactly the right labels.
@@ -102,7 +102,7 @@ def evaluate(
     probabilities: FloatArray,
     classes: Sequence[str],
     config: EvaluationConfig,
-) -> Evidence:
+) -> Evaluation:
     """Measure probabilities (n, n_classes) against the truth as `Scored` has it: (n,) or (n, k).
 
     Raises:
@@ -117,7 +117,7 @@ def evaluate(
         for weights in resamples(strata(scored.truth), config.bootstrap_samples, config.seed)
     ]
     resampled = Metrics(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return Evidence(
+    return Evaluation(
         classes=tuple(classes),
         rows=n,
         accuracy=wilson(int(scored.right.sum()), n, config.confidence),

@@ -1,4 +1,4 @@
-"""What a classifier's evidence looks like: PNG files, for two classes or for a hundred."""
+"""What an evaluation looks like: PNG files, for two classes or for a hundred."""
 
 from __future__ import annotations
 

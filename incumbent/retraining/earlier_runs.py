@@ -7,7 +7,8 @@ from pathlib import Path
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.errors import IncumbentError
-from incumbent.retraining.job import Job, Outcome
+from incumbent.retraining.identity import Retraining
+from incumbent.retraining.outcome import Outcome
 from incumbent.title import contest
 from incumbent.title.ledger import Ledger
 from incumbent.tracking.mlflow_runs import Runs
@@ -23,12 +24,14 @@ def of(config: Config) -> Outcome | None:
     workdir = Path(config.tracking.workdir)
     try:
         dataset = ingestion.read_before(config.data, workdir, config.evaluation.slices)
-        return outcome(Job.of(dataset, config), config) if dataset else None
+        return outcome(Retraining.of(dataset, config), config) if dataset else None
     except IncumbentError:
         return None
 
 
-def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome | None:
+def outcome(
+    retraining: Retraining, config: Config, flow_run_id: str | None = None
+) -> Outcome | None:
     """The outcome `skipped`, if a run of the same dataset and config decided and ended well.
 
     One that was killed after the decision goes through the stages again: each finds its work done,
@@ -37,15 +40,15 @@ def outcome(job: Job, config: Config, flow_run_id: str | None = None) -> Outcome
     """
     registry, runs = Registry(config.tracking), Runs(config.tracking)
     ledger = Ledger(registry, config.model_name)
-    entry = ledger.find(job.digest)
+    entry = ledger.find(retraining.digest)
     if entry is None:
         return None
-    if not runs.finished(config.model_name, job.digest) and registry.find(
-        config.model_name, job.digest
+    if not runs.finished(config.model_name, retraining.digest) and registry.find(
+        config.model_name, retraining.digest
     ):  # of a version that is gone, nothing is left to finish
         return None
     champion, _ = contest.adopt(ledger)
-    report = job.folder / "report.html"
+    report = retraining.folder / "report.html"
     return Outcome(
         decision="skipped",
         reason=(

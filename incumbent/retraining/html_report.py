@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from incumbent.decision.rulings import Ruling
     from incumbent.evaluation.confidence_intervals import Estimate
-    from incumbent.evaluation.evaluation import Evidence
+    from incumbent.evaluation.evaluation import Evaluation
     from incumbent.title.ledger import Entry
 
 PREVIEW = 280
@@ -27,7 +27,7 @@ class Report:
 
     model_name: str
     ruling: Ruling | Entry
-    evidence: Evidence
+    measured: Evaluation
     version: str = ""
     """Version in the registry."""
     champion_version: str = ""
@@ -35,7 +35,7 @@ class Report:
     created: str = ""
     """When, as it is to be read."""
     confidence: float = 0.95
-    """Coverage of the intervals in `evidence`."""
+    """Coverage of the intervals in `measured`."""
     baseline_accuracy: float | None = None
     """Test accuracy of the baseline, a fraction."""
     data: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -74,21 +74,21 @@ def render(report: Report) -> str:
     losses = report.top_losses
     return environment.get_template("report.html.j2").render(
         report=report,
-        headline=_headline(report.evidence),
+        headline=_headline(report.measured),
         images={name: _data_uri(path) for name, path in report.plots.items()},
         mistakes=[] if losses is None else losses.to_dict("records"),
         preview=PREVIEW,
     )
 
 
-def _headline(evidence: Evidence) -> list[tuple[str, str, Estimate, bool]]:
+def _headline(measured: Evaluation) -> list[tuple[str, str, Estimate, bool]]:
     """Metrics that exist as (name, which way is better, estimate, whether it is a share)."""
     rows = [
-        ("Accuracy", "higher is better", evidence.accuracy, True),
-        ("Macro F1", "higher is better", evidence.macro_f1, True),
-        ("ROC AUC", "higher is better", evidence.roc_auc, False),
-        ("Log loss", "lower is better", evidence.log_loss, False),
-        ("Calibration error", "lower is better", evidence.calibration_error, True),
+        ("Accuracy", "higher is better", measured.accuracy, True),
+        ("Macro F1", "higher is better", measured.macro_f1, True),
+        ("ROC AUC", "higher is better", measured.roc_auc, False),
+        ("Log loss", "lower is better", measured.log_loss, False),
+        ("Calibration error", "lower is better", measured.calibration_error, True),
     ]
     return [(name, way, e, share) for name, way, e, share in rows if e is not None]
 

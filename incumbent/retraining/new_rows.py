@@ -12,7 +12,7 @@ from incumbent.config import Config
 from incumbent.data import datasets, near_duplicates
 from incumbent.data.datasets import Split
 from incumbent.data.near_duplicates import Fingerprints
-from incumbent.retraining.job import Outcome
+from incumbent.retraining.outcome import Outcome
 from incumbent.title import contest, evidence_files
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.model_registry import Registry

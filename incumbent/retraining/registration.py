@@ -12,7 +12,7 @@ from incumbent.config import Config
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation.assessment import Assessment
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.title import evidence_files, undecided
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
 from incumbent.tracking.model_registry import Registry
@@ -28,21 +28,21 @@ def register(
     result: Assessment,
     dataset: Dataset,
     config: Config,
-    job: Job,
+    retraining: Retraining,
     run: Run,
     about: Mapping[str, str],
     seed_accuracies: tuple[float, ...] = (),
 ) -> Version:
     """Log the dataset, the ktrain predictor and the pyfunc; register `@challenger`.
 
-    Each step can be repeated: the version of the same job is not registered twice.
+    Each step can be repeated: the version of the same retraining is not registered twice.
 
     Args:
         trained: The ktrain predictor, and what is served of it.
         result: Its evaluation.
         dataset: What it was trained and measured on.
         config: The whole of the run.
-        job: The run's identity.
+        retraining: The run's identity.
         run: The MLflow run.
         about: More tags of the version.
         seed_accuracies: See `evidence_gathering.Challenge`.
@@ -60,9 +60,9 @@ def register(
     with zipped(trained.folder) as archive:
         runs.log_files(run, archive)
     example, output = _example(result, dataset, config)
-    accuracy = result.evidence.accuracy
+    accuracy = result.measured.accuracy
     description = (
-        f"{config.training.model}, accuracy {accuracy.value:.2%} on {result.evidence.rows:,} test "
+        f"{config.training.model}, accuracy {accuracy.value:.2%} on {result.measured.rows:,} test "
         f"rows. [MLflow run]({run.url})"
     )
     if link := about.get("prefect.flow_run_url"):
@@ -70,8 +70,8 @@ def register(
     return Registry(run.tracking).register(
         run, config.model_name, trained.served.folder, example, output,
         tags={
-            RUN_DIGEST: job.digest,
-            "incumbent.config_digest": job.config_digest,
+            RUN_DIGEST: retraining.digest,
+            "incumbent.config_digest": retraining.config_digest,
             "incumbent.dataset_digest": dataset.digest,
             "incumbent.train_digest": dataset.train.digest,
             "incumbent.test_digest": dataset.test.digest,
@@ -89,6 +89,6 @@ def _example(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two test rows as the model's input, and the shape of what it answers."""
     texts = datasets.load(dataset.test)["text"].head(2)
-    classes = result.evidence.classes
+    classes = result.measured.classes
     example = pd.DataFrame({ingestion.text_column(config.data): texts})
     return example, pd.DataFrame(columns=["label", *(f"probability_{c}" for c in classes)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from incumbent.data.datasets import Split
 from incumbent.decision import evidence, gates, rulings
-from incumbent.decision.evidence import Reign
+from incumbent.decision.evidence import Reign, Role
 from incumbent.errors import DataRefused
 from incumbent.runtime import environment
 from incumbent.title import evidence_files, evidence_gathering
@@ -87,7 +87,7 @@ def hold(
             entry
             for entry in entries
             if champion and entry.test_digest == test.digest
-            and entry.contest and entry.previous_champion == champion.version
+            and entry.contested and entry.previous_champion == champion.version
         ]  # fmt: skip
         found = evidence_gathering.gather(
             registry, challenge, champion, reign, contests, fresh=fresh
@@ -96,7 +96,7 @@ def hold(
         ruling = rulings.decide(found)
         evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None
-        accuracy = challenge.assessment.evidence.accuracy
+        accuracy = challenge.assessment.measured.accuracy
         entry = ledger.append(
             entry_of(
                 ruling,
@@ -115,7 +115,7 @@ def hold(
                 evidence_digest=evidence_digest,
                 flow_run_id=about.get("prefect.flow_run_id", ""),
                 accuracy=accuracy.model_dump(),
-                champion_accuracy=gates.accuracy_of(found, "champion") if champion else None,
+                champion_accuracy=gates.accuracy_of(found, Role.CHAMPION) if champion else None,
                 **signature(),
             )
         )

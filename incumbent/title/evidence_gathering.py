@@ -18,7 +18,7 @@ from incumbent.data import datasets, near_duplicates
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
 from incumbent.decision import error_budget, evidence, rulings
-from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Tally
+from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
 from incumbent.errors import RegistryError
 from incumbent.evaluation import slices
 from incumbent.evaluation.assessment import Assessment
@@ -85,16 +85,16 @@ def gather(
     theirs = asked.of_champion(registry, champion, workdir) if champion else None
     known = evidence_files.registered_fingerprints(runs, challenge.version, workdir)
     training = {
-        "challenger": known or evidence_files.fingerprints(challenge.dataset.train, workdir)
+        Role.CHALLENGER: known or evidence_files.fingerprints(challenge.dataset.train, workdir)
     }
     if champion and (known := evidence_files.registered_fingerprints(runs, champion, workdir)):
-        training["champion"] = known
+        training[Role.CHAMPION] = known
     classes = _classes(asked.measured, theirs)
     made = Case(
         model_name=challenge.version.name,
         classes=classes,
         challenger=_contender(challenge.version, ours, asked.tally(ours)),
-        champion=_contender(champion, theirs, asked.tally(theirs), "champion" in training)
+        champion=_contender(champion, theirs, asked.tally(theirs), Role.CHAMPION in training)
         if champion
         else None,
         baseline_accuracy=challenge.assessment.baseline.accuracy.value,
@@ -213,22 +213,22 @@ def _probabilities(answers: Answers, classes: Sequence[str], rows: int) -> Float
 
 
 def _seen(
-    training: Mapping[str, near_duplicates.Fingerprints],
+    training: Mapping[Role, near_duplicates.Fingerprints],
     test: near_duplicates.Fingerprints,
     config: Config,
 ) -> NDArray[np.str_]:
     """Whose training rows hold each test row (n,), or one much like it."""
     limit = config.promotion.near_duplicate
     by = {
-        side: near_duplicates.leaked(test, train, limit).found for side, train in training.items()
+        role: near_duplicates.leaked(test, train, limit).found for role, train in training.items()
     }
-    ours, theirs = by["challenger"], by.get("champion", np.zeros(len(test), bool))
-    return np.select([ours & theirs, ours, theirs], ["both", "challenger", "champion"], "")
+    ours, theirs = by[Role.CHALLENGER], by.get(Role.CHAMPION, np.zeros(len(test), bool))
+    return np.select([ours & theirs, ours, theirs], ["both", Role.CHALLENGER, Role.CHAMPION], "")
 
 
 def _correlations(
     evidence: Evidence, contests: Sequence[Entry], runs: Runs, workdir: Path
-) -> list[tuple[error_budget.Look, float]]:
+) -> list[tuple[error_budget.PastContest, float]]:
     """How the mean improvement correlates with those of earlier contests.
 
     Two means over rows of which they share some correlate as the rows they share do, less the
@@ -248,17 +248,17 @@ def _correlations(
             )
             both = len(ours.index.intersection(theirs.index))
             rho = float(ours.corr(theirs)) * both / sqrt(len(ours) * len(theirs))
-        look = error_budget.Look(
+        contest = error_budget.PastContest(
             champion=entry.previous_champion or 0, critical=entry.allowance.critical,
             loading=entry.allowance.loading, passed=False,
         )  # fmt: skip
-        found.append((look, rho if np.isfinite(rho) else 0.0))
+        found.append((contest, rho if np.isfinite(rho) else 0.0))
     return found
 
 
 def _improvement(evidence: Evidence) -> pd.Series[float]:
     """The improvement on each compared row, as its case measured it, by the row's number."""
     better = rulings.improvement(
-        evidence.scored("challenger"), evidence.scored("champion"), evidence.case.promotion
+        evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
     )
     return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])

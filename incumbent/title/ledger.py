@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from incumbent.decision.error_budget import Allowance, Look
+from incumbent.decision.error_budget import Allowance, PastContest
 from incumbent.decision.evidence import Reign
 from incumbent.decision.gates import Gate
 from incumbent.decision.rulings import Comparison, Ruling
@@ -74,7 +74,7 @@ class Entry(BaseModel, frozen=True):
     allowance: Allowance | None = None
 
     @property
-    def contest(self) -> bool:
+    def contested(self) -> bool:
         """Whether a challenger met a champion."""
         return self.allowance is not None
 
@@ -207,8 +207,8 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     digest = test_digest or last.test_digest
     mine = [entry for entry in crowned if entry.test_digest == digest]
     won = {e.version for e in mine if e.decision in ("promoted", "approved")}
-    looks = tuple(
-        Look(
+    contests = tuple(
+        PastContest(
             champion=entry.previous_champion,
             critical=entry.allowance.critical,
             loading=entry.allowance.loading,
@@ -220,7 +220,7 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     best = [e.accuracy["value"] for e in mine if e.version in won and e.accuracy]
     best += [e.champion_accuracy for e in mine if e.champion_accuracy is not None]
     return Reign(
-        number=last.reign + (digest != last.test_digest), test_digest=digest, looks=looks,
+        number=last.reign + (digest != last.test_digest), test_digest=digest, contests=contests,
         best_accuracy=max(best, default=None),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 RUN_DIGEST = "incumbent.run_digest"
-"""Tag of a run and of the version that it made: the digest of its job."""
+"""Tag of a run and of the version that it made: the digest of its retraining."""
 # Tag of a run that went through all stages; MLflow's own status says so while one is registered.
 _FINISHED = "incumbent.finished"
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit

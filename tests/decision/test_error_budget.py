@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from incumbent.decision.error_budget import EVEN, Allowance, Look, allow, loading_of
+from incumbent.decision.error_budget import EVEN, Allowance, PastContest, allow, loading_of
 
 ALPHA, HALF_LIFE, DRAWS = 0.1, 13.0, 400_000
 
@@ -24,12 +24,12 @@ def reign(
     passed: Sequence[bool] | None = None,
 ) -> list[Allowance]:
     """What each contest of a reign may spend, if it is against these champions."""
-    looks: list[Look] = []
+    past: list[PastContest] = []
     found = []
     for champion, won in zip(champions, passed or [False] * len(champions), strict=True):
-        found.append(allow(looks, champion, loading, alpha, half_life))
-        looks.append(
-            Look(champion=champion, critical=found[-1].critical, loading=loading, passed=won)
+        found.append(allow(past, champion, loading, alpha, half_life))
+        past.append(
+            PastContest(champion=champion, critical=found[-1].critical, loading=loading, passed=won)
         )
     return found
 
@@ -110,9 +110,9 @@ def test_a_new_champion_starts_another_block() -> None:
 
 
 def test_contests_before_and_after_a_rollback_are_of_one_block() -> None:
-    looks = [Look(champion=c, critical=2.5, loading=EVEN, passed=False) for c in (1, 2, 1, 2)]
-    apart = allow(looks, 3, EVEN, ALPHA, HALF_LIFE)
-    together = allow([looks[i] for i in (0, 2, 1, 3)], 3, EVEN, ALPHA, HALF_LIFE)
+    past = [PastContest(champion=c, critical=2.5, loading=EVEN, passed=False) for c in (1, 2, 1, 2)]
+    apart = allow(past, 3, EVEN, ALPHA, HALF_LIFE)
+    together = allow([past[i] for i in (0, 2, 1, 3)], 3, EVEN, ALPHA, HALF_LIFE)
     assert apart.critical == pytest.approx(together.critical)
 
 
@@ -164,33 +164,33 @@ def test_extreme_plans_are_kept(alpha: float, half_life: float, loading: float) 
 
 
 def test_a_budget_that_was_lowered_meanwhile_has_nothing_left() -> None:
-    looks = [
-        Look(champion=1, critical=contest.critical, loading=EVEN, passed=False)
+    past = [
+        PastContest(champion=1, critical=contest.critical, loading=EVEN, passed=False)
         for contest in reign([1] * 10)
     ]
-    contest = allow(looks, 1, EVEN, 0.01, HALF_LIFE)
+    contest = allow(past, 1, EVEN, 0.01, HALF_LIFE)
     assert contest.critical >= 7
     assert contest.level < 1e-11
 
 
-def look(loading: float) -> Look:
-    return Look(champion=1, critical=2, loading=loading, passed=False)
+def contest(loading: float) -> PastContest:
+    return PastContest(champion=1, critical=2, loading=loading, passed=False)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=8))
 def test_a_loading_never_overstates_what_is_shared(correlations: list[float]) -> None:
-    looks: list[Look] = []
+    past: list[PastContest] = []
     for rho in correlations:  # each new contest has this correlation with all before it
-        loading = loading_of([(earlier, rho) for earlier in looks])
+        loading = loading_of([(earlier, rho) for earlier in past])
         assert 0 <= loading <= EVEN
-        for earlier in looks:
+        for earlier in past:
             assert loading * earlier.loading <= max(rho, 0) + 1e-12
-        looks.append(look(loading))
+        past.append(contest(loading))
 
 
 def test_equal_challengers_have_the_even_loading() -> None:
     assert loading_of([]) == EVEN
-    assert loading_of([(look(EVEN), 0.5), (look(EVEN), 0.9)]) == pytest.approx(EVEN)
-    assert loading_of([(look(EVEN), 0.5), (look(EVEN), 0.25)]) == pytest.approx(EVEN / 2)
-    assert loading_of([(look(0.0), 0.1)]) == EVEN  # it shares nothing, whatever the new one does
-    assert loading_of([(look(EVEN), -0.2)]) == 0
+    assert loading_of([(contest(EVEN), 0.5), (contest(EVEN), 0.9)]) == pytest.approx(EVEN)
+    assert loading_of([(contest(EVEN), 0.5), (contest(EVEN), 0.25)]) == pytest.approx(EVEN / 2)
+    assert loading_of([(contest(0.0), 0.1)]) == EVEN  # it shares nothing, whatever the new one does
+    assert loading_of([(contest(EVEN), -0.2)]) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from incumbent.decision import gates
-from incumbent.decision.evidence import Evidence, Reign, Tally
+from incumbent.decision.evidence import Evidence, Reign, Role, Tally
 from incumbent.decision.gates import Gate
 from tests.evaluation.cases import CHALLENGER, CHAMPION, alone, build, counted, sure
 
@@ -311,7 +311,7 @@ def test_gates_count_a_row_as_right_if_all_its_labels_are() -> None:
     found = looked_at(build(truth, p, parts={"class: x": truth[:, 0]}))
     assert found["min_accuracy"].value == 0.9
     assert found["slices"].value == pytest.approx(45 / 50)
-    assert gates.accuracy_of(build(truth, p), "challenger") == 0.9
+    assert gates.accuracy_of(build(truth, p), Role.CHALLENGER) == 0.9
     champion = np.where(truth, 0.9, 0.1)
     flips = looked_at(build(truth, p, champion))["negative_flips"]
     assert (flips.value, flips.verdict) == (0.1, "warned")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from incumbent.config import PromotionConfig
 from incumbent.decision import error_budget, evidence
-from incumbent.decision.error_budget import EVEN, Allowance, Look
-from incumbent.decision.evidence import Evidence, Reign, Tally
+from incumbent.decision.error_budget import EVEN, Allowance, PastContest
+from incumbent.decision.evidence import Evidence, Reign, Role, Tally
 from incumbent.decision.rulings import Ruling, decide, prove
 from incumbent.errors import RegistryError
 from incumbent.evaluation.paired_tests import accuracy_difference
@@ -255,7 +255,7 @@ def test_a_loss_is_ruled_out_where_the_interval_says_so(
     both: int, gained: int, lost: int, neither: int, margin: float
 ) -> None:
     evidence = counted(both, gained, lost, neither)
-    challenger, champion = evidence.scored("challenger"), evidence.scored("champion")
+    challenger, champion = evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION)
     rules = PromotionConfig(policy="non_inferiority", margin=margin)
     for level in (0.001, 0.007, 0.05, 0.3):
         proof = prove(challenger, champion, LEVEL.model_copy(update={"level": level}), rules)
@@ -323,29 +323,29 @@ def test_warnings_are_told_beside_a_promotion() -> None:
 
 
 def test_later_contests_must_bring_more_proof() -> None:
-    looks: list[Look] = []
+    past: list[PastContest] = []
     for _ in range(40):
-        spent = error_budget.allow(looks, 1, EVEN, 0.1, 13)
-        looks.append(Look(champion=1, critical=spent.critical, loading=EVEN, passed=False))
+        spent = error_budget.allow(past, 1, EVEN, 0.1, 13)
+        past.append(PastContest(champion=1, critical=spent.critical, loading=EVEN, passed=False))
     rules = {"metric": "accuracy"}
     first = decide(counted(1900, 140, 100, 420, rules=rules))
-    reign = Reign(number=1, test_digest="", looks=tuple(looks))
+    reign = Reign(number=1, test_digest="", contests=tuple(past))
     later = decide(counted(1900, 140, 100, 420, rules=rules, reign=reign))
     assert (first.decision, later.decision) == ("promoted", "kept")
     assert later.allowance is not None
     assert later.allowance.contest == 41
     assert "what contest 41 of this reign may spend" in later.reason
     # Had they been against another champion, nothing would be shared: less may be spent.
-    others = tuple(look.model_copy(update={"champion": 7}) for look in looks)
-    reign = reign.model_copy(update={"looks": others})
+    others = tuple(contest.model_copy(update={"champion": 7}) for contest in past)
+    reign = reign.model_copy(update={"contests": others})
     other = decide(counted(1900, 140, 100, 420, rules=rules, reign=reign))
     assert other.allowance is not None
     assert other.allowance.critical > later.allowance.critical
 
 
 def test_the_loading_of_the_case_is_used() -> None:
-    look = Look(champion=1, critical=2.45, loading=EVEN, passed=False)
-    reign = Reign(number=1, test_digest="", looks=(look,))
+    contest = PastContest(champion=1, critical=2.45, loading=EVEN, passed=False)
+    reign = Reign(number=1, test_digest="", contests=(contest,))
     shared, own = (decide(counted(**BETTER, reign=reign, loading=x)) for x in (EVEN, 0.0))
     assert shared.allowance is not None
     assert own.allowance is not None
@@ -451,7 +451,7 @@ def test_a_loss_of_just_the_margin_is_ruled_out_as_rarely_as_it_says() -> None:
         kinds = rng.multinomial(1000, [0.75, 0.06, 0.08, 0.11])
         evidence = counted(*kinds)
         passed += prove(
-            evidence.scored("challenger"), evidence.scored("champion"), LEVEL, rules
+            evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), LEVEL, rules
         ).enough
     assert 2 <= passed <= 18  # 5 % are 10; the interval is somewhat wide
 
@@ -481,7 +481,7 @@ def test_a_stored_case_gives_the_same_ruling(
         seed_accuracies=(1 / 3, 2 / 3),
         reign=Reign(
             number=3, test_digest="frozen", best_accuracy=0.1,
-            looks=(Look(champion=1, critical=1 / 0.3, loading=EVEN, passed=True),),
+            contests=(PastContest(champion=1, critical=1 / 0.3, loading=EVEN, passed=True),),
         ),
     )  # fmt: skip
     evidence.save(evidence, tmp_path / "decision")
@@ -548,7 +548,7 @@ def test_a_case_of_sets_is_replayed(tmp_path: Path) -> None:
     evidence = build(truth, challenger, champion, seen=["both"] * 20 + [""] * 180)
     evidence.save(evidence, tmp_path)
     again = evidence.load(tmp_path)
-    scored = again.scored("challenger")
+    scored = again.scored(Role.CHALLENGER)
     assert scored.truth.dtype == bool
     assert np.array_equal(scored.truth, truth[20:])
     assert np.array_equal(scored.probabilities, challenger[20:])

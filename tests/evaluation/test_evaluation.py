@@ -17,7 +17,7 @@ from incumbent.config import EvaluationConfig
 from incumbent.data.label_arrays import strata
 from incumbent.errors import StageError
 from incumbent.evaluation.confidence_intervals import percentile, resamples, wilson
-from incumbent.evaluation.evaluation import Evidence, evaluate, top_losses
+from incumbent.evaluation.evaluation import Evaluation, evaluate, top_losses
 from tests.evaluation.cases import tagged
 
 CONFIG = EvaluationConfig(bootstrap_samples=200)
@@ -159,7 +159,7 @@ def test_one_class_has_no_auc_and_its_evidence_survives_json():
     evidence = evaluate(np.array([0, 0]), probabilities, names(2), CONFIG)
     assert evidence.roc_auc is None
     assert not [name for name in evidence.metrics() if name.startswith("roc_auc")]
-    assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
+    assert Evaluation.model_validate_json(evidence.model_dump_json()) == evidence
 
 
 @pytest.mark.parametrize("k", [2, 5])
@@ -273,7 +273,7 @@ def test_metrics_of_sets_equal_scikit_learns(k):
         estimate = getattr(evidence, name)
         assert estimate.low <= estimate.value <= estimate.high
         assert estimate.high > estimate.low
-    assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
+    assert Evaluation.model_validate_json(evidence.model_dump_json()) == evidence
 
 
 def test_the_calibration_error_of_sets_is_that_of_their_answers_one_by_one():

@@ -148,27 +148,29 @@ def test_what_was_seen_is_kept_by_digest(watch: Watch, here: Path) -> None:
 def test_a_file_that_cannot_be_looked_into_waits_and_is_told_once(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks import arrive
+    from tasks import collect_inbox
 
     said: list[str] = []
     told: list[str] = []
-    monkeypatch.setattr(arrive.show, "say", lambda message, *values: said.append(message % values))
     monkeypatch.setattr(
-        arrive.events, "emit", lambda event, _, subject, *rest, **more: told.append(subject)
+        collect_inbox.show, "say", lambda message, *values: said.append(message % values)
+    )
+    monkeypatch.setattr(
+        collect_inbox.events, "emit", lambda event, _, subject, *rest, **more: told.append(subject)
     )
     (here / "inbox").mkdir()
     (here / "inbox" / "a.csv").write_text(GOOD)
     config = Config.model_validate({"data": {"train": "train.csv", "test": "away.csv"}})
-    target = arrive.Target(name="retrain/x", id="d", api="x", given={}, config=config)
+    target = collect_inbox.Target(name="retrain/x", id="d", api="x", given={}, config=config)
     for _ in range(2):
-        watched = arrive.take.fn("inbox", 0.0, target)
+        watched = collect_inbox.take.fn("inbox", 0.0, target)
         assert watched is not None
         assert watched.files == {}
     assert told == ["files that wait in inbox: a.csv"]
     assert ["inbox/a.csv waits for the next look" in line for line in said] == [True, True]
     assert "There is no file away.csv" in said[0]
     (here / "away.csv").write_text(GOOD.replace("a text number", "another test"))
-    watched = arrive.take.fn("inbox", 0.0, target)
+    watched = collect_inbox.take.fn("inbox", 0.0, target)
     assert watched is not None
     assert watched.accepted == ["a.csv"]
     assert watched.told == {}
@@ -193,7 +195,7 @@ def test_without_a_server_it_says_which_would_do(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from incumbent.operations import prefect_server as servers
-    from tasks.arrive import find_target
+    from tasks.collect_inbox import find_target
 
     monkeypatch.setattr(servers, "reach", lambda: None)
     with pytest.raises(StageError, match="`make up` starts one"):

@@ -15,7 +15,7 @@ from incumbent.operations.status import Status, Title
 from incumbent.operations.troubles import Trouble
 from incumbent.title import approval_and_rollback
 from incumbent.tracking.model_versions import Version
-from tasks import examine, show
+from tasks import check_health, show
 
 FULL = Trouble(kind="disk", subject="/srv", text="1.5 GiB are free in /srv")
 OLD = [
@@ -74,7 +74,7 @@ def test_a_full_disk_is_told_though_nothing_can_be_kept(
     emitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(events, "emit", lambda *given, **_: not emitted.append(given))
     monkeypatch.setattr(troubles, "write_atomically", full)
-    examine.tell.fn(FOUND, 24.0)
+    check_health.tell.fn(FOUND, 24.0)
     assert [given[:2] for given in emitted] == [
         (events.CHAMPION_OLD, "intents-1"), (events.CHAMPION_OLD, "intents-2"),
         (events.WRONG, "monitor"),
@@ -87,7 +87,7 @@ def test_only_what_a_server_took_counts_as_told(
     here: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "emit", lambda event, *_, **__: event == events.WRONG)
-    examine.tell.fn(FOUND, 24.0)
+    check_health.tell.fn(FOUND, 24.0)
     told = json.loads((here / ".incumbent" / "monitor" / "told.json").read_text())
     assert list(told) == [FULL.key]
 

@@ -45,9 +45,9 @@ class Page(HTMLParser):
 
 
 def bare():
-    evidence = evaluate(TRUTH, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
+    measured = evaluate(TRUTH, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
     ruling = decide(build(TRUTH, PROBABILITIES, rules={"on_calibration": "off"}))
-    return Report(model_name="reviews", ruling=ruling, evidence=evidence)
+    return Report(model_name="reviews", ruling=ruling, measured=measured)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +123,8 @@ def test_what_is_not_known_leaves_no_trace():
 
 def test_a_model_tested_on_one_class_has_no_auc():
     one = np.zeros(6, int)
-    evidence = evaluate(one, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
-    assert "ROC AUC" not in render(dataclasses.replace(bare(), evidence=evidence))
+    measured = evaluate(one, PROBABILITIES, CLASSES, EvaluationConfig(bootstrap_samples=100))
+    assert "ROC AUC" not in render(dataclasses.replace(bare(), measured=measured))
 
 
 def gates_of(page):

@@ -10,7 +10,7 @@ from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation.assessment import Assessment
 from incumbent.retraining import registration
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.title import contest
 from incumbent.title.evidence_gathering import Challenge
 from incumbent.title.ledger import Entry, Ledger
@@ -29,7 +29,7 @@ class Trained:
 
     config: Config
     dataset: Dataset
-    job: Job
+    retraining: Retraining
     model: TrainedModel
     result: Assessment
 
@@ -39,8 +39,8 @@ def manual(trained: Trained) -> Trained:
     config = trained.config.model_copy(
         update={"promotion": trained.config.promotion.model_copy(update={"mode": "manual"})}
     )
-    job = trained.job.model_copy(update={"digest": trained.job.digest[::-1]})
-    return replace(trained, config=config, job=job)
+    retraining = trained.retraining.model_copy(update={"digest": trained.retraining.digest[::-1]})
+    return replace(trained, config=config, retraining=retraining)
 
 
 @dataclass
@@ -72,18 +72,20 @@ class Arena:
         """Start an MLflow run and register the model, as the flow does."""
         run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
         version = registration.register(
-            trained.model, trained.result, trained.dataset, trained.config, trained.job, run,
+            trained.model, trained.result, trained.dataset, trained.config, trained.retraining, run,
             self.about,
         )  # fmt: skip
         return version, run
 
-    def contest(self, trained: Trained, version: Version, run: Run) -> tuple[Entry, Version | None]:
+    def hold_contest(
+        self, trained: Trained, version: Version, run: Run
+    ) -> tuple[Entry, Version | None]:
         challenge = Challenge(version, trained.result, trained.dataset, trained.config)
         return contest.hold(self.registry, challenge, run, self.about)
 
     def enter(self, trained: Trained) -> Entry:
         """Register a model and decide about it."""
-        return self.contest(trained, *self.register(trained))[0]
+        return self.hold_contest(trained, *self.register(trained))[0]
 
 
 @dataclass(frozen=True)

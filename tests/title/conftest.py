@@ -14,7 +14,7 @@ from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation import assessment
-from incumbent.retraining.job import Job
+from incumbent.retraining.identity import Retraining
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import fitting
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
@@ -47,27 +47,32 @@ def train(workdir: Path) -> Train:
             settings[name] = {**known, **values} if isinstance(known, dict) else values
         config = Config.model_validate(settings)
         data = dataset or ingestion.ingest(config.data, workdir, config.evaluation.slices)
-        job = Job.of(data, config)
-        if job.digest not in made:
-            made[job.digest] = _train(config, data, job, workdir)
-        return made[job.digest]
+        retraining = Retraining.of(data, config)
+        if retraining.digest not in made:
+            made[retraining.digest] = _train(config, data, retraining, workdir)
+        return made[retraining.digest]
 
     return make
 
 
-def _train(config: Config, data: Dataset, job: Job, workdir: Path) -> Trained:
+def _train(config: Config, data: Dataset, retraining: Retraining, workdir: Path) -> Trained:
     classifier = catalogue.create(config.training, config.preprocessing, data.classes, workdir)
     encoded = encoded_texts.encode(
         data, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
     )
-    folder = job.folder / "predictor"
+    folder = retraining.folder / "predictor"
     trained = fitting.fit(
         classifier, encoded, folder, "Reviews", config.serving, lambda _: None, lambda _: None
     )
     result = assessment.assess(
-        trained.served.folder, data, config.evaluation, job.folder, job.baselines, lambda _: None
+        trained.served.folder,
+        data,
+        config.evaluation,
+        retraining.folder,
+        retraining.baselines,
+        lambda _: None,
     )
-    return Trained(config, data, job, trained, result)
+    return Trained(config, data, retraining, trained, result)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +113,7 @@ def stores(
         one = snapshot("one")
         version, run = arena.register(good)
         challenged = snapshot("challenged")
-        arena.contest(good, version, run)
+        arena.hold_contest(good, version, run)
         two = snapshot("two")
         arena.enter(twin)
         return Stores(blank, one, challenged, two, snapshot("three"))

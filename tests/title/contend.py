@@ -88,7 +88,7 @@ def register(trained: Any) -> int:
     """Register a model, as the flow does; gives its version."""
     run = Runs(trained.config.tracking).start_run(NAME, {}, "test")
     return registration.register(
-        trained.model, trained.result, trained.dataset, trained.config, trained.job, run, {}
+        trained.model, trained.result, trained.dataset, trained.config, trained.retraining, run, {}
     ).version
 
 
@@ -113,7 +113,7 @@ def follow(left: Any, trained: Any) -> int:
     version = _challenge(registry, trained).version
     dataset, config = trained.dataset, trained.config
     entries = list(undecided.decide(registry, version, dataset, config, run, {}, _fail))
-    assert {entry.run_digest for entry in entries} <= {left.job.digest}
+    assert {entry.run_digest for entry in entries} <= {left.retraining.digest}
     return len(entries)
 
 
@@ -168,7 +168,7 @@ def meet(trained: Any, all_decided: Any) -> int:
 
 
 def _challenge(registry: Registry, trained: Any) -> Challenge:
-    version = registry.find(NAME, trained.job.digest)
+    version = registry.find(NAME, trained.retraining.digest)
     assert version is not None
     return Challenge(version, trained.result, trained.dataset, trained.config)
 
@@ -190,11 +190,11 @@ def state(trained: Any) -> dict[str, Any]:
     """What stands in the store about a model."""
     registry = Registry()
     entries = Ledger(registry, NAME).entries()
-    mine = [entry for entry in entries if entry.run_digest == trained.job.digest]
+    mine = [entry for entry in entries if entry.run_digest == trained.retraining.digest]
     versions = [
         version
         for version in registry.versions(NAME)
-        if version.tags.get("incumbent.run_digest") == trained.job.digest
+        if version.tags.get("incumbent.run_digest") == trained.retraining.digest
     ]
     return {
         "decisions": [entry.decision for entry in mine],

@@ -13,7 +13,7 @@ import pytest
 
 from incumbent.config import PromotionConfig
 from incumbent.decision import rulings
-from incumbent.decision.evidence import Evidence
+from incumbent.decision.evidence import Evidence, Role
 from incumbent.errors import ConfigError, DataRefused
 from incumbent.title import (
     approval_and_rollback,
@@ -57,7 +57,7 @@ def test_a_better_model_takes_it_by_proof_and_an_equal_one_does_not(three: Arena
     assert [gate.name for gate in equal.gates if gate.blocks] == ["superiority"]
     reign = three.ledger.reign()
     assert reign is not None
-    assert [look.passed for look in reign.looks] == [True, False]
+    assert [contest.passed for contest in reign.contests] == [True, False]
 
 
 def test_the_champion_is_scored_by_its_own_predictor(
@@ -65,9 +65,9 @@ def test_the_champion_is_scored_by_its_own_predictor(
 ) -> None:
     entry = two.ledger.entries()[-1]
     found = replayed(entry.evidence_run_id, tmp_path)
-    theirs = weak.result.evidence.accuracy.value
+    theirs = weak.result.measured.accuracy.value
     assert entry.champion_accuracy == pytest.approx(theirs)
-    assert found.scored("champion").right.mean() == pytest.approx(theirs)
+    assert found.scored(Role.CHAMPION).right.mean() == pytest.approx(theirs)
 
 
 def test_a_decision_is_computed_again_from_what_is_stored(three: Arena, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_another_test_set_is_refused_or_begins_a_new_reign(
     reign = one.ledger.reign()
     assert reign is not None
     assert reign.test_digest == other.dataset.test.digest
-    assert len(reign.looks) == 1
+    assert len(reign.contests) == 1
     best = max(entry.accuracy["value"] if entry.decision == "promoted" else 0.0,
                entry.champion_accuracy or 0.0)  # fmt: skip
     assert reign.best_accuracy == pytest.approx(best)
@@ -173,10 +173,10 @@ def test_a_test_set_that_comes_back_keeps_what_was_spent(three: Arena) -> None:
                                     "new_reign": True})  # fmt: skip
     away = reign_of([*entries, other])
     assert away is not None
-    assert (away.number, len(away.looks)) == (2, 1)
+    assert (away.number, len(away.contests)) == (2, 1)
     back = reign_of([*entries, other], last.test_digest)
     assert back is not None
-    assert (back.number, len(back.looks)) == (3, 2)
+    assert (back.number, len(back.contests)) == (3, 2)
     assert back.best_accuracy == three.ledger.reign().best_accuracy  # type: ignore[union-attr]
 
 
@@ -186,7 +186,7 @@ def test_manual_mode_waits_for_approval(one: Arena, good: Trained) -> None:
     assert one.champion() == 1
     reign = one.ledger.reign()
     assert reign is not None
-    assert [look.passed for look in reign.looks] == [False]
+    assert [contest.passed for contest in reign.contests] == [False]
     with pytest.raises(ConfigError, match=r"not wait for approval: it is promoted. Waiting: 2"):
         approval_and_rollback.approve(one.registry, NAME, 1, "why not")
     approved = approval_and_rollback.approve(one.registry, NAME, 2, "looks right")
@@ -194,8 +194,8 @@ def test_manual_mode_waits_for_approval(one: Arena, good: Trained) -> None:
     assert one.champion() == 2
     reign = one.ledger.reign()
     assert reign is not None
-    assert [look.passed for look in reign.looks] == [True]
-    assert reign.best_accuracy == pytest.approx(good.result.evidence.accuracy.value)
+    assert [contest.passed for contest in reign.contests] == [True]
+    assert reign.best_accuracy == pytest.approx(good.result.measured.accuracy.value)
     with pytest.raises(ConfigError, match="it is approved"):
         approval_and_rollback.approve(one.registry, NAME, 2, "again")
 

@@ -101,7 +101,7 @@ def test_killed_as_it_decides_about_a_version_that_a_killed_run_left(
 def test_challengers_at_the_same_moment_are_decided_one_after_the_other(
     stores: Stores, good: Trained, twin: Trained, tmp_path: Path
 ) -> None:
-    third = replace(twin, job=twin.job.model_copy(update={"digest": "3" * 64}))
+    third = replace(twin, retraining=twin.retraining.model_copy(update={"digest": "3" * 64}))
     found = contend("at-once", stores.one, tmp_path, good, twin, third)
     entries = found["entries"]
     assert sorted(entry["version"] for entry in entries[1:]) == [2, 3, 4]  # each decided, once

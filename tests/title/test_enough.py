@@ -12,7 +12,7 @@ from incumbent.data import datasets
 from incumbent.data.datasets import Split
 from incumbent.operations import status
 from incumbent.retraining import new_rows
-from incumbent.retraining.job import Outcome
+from incumbent.retraining.outcome import Outcome
 from incumbent.title import evidence_files
 from tests.title.arena import NAME, Arena, Trained
 

@@ -12,7 +12,7 @@ from incumbent.errors import NotWell, StageTimedOut
 from incumbent.operations import events, status, troubles
 from incumbent.operations.status import Status, Title
 from incumbent.tracking.model_versions import CHAMPION
-from tasks.examine import page
+from tasks.check_health import page
 from tests.title.arena import NAME, Arena
 
 pytestmark = pytest.mark.slow

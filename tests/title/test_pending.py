@@ -128,10 +128,10 @@ def test_the_same_run_trained_again_elsewhere_is_judged_as_it_was_registered(
     challenged: Arena, good: Trained, weak: Trained
 ) -> None:
     """Its files are gone, and what it trains now is another model than the registered one."""
-    again = replace(weak, config=good.config, job=good.job)
+    again = replace(weak, config=good.config, retraining=good.retraining)
     version, run = challenged.register(again)
     assert version.version == 2
     challenge = undecided.challenge(version, again.result, again.dataset, again.config, ())
     entry, _ = contest.hold(challenged.registry, challenge, run, {})
     assert (entry.version, entry.decision) == (2, "promoted")
-    assert entry.accuracy["value"] == good.result.evidence.accuracy.value
+    assert entry.accuracy["value"] == good.result.measured.accuracy.value

@@ -26,7 +26,9 @@ def folder(address: str) -> Path:
 
 def again(trained: Trained, digest: str) -> Trained:
     """The same model, as another run would make it."""
-    return replace(trained, job=trained.job.model_copy(update={"digest": digest * 64}))
+    return replace(
+        trained, retraining=trained.retraining.model_copy(update={"digest": digest * 64})
+    )
 
 
 def test_old_versions_go_and_champions_stay(three: Arena, twin: Trained) -> None:

@@ -69,7 +69,7 @@ def test_weights_corrupted_in_the_registry_are_caught_by_the_round_trip(
 ) -> None:
     version, run = one.register(good)
     corrupt(files(version))
-    entry, champion = one.contest(good, version, run)
+    entry, champion = one.hold_contest(good, version, run)
     assert entry.decision == "rejected"
     assert blocked(entry) == ["round_trip"]
     assert "not those that were registered" in entry.reason
@@ -103,8 +103,8 @@ def test_another_vocabulary_is_caught_by_the_round_trip(
     assert "not those that were registered" in entry.reason
     # And where its digest was written down as if these were the measured files:
     forged = good.result.model_copy(update={"predictor_digest": folder_digest(mixed)})
-    job = good.job.model_copy(update={"digest": "f" * 64})
-    entry = one.enter(replace(good, model=model, result=forged, job=job))
+    retraining = good.retraining.model_copy(update={"digest": "f" * 64})
+    entry = one.enter(replace(good, model=model, result=forged, retraining=retraining))
     assert blocked(entry) == ["round_trip"]
     assert "test rows otherwise than it was measured" in entry.reason
     assert one.champion() == 1

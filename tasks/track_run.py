@@ -18,7 +18,8 @@ from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StoreAway
 from incumbent.retraining import earlier_runs, new_rows
-from incumbent.retraining.job import Job, Outcome, settings
+from incumbent.retraining.identity import Retraining, settings
+from incumbent.retraining.outcome import Outcome
 from incumbent.runtime import environment, file_locks
 from incumbent.scoring import model_client
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
@@ -40,9 +41,9 @@ def about() -> dict[str, str]:
 
 
 @task(cache_policy=NO_CACHE)
-def find_earlier(job: Job, config: Config) -> Outcome | None:
+def find_earlier(retraining: Retraining, config: Config) -> Outcome | None:
     """The outcome `skipped`, if a version of the same dataset and config was decided before."""
-    found = earlier_runs.outcome(job, config, flow_run.get_id())
+    found = earlier_runs.outcome(retraining, config, flow_run.get_id())
     if found is not None:
         show.say("skipped: %s", found.reason)
     return found
@@ -58,29 +59,29 @@ def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
 
 
 @contextmanager
-def tracked(job: Job, config: Config) -> Iterator[Run]:
+def tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
     """An MLflow run that ends as the stages in it do, and links to the Prefect run.
 
     It is linked to the one that was ended at the same work, too, which this one resumes. Two runs
-    of one job use the same files, so one waits for the other; then it finds the work done.
+    of one retraining use the same files, so one waits for the other; then it finds the work done.
     """
 
     def busy() -> None:
         show.say("another run is at the same work, and this one waits for it to end")
 
-    with file_locks.waited_for(job.folder / "lock", busy):
-        yield from _tracked(job, config)
+    with file_locks.waited_for(retraining.folder / "lock", busy):
+        yield from _tracked(retraining, config)
 
 
-def _tracked(job: Job, config: Config) -> Iterator[Run]:
+def _tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
     runs = Runs(config.tracking)
     tags = about()
     run = runs.start_run(
         config.model_name,
         {
             **tags,
-            RUN_DIGEST: job.digest,
-            "incumbent.config_digest": job.config_digest,
+            RUN_DIGEST: retraining.digest,
+            "incumbent.config_digest": retraining.config_digest,
             "mlflow.user": environment.user(),
             "mlflow.source.name": "incumbent retrain",
             "mlflow.source.type": "LOCAL",
@@ -89,7 +90,7 @@ def _tracked(job: Job, config: Config) -> Iterator[Run]:
         },
         run_name=tags["prefect.flow_run_name"] or "retrain",
     )
-    before = job.last_run(run.run_id)
+    before = retraining.last_run(run.run_id)
     if before and runs.take_over(run, before):
         show.say("resuming what run %s left", before)
     runs.log_params(run, settings(config))
@@ -102,7 +103,7 @@ def _tracked(job: Job, config: Config) -> Iterator[Run]:
         failed = isinstance(error, Exception)
         if not failed or isinstance(error, StoreAway):
             runs.patience.seconds = 0  # nobody waits for it any more
-        # The error itself says more than that it could not be recorded; the next run of the job
+        # The error itself says more than that it could not be recorded; the next run of it
         # ends what MLflow takes to be running.
         with suppress(StoreAway):
             if failed:

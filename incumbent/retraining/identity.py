@@ -1,30 +1,27 @@
-"""One retraining: what identifies it, where its files are, and what came of it."""
+"""One retraining: what identifies it, and where its files are."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from time import perf_counter
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import __version__
 from incumbent.behaviour import suite_file
-from incumbent.config import Config, TimeoutsConfig
+from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StageError
-from incumbent.runtime import address_secrets, time_limits
+from incumbent.runtime import address_secrets
 from incumbent.runtime.atomic_files import write_atomically
-from incumbent.title.ledger import Kind
 
 
-class Job(BaseModel):
+class Retraining(BaseModel):
     """A retraining's identity: the same dataset and config have the same `digest`.
 
-    `folder` holds the predictor, plots, Data Docs and report of this job.
+    `folder` holds the predictor, plots, Data Docs and report of this retraining.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,11 +32,11 @@ class Job(BaseModel):
 
     @property
     def baselines(self) -> Path:
-        """Where the evidence on baselines is kept, for all jobs."""
+        """Where the evidence on baselines is kept, for all retrainings."""
         return self.folder.parent.parent / "baselines"
 
     def last_run(self, run_id: str) -> str:
-        """Note the MLflow run that does this job; gives that which did it before, or nothing."""
+        """Note the MLflow run that does this work; gives that which did it before, or ""."""
         file = self.folder / "run_id"
         before = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
         with suppress(OSError):  # whatever needs the disk more says that it is full
@@ -47,7 +44,7 @@ class Job(BaseModel):
         return before
 
     @classmethod
-    def of(cls, dataset: Dataset, config: Config) -> Job:
+    def of(cls, dataset: Dataset, config: Config) -> Retraining:
         """Identify the retraining of a dataset by a config.
 
         Where the data was read from, where results are tracked, when checkpoints are saved and how
@@ -102,51 +99,3 @@ def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-class Outcome(BaseModel):
-    """What came of a retraining; what `incumbent retrain --json` prints.
-
-    `version` is the challenger's, `champion_version` the title holder's afterwards; `timings`
-    are seconds by stage; `report` is a file.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    decision: Kind | Literal["skipped"]
-    reason: str
-    model_name: str
-    version: int | None
-    champion_version: int | None
-    metrics: dict[str, float]
-    run_id: str | None
-    run_url: str | None = None
-    flow_run_id: str | None
-    report: str | None
-    timings: dict[str, float]
-
-
-class Clock:
-    """Measures stages, and ends those that take too long: `with clock("train"): ...`.
-
-    `timings` are seconds by stage.
-    """
-
-    def __init__(self, timeouts: TimeoutsConfig) -> None:
-        self.timings: dict[str, float] = {}
-        self._hours = timeouts.model_dump()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Measure what runs inside the context.
-
-        Raises:
-            StageTimedOut: if it takes longer than `timeouts` allows.
-        """
-        start = perf_counter()
-        try:
-            key = stage if stage in self._hours else "other"
-            with time_limits.within(stage, self._hours[key], f"timeouts.{key}"):
-                yield
-        finally:
-            self.timings[stage] = round(perf_counter() - start, 2)
