@@ -68,8 +68,13 @@ docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (wants chromium)
 	@$(BIN)/python -m tests.web.pictures
 
-clean: down ## Remove the environment and every cache, but no model
-	rm -rf $(VENV) $(TORCH) .incumbent .mypy_cache .pytest_cache .ruff_cache *.egg-info
+clean: down ## Remove the environment and every cache, but no model and no record of the inbox
+	rm -rf $(VENV) $(TORCH) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@# .incumbent/watched is no cache: without it, all files of the inbox are trained on again.
+	@if test -d .incumbent; then \
+	  find .incumbent -mindepth 1 -maxdepth 1 ! -name watched -exec rm -rf {} +; \
+	  rmdir --ignore-fail-on-non-empty .incumbent; \
+	fi
 
 # uv installs the lock in seconds; where it cannot reach the registry that pip is set up for,
 # pip installs the same pins. Both check the same hashes, and neither follows dependencies. Both

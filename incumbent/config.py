@@ -64,9 +64,10 @@ class DataConfig(Section):
     """Where labelled text comes from, and how to read it."""
 
     train: str | tuple[str, ...] = ""
-    """Training data: a path or any fsspec URL (.xlsx .xls .csv .tsv .parquet .jsonl), a folder, a
-    pattern like `data/2026-*.xlsx`, or a list of these; `${NAME}` in it stands for an environment
-    variable. Empty for the embedded film reviews."""
+    """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .csv .tsv .jsonl .ndjson .parquet,
+    each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a list of
+    these; `${NAME}` in it stands for an environment variable. Empty for the embedded film
+    reviews."""
     test: str = ""
     """The frozen test set: one file. Empty for the embedded film reviews."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
@@ -79,7 +80,7 @@ class DataConfig(Section):
     encoding: str = "utf-8"
     """Character encoding of CSV, TSV and JSON Lines files."""
     sample: Annotated[int, Field(ge=2)] | None = None
-    """So many rows of each split, stratified by label and seeded; all of them when null."""
+    """How many rows of each split to use, stratified by label and seeded; null for all."""
     seed: Seed = 0
     """Seed of the sample."""
 
@@ -132,8 +133,8 @@ class ValidationConfig(Section):
     """What data must satisfy before anything is trained on it, and how severe a failure is."""
 
     labels: tuple[str, ...] | None = None
-    """The known labels; rows without one are refused, and test rows whose label train lacks. Null:
-    those of the training data."""
+    """The known labels: rows with another label, or none, are refused, and so are test rows whose
+    label no training row has. Null: the labels of the training data."""
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
@@ -197,8 +198,8 @@ class TrainingConfig(Section):
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Each layer of a Hugging Face model learns so many times as fast as the one above it, its
-    embeddings slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate for all."""
+    """Learning rate of each layer of a Hugging Face model, as a multiple of that of the layer above
+    it, so that embeddings learn slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -216,8 +217,8 @@ class TrainingConfig(Section):
     """`auto` shares each batch of Hugging Face models among all GPUs of the machine; `one` uses the
     first."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    """Minutes between checkpoints, from which a training that was ended resumes. `auto`: as often
-    as takes 1 % of the time, and at most once a minute."""
+    """Minutes between checkpoints, from which a training that was ended resumes. `auto`: so often
+    that they take 1 % of the time, and at most once a minute."""
     seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
 
@@ -229,7 +230,7 @@ class ServingConfig(Section):
     """Numbers that a transformer computes in. `auto` takes int8, which is several times as fast
     and a quarter of the size, unless it loses more than `max_accuracy_loss` against float32."""
     max_accuracy_loss: Annotated[float, Field(ge=0, le=1)] = 0.002
-    """Largest loss of accuracy by int8, as a fraction: expected, from training texts."""
+    """Largest loss of accuracy that int8 may cost, as a fraction, estimated on training texts."""
 
 
 class EvaluationConfig(Section):
@@ -268,8 +269,8 @@ class PromotionConfig(Section):
     """When a challenger takes the title: what it must prove, and the gates it must pass."""
 
     policy: Literal["superiority", "non_inferiority"] = "superiority"
-    """What must be proved of a challenger: that it is better than the champion, or that its
-    accuracy is not lower by `margin` or more, for fresh data as long as nothing is lost."""
+    """What a challenger must prove: that it is better than the champion, or, which lets fresh data
+    in as long as little is lost, that its accuracy is not lower by `margin` or more."""
     metric: Literal["log_loss", "accuracy"] = "log_loss"
     """What superiority is tested on: the probabilities (a paired test of the calibrated log loss,
     with an accuracy that is no lower) or right and wrong alone (exact McNemar test, which needs
@@ -280,7 +281,7 @@ class PromotionConfig(Section):
     """Chance that any challenger no better than its champion takes the title, over a whole reign
     (the life of one test set), however many challenge."""
     half_life: Annotated[float, Field(gt=0, le=10_000)] = 13
-    """After so many contests half of `alpha` may be spent."""
+    """Contests after which half of `alpha` may be spent: 13 suits one a week, 90 one a night."""
     ratchet_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     """How far below the best accuracy of any champion of the reign a new one may be."""
     on_ratchet: Action = "block"
@@ -324,7 +325,7 @@ class PromotionConfig(Section):
     on_size: Action = "warn"
     """The challenger is larger than `max_size_ratio` allows."""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
-    """Train so many models that differ in their seed alone; above 1, the gain over the champion
+    """How many models to train that differ only in their seed; above 1, the gain over the champion
     must exceed their spread."""
     on_seeds: Action = "block"
     """The gain over the champion does not exceed the spread of the seeds."""
@@ -336,8 +337,8 @@ class RetentionConfig(Section):
     """Which old model versions are kept."""
 
     keep: Annotated[int, Field(ge=1)] | None = None
-    """Keep the newest versions, so many of them; null keeps all. Champions, past and present,
-    versions with an alias and those that can still be approved are kept always."""
+    """How many of the newest versions to keep; null keeps all. Champions, past and present,
+    versions with an alias and those that can still be approved are always kept."""
 
 
 Hours = Annotated[float, Field(gt=0, le=10_000)]
@@ -366,7 +367,8 @@ class TrackingConfig(Section):
     mlflow_ui: str = "http://127.0.0.1:5000"
     """Address under which people open MLflow, for links, when the store is a database."""
     workdir: str = ".incumbent"
-    """Folder for caches and the files of a run in the making."""
+    """Folder for caches, reports, unfinished runs and what the inbox has seen (`watched/`, which
+    cannot be made again)."""
     patience: Annotated[float, Field(ge=0, le=86_400)] = 300
     """Seconds that a run waits for an MLflow server that goes away, or for a locked SQLite file.
     Training goes on meanwhile."""

@@ -1,7 +1,7 @@
 """Every error that incumbent raises for a reason its user can mend.
 
     IncumbentError            exit code
-    ├── ConfigError               2      wrong usage or config
+    ├── ConfigError               2      wrong usage or config; an unknown name
     ├── DataError                 3      the data cannot be read
     │   └── DataRefused           3      the data was read, and failed validation
     └── StageError                4      a stage failed
@@ -9,11 +9,12 @@
         ├── NotWell               4      the monitor found something wrong, and told it
         ├── TrainingDiverged      4      the loss is not finite
         ├── MemoryExhausted       4      memory cannot hold the rows of a step
-        └── RegistryError         4      the MLflow store refused or lacks something
+        └── RegistryError         4      the MLflow store refused, or lacks what it recorded
             └── StoreAway         4      it does not answer, and may soon
 
 Messages say what was found, what was expected and what to do; they are shown to the
-user as they stand, without a traceback.
+user as they stand, without a traceback. A name that is not there is wrong usage, be it that of a
+config file, a model, an alias or a version: it is found before any stage begins.
 """
 
 
@@ -26,7 +27,7 @@ class IncumbentError(Exception):
 
 
 class ConfigError(IncumbentError):
-    """A config file, a `--set` value or an argument is wrong."""
+    """A config file, a `--set` value or an argument is wrong, or names what is not there."""
 
     exit_code = 2
 
@@ -66,7 +67,7 @@ class MemoryExhausted(StageError):
 
 
 class RegistryError(StageError):
-    """The MLflow store cannot be reached, or lacks what was asked for."""
+    """The MLflow store cannot be reached, or lacks what it has on record."""
 
 
 class StoreAway(RegistryError):

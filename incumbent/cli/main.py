@@ -102,7 +102,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, whatever the decision; 2 wrong usage or config; 3 the data was refused;
-    4 a stage failed; 130 interrupted.
+    4 a stage failed; 130 interrupted; 1 it hung and was ended, or INCUMBENT_DEBUG=1 shows a
+    traceback.
     """
 
 
@@ -208,7 +209,7 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 @console.alias
 @click.option("--text-column", help="Column of the texts; else that of the training data.")
 @click.option("--sheet", default="0", help="Excel sheet, by name or by number (the first is 0).")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV, TSV and JSON Lines.")
 @console.as_json
 def score(
     source: str, output: Path, name: str, alias: str, text_column: str | None, sheet: str,
@@ -218,7 +219,7 @@ def score(
 
     INPUT is a path or URL of a table in any format that training reads; OUTPUT a file with the same
     rows and the columns label and probability_<class>, in the format of its extension: .xlsx .csv
-    .tsv .jsonl .parquet.
+    .tsv .jsonl .ndjson .parquet.
 
     \b
     Examples:

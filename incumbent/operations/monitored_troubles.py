@@ -47,8 +47,8 @@ def disk(folder: Path, least: float = MIN_FREE) -> list[str]:
         return []
     return [
         f"{free:.1f} GiB are free in {folder}, less than {least:g}: runs will fail. Set "
-        "retention.keep to have old versions deleted; .incumbent/ can be deleted, except "
-        ".incumbent/up, while nothing runs."
+        "retention.keep to have old versions deleted; while nothing runs, what is in .incumbent/ "
+        "can be deleted, but for .incumbent/up and .incumbent/watched (what the inbox has seen)."
     ]
 
 

@@ -27,6 +27,8 @@ _READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACK
 _FEW = 5  # files that a hint names
 # What file systems call the time of the last change, or another sign of it.
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag", "etag", "md5")
+INSTALL = ".venv/bin/python -m pip install 'incumbent[{}]'"
+"""How the client of a place is installed. By the extra, so that pip minds what incumbent needs."""
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _UNPACKED_AT_ONCE = 16 << 20  # bytes
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
@@ -74,7 +76,7 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
         scheme = next((scheme for scheme in schemes if scheme in _EXTRAS), schemes[0])
         extra = _EXTRAS.get(scheme)
         remedy = (
-            f"install its client: pip install 'incumbent[{extra}]'"
+            f"install its client: {INSTALL.format(extra)}"
             if extra
             else "use a path, or a URL like s3://, gs://, abfs:// or https://"
         )

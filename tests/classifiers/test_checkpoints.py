@@ -136,8 +136,9 @@ def test_two_processes_do_not_share_checkpoints(tmp_path: Path) -> None:
 
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from incumbent import locks\n"
-        "with locks.held(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from incumbent.runtime import file_locks\n"
+        "with file_locks.held(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=False)
     assert done.returncode == -signal.SIGKILL

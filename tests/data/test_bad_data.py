@@ -369,7 +369,7 @@ def test_protocol_unknown_or_not_installed():
     try:
         import s3fs  # noqa: F401
     except ImportError:
-        assert "incumbent[s3]" in refuse("s3://bucket/a.csv", {})
+        assert fsspec_files.INSTALL.format("s3") in refuse("s3://bucket/a.csv", {})
 
 
 def test_a_workdir_that_is_a_file(tmp_path):

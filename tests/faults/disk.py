@@ -15,7 +15,7 @@ _LIMITS = (4_000, 100_000, 800_000)  # bytes that a file may have
 
 
 def full(ground: Ground, quick: bool) -> Iterator[Trial]:
-    """So much room on a file system of its own, then enough."""
+    """A file system of its own that has too little room, and then enough."""
     for room in _ROOM[1:2] if quick else _ROOM:
         with _filesystem(ground) as mounted:
             if not mounted:
@@ -30,7 +30,7 @@ def full(ground: Ground, quick: bool) -> Iterator[Trial]:
 
 
 def growth(ground: Ground, quick: bool) -> Iterator[Trial]:
-    """A limit on the size of each file, as of a quota."""
+    """A limit on the size of each file, as a quota sets one."""
     for limit in _LIMITS[1:2] if quick else _LIMITS:
         ground.restore()
         trial = Trial(f"files of {limit:,} bytes at most")

@@ -33,7 +33,7 @@ _TINY = settings(
 
 
 def stages(ground: Ground, quick: bool) -> Iterator[Trial]:
-    """Each stage at moments drawn from as long as it took before."""
+    """Each stage, at random moments of the time that it took before."""
     for stage, words in STAGES.items():
         if quick and stage not in ("train", "promote"):
             continue

@@ -32,10 +32,10 @@ _OPTIONS = settings(
 
 
 def files(ground: Ground, quick: bool) -> Iterator[Trial]:
-    """Each file as training data, with a test set that repeats it: what can be read leaks.
+    """Each file as training data, with a test set that repeats it: rows that can be read leak.
 
-    So what is still good is refused too, as late as data can be, and hardly any is trained on. As
-    many run at once as there are cores. The last trial is the champion, in the same store.
+    So even a file that is still good is refused, as late as data can be, and hardly any is trained
+    on. As many run at once as there are cores. The last trial is the champion, in the same store.
     """
     ground.restore()
     folder = _folder(ground)

@@ -105,9 +105,9 @@ def test_an_alarm_that_was_set_before_rings_after() -> None:
 def test_code_that_never_comes_back_to_python_ends_with_the_process() -> None:
     code = (
         "import collections, itertools\n"
-        "from incumbent import limits\n"
-        "limits._UNWINDING = 1\n"
-        "with limits.within('train', 1 / 3600, 'timeouts.train'):\n"
+        "from incumbent.runtime import time_limits\n"
+        "time_limits._UNWINDING = 1\n"
+        "with time_limits.within('train', 1 / 3600, 'timeouts.train'):\n"
         "    collections.deque(itertools.repeat(0), maxlen=0)\n"
     )
     done = subprocess.run(

@@ -160,7 +160,7 @@ def test_interrupted_as_the_server_starts(
 def test_an_interrupt_that_a_finalizer_swallows_is_sent_again() -> None:
     code = (
         "import signal, time\n"
-        "from incumbent import interrupts\n"
+        "from incumbent.runtime import interrupts\n"
         "class Dropped:\n"
         "    def __del__(self):\n"
         "        signal.raise_signal(signal.SIGTERM)\n"
@@ -177,11 +177,11 @@ def test_an_interrupt_that_a_finalizer_swallows_is_sent_again() -> None:
 def test_an_interrupt_of_an_exec_ends_with_the_exit_code_too(tmp_path: Path) -> None:
     """Imports make named tuples, say, by `exec`, and meet an interrupt there now and then."""
     (tmp_path / "interrupted.py").write_text(
-        "from incumbent import cli\n"
+        "from incumbent.cli import main\n"
         "def interrupted(**_: object) -> None:\n"
         "    exec('raise KeyboardInterrupt')\n"
-        "cli.cli.main = interrupted\n"
-        "cli.main([])\n"
+        "main.cli.main = interrupted\n"
+        "main.main([])\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "interrupted"],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import subprocess
 import threading
 import time
 from datetime import timedelta
@@ -18,6 +21,7 @@ from incumbent.config import Config
 from incumbent.errors import DataError, StageError
 from incumbent.operations import inbox_files
 from incumbent.operations.inbox_files import Seen, Watched
+from tests.conftest import ROOT
 
 GOOD = "text,label\n" + "".join(f"a text number {i},{'ab'[i % 2]}\n" for i in range(12))
 
@@ -280,3 +284,15 @@ def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     seen = inbox_files.inspect(str(inbox), "empty.csv", "1", None, config)
     again = inbox_files.inspect(str(inbox), "empty.csv", "2", seen, config)
     assert (again.signature, again.refused) == ("2", seen.refused)
+
+
+def test_make_clean_leaves_what_was_seen(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    cache = tmp_path / ".incumbent" / "datasets" / "x"
+    cache.mkdir(parents=True)
+    seen = Watched(place="inbox", run_id="the last")
+    inbox_files.save(seen, "inbox", tmp_path / ".incumbent")
+    outside = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+    subprocess.run(["make", "clean"], cwd=tmp_path, env=outside, check=True, capture_output=True)
+    assert not cache.parent.exists()
+    assert inbox_files.load("inbox", tmp_path / ".incumbent") == seen

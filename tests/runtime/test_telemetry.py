@@ -13,7 +13,7 @@ import pytest
 @pytest.mark.parametrize(
     "loads",
     [
-        "from incumbent import environment; environment.prepare(); import onnxruntime",
+        "from incumbent.runtime import environment; environment.prepare(); import onnxruntime",
         "from incumbent.predictor import Transformer; from types import SimpleNamespace as Space\n"
         "try: Transformer._load(Space(_file='none.onnx'), 1)\n"
         "except Exception as error: assert 'NoSuchFile' in type(error).__name__",

@@ -71,9 +71,9 @@ def test_it_ends_with_whoever_started_it(seconds: int) -> None:
     code = (
         "import time\n"
         "from pathlib import Path\n"
-        "from incumbent import scoring\n"
-        "with scoring.ahead():\n"
-        "    scoring.expect()\n"
+        "from incumbent.scoring import model_client\n"
+        "with model_client.ahead():\n"
+        "    model_client.expect()\n"
         "    print(Path('/proc/self/task').joinpath(str(__import__('os').getpid()),"
         " 'children').read_text(), flush=True)\n"
         "    time.sleep(60)\n"
