@@ -1,4 +1,4 @@
-"""See that all is well, while nobody looks."""
+"""Check servers, champions, ledgers, runs and the disk, and tell of new troubles."""
 
 from __future__ import annotations
 

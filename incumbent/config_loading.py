@@ -1,4 +1,4 @@
-"""A config file, and what `--set` adds: read, checked, and explained where something is wrong."""
+"""Read a config file and `--set`, check both, and explain each mistake with its key."""
 
 from __future__ import annotations
 

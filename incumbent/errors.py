@@ -1,4 +1,4 @@
-"""Every error that incumbent raises for a reason its user can mend.
+"""All errors that a user can do something about, with the exit code of each.
 
     IncumbentError            exit code
     ├── ConfigError               2      wrong usage or config; an unknown name

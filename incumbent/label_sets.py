@@ -1,4 +1,4 @@
-"""Sets of labels as text.
+"""Sets of labels as text: `billing|late`.
 
 A row that may have none, one or several labels has them in one `label` text, like a row of one
 class: the names, sorted and joined by `|` (as `pandas.Series.str.get_dummies` splits them), or

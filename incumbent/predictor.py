@@ -1,4 +1,4 @@
-"""What is served: an exported model as an MLflow pyfunc, without TensorFlow or ktrain.
+"""The served model: an MLflow pyfunc that needs neither TensorFlow nor ktrain.
 
 This one file goes into the registry as the model's code, so it imports nothing of incumbent: a
 consumer needs only the requirements that are recorded with the model.

@@ -1,4 +1,4 @@
-"""Tell of what happened in a run, so that notices can be sent."""
+"""Emit the Prefect events of a run, on which notices are sent."""
 
 from __future__ import annotations
 

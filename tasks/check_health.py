@@ -1,4 +1,4 @@
-"""Look whether all is well, show it on one page, and tell what is new of what is wrong."""
+"""Look for troubles, show them on one page, and tell of those that are new."""
 
 from __future__ import annotations
 

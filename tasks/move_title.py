@@ -1,4 +1,4 @@
-"""Move the title by a person's word: back to an earlier champion, or on to one that waits."""
+"""Move the title by hand: roll back to an earlier champion, or approve one that waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a stage is made again after a failure that may pass.
+"""When a stage is tried again after a failure that passes by itself.
 
 A server that is away is waited for where it is asked (`incumbent.runtime.backoff`), not here.
 What is left are the networks that data and weights come through.

@@ -1,4 +1,4 @@
-"""How tasks speak: one log line a stage, progress on the terminal and in the Prefect page."""
+"""How tasks speak: one log line a stage, progress bars, artifacts on the Prefect page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MLflow run around the stages, and the work that was done before."""
+"""Open the MLflow run of a retraining, or find that its work was done before."""
 
 from __future__ import annotations
 

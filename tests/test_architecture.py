@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -41,17 +40,3 @@ def test_a_wing_says_what_it_is_for_and_has_fourteen_modules_at_most(
     wings, _ = architecture.read()
     assert [wing.name for wing in wings if not wing.about] == []
     assert {wing.name: len(wing.modules) for wing in wings if len(wing.modules) > 14} == {}
-
-
-@pytest.mark.parametrize(
-    "page",
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")],
-    ids=lambda page: str(page.relative_to(ROOT)),
-)
-def test_files_that_a_page_names_are_there(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    named = re.findall(
-        r"`((?:incumbent|flows|tasks|tests|configs|benchmarks)/[\w/.-]+\.\w+)`", text
-    )
-    if page.name != "CHANGELOG.md":  # which tells of what was
-        assert [path for path in named if not (ROOT / path).exists()] == []

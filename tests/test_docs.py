@@ -249,7 +249,8 @@ def test_the_limits_of_the_monitor_are_its_parameters() -> None:
     listed = {name: float(number) for name, number in re.findall(r"`(\w+)` \((\d+)\)", said)}
     written = flow("flows/monitor.py:monitor")[1]
     values = {
-        "status.MAX_AGE": status.MAX_AGE, "monitored_troubles.MIN_FREE": monitored_troubles.MIN_FREE,
+        "status.MAX_AGE": status.MAX_AGE,
+        "monitored_troubles.MIN_FREE": monitored_troubles.MIN_FREE,
         "prefect_flow_runs.MAX_HOURS": prefect_flow_runs.MAX_HOURS,
     }  # fmt: skip
     assert listed == {

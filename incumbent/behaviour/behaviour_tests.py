@@ -1,4 +1,4 @@
-"""How a classifier behaves: CheckList's three kinds of test (Ribeiro et al. 2020, ACL).
+"""Behaviour tests: make the cases, and judge the answers (CheckList, Ribeiro et al. 2020).
 
 `cases` makes the texts, `questions` lists what to predict, and `judge` says what failed; the
 prediction itself is the caller's, so that every model is asked once and answers as it is served.

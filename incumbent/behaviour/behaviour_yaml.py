@@ -1,4 +1,4 @@
-"""Behaviour tests as a YAML file lists them; behaviour.yaml explains the format."""
+"""Read behaviour tests from YAML; behaviour.yaml, the packaged file, explains the format."""
 
 from __future__ import annotations
 

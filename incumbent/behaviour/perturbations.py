@@ -1,4 +1,4 @@
-"""Changes of a text that leave its meaning, and templates whose slots are filled."""
+"""Changes that keep a text's meaning (typos, case, additions), and templates with slots."""
 
 from __future__ import annotations
 

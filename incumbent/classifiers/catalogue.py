@@ -1,7 +1,7 @@
-"""The models that can be trained; the only package that imports ktrain or TensorFlow.
+"""`create` gives the classifier that a config names.
 
-`create` gives the `Classifier` that a config names. Importing this package is cheap, and so is
-`create`: TensorFlow is loaded when a model is built, as texts are tokenized without it.
+Importing this module is cheap, and so is `create`: TensorFlow is loaded when a model is built, as
+texts are tokenized without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a classifier is to the stages: it tokenizes, and it builds something ktrain can train."""
+"""The base class of all classifiers: how one tokenizes, builds, exports and is recognised."""
 
 from __future__ import annotations
 

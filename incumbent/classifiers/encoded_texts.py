@@ -1,4 +1,4 @@
-"""Texts as model input: shortened, tokenized, and cached by what they were made from.
+"""Texts as token ids: shortened, tokenized, cached, and put into batches of like length.
 
 One Parquet file a split, columns `text` (as the model shall read it), `label` (index of the
 class; or a list of bool, which of the labels the row has) and `ids` (token ids, special tokens

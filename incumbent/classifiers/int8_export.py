@@ -1,4 +1,4 @@
-"""The trained model as what is served: ONNX, in int8 where that costs no accuracy."""
+"""Export the trained model for serving: ONNX, in int8 where that costs no accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of classifiers that give logits, in float32 whatever the logits are in."""
+"""Losses of classifiers that give logits, computed in float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Keras model as an ONNX graph that onnxruntime runs fast.
+"""Convert a Keras model to an ONNX graph that onnxruntime runs fast.
 
 onnxruntime has kernels for what a BERT is made of, and uses one where it recognises the arithmetic
 of it. TensorFlow writes the same arithmetic in other ways, so it is traced as a textbook has it,

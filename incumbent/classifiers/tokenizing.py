@@ -1,4 +1,4 @@
-"""Texts as token ids, by a tokenizer that Hugging Face's `tokenizers` runs."""
+"""Tokenize texts with Hugging Face's `tokenizers`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands share: where results and noise go, JSON, tables, and options of one name."""
+"""What the commands share: standard output and error, JSON, tables, common options."""
 
 from __future__ import annotations
 

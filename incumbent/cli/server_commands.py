@@ -1,4 +1,4 @@
-"""The commands about one machine: its servers, and how everything stands."""
+"""The commands about this machine: up, down, status and notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about the title: who holds it, who held it, why, and who shall have it."""
+"""The commands about the title: models, history, explain, approve and rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canonical dataset: labelled text with an identity, from any source; and what is in it.
+"""The canonical dataset: labelled text from any source, named by the digest of its contents.
 
 May import `tables` and what is below it. Begin with `ingestion`, which makes a dataset of what a
 config names, and `datasets`, which says what one is.

@@ -1,4 +1,4 @@
-"""From the sources that a config names to a dataset: read once, and not parsed again."""
+"""Read the sources that a config names into a dataset, unless that was done before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""True labels as arrays: of rows of one class int64 (n,), of rows with sets of labels bool (n, k).
+"""True labels as arrays: int64 (n,) for one class a row, bool (n, k) for sets of labels.
 
 Whatever takes either tells them apart by the number of their dimensions.
 """

@@ -1,4 +1,4 @@
-"""What language texts are in, by langdetect (Nakatani 2010): n-grams of characters, 55 languages.
+"""Detect the language of texts with langdetect (Nakatani 2010): 55 languages.
 
 It takes 2 to 5 ms a text, and is a poor judge of short ones. Among 1,594 reviews by critics (18
 words on average), it found the 9 that are not in English and called 22 English ones foreign; with

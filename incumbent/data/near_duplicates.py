@@ -1,4 +1,4 @@
-"""Test rows that a model has seen: their text stands, or nearly, among its training rows.
+"""Find test rows whose text stands in the training rows too, word for word or nearly (MinHash).
 
 With each model go fingerprints of its training rows, which hold no text, so that a champion
 trained long ago and elsewhere can still be asked. Near duplicates are found by MinHash (Broder

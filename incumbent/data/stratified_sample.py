@@ -1,4 +1,4 @@
-"""A part of a split that is labelled as the whole is."""
+"""Draw a sample of rows that has the labels in the same shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ruling: whether a challenger takes the title, as pure functions of stored evidence.
+"""Whether a challenger takes the title: pure functions of stored evidence.
 
 May import `evaluation` and what is below it; it reads no store and asks no model. Begin with
 `decision_rule.decide`; `evidence` says what it rests on.

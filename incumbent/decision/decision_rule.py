@@ -1,4 +1,4 @@
-"""Who holds the title: what a challenger must prove, and what is decided about it.
+"""The rule: what a challenger must prove to take the title, and the ruling that follows.
 
 Pure functions of the stored evidence: the same case gives the same ruling, in a year as today.
 """

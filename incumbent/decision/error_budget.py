@@ -1,4 +1,4 @@
-"""How much proof each contest of a reign must bring: one error budget, spent over all of them.
+"""The error budget of a reign: how much of `alpha` each contest may spend.
 
 One test set judges many challengers, so a fixed level promotes a lucky one in the end. Over a reign
 (the life of one frozen test set) the chance that any challenger no better than its champion takes

@@ -1,4 +1,4 @@
-"""The evidence: all that a decision about the title rests on, in one folder that replays it.
+"""The evidence of a decision: all that it rests on, in one folder from which it is made again.
 
 `case.json` holds what was measured once for each model, the state of the reign and the rules;
 `rows.parquet` one row for each test row, with columns

@@ -1,4 +1,4 @@
-"""The gates of a promotion: each looks at one side of the evidence, and says how it went."""
+"""The gates of a promotion: each judges one part of the evidence, and says so in words."""
 
 from __future__ import annotations
 

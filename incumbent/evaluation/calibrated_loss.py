@@ -1,4 +1,4 @@
-"""Log losses that compare what models know, and not how loudly they say it."""
+"""Log losses after temperature scaling: they compare what models know, not how sure they sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure a trained model on the frozen test set, beside the baseline on the same rows."""
+"""Measure a trained model on the test set, beside the baseline on the same rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pictures have in common: colours, a styled pair of axes, and how they are saved.
+"""The style of all pictures: colours, axes, size, and how they are saved.
 
 Matplotlib's objects are used directly, on the Agg canvas: nothing global, nothing to close.
 """

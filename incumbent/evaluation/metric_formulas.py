@@ -1,4 +1,4 @@
-"""Metrics of weighted rows, each written as a function of sums over rows.
+"""The formulas of metrics on weighted rows, each a function of sums over rows.
 
 A bootstrap resample is a weighting of the rows; written so, all metrics of all resamples are a few
 sparse matrix products: about a second for 25,000 rows and 1,000 resamples.

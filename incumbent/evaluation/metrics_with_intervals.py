@@ -1,4 +1,4 @@
-"""How good a classifier is on the frozen test set: arrays in, numbers out.
+"""Metrics of a classifier on the test set, each with an interval; and its largest losses.
 
 Accuracy carries Wilson's interval, every other metric a bootstrap interval that resamples the
 rows within each class, or each set of labels. A row with several labels is right if all of them

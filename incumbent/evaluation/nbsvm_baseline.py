@@ -1,4 +1,4 @@
-"""The baseline every challenger must beat: NBSVM, a linear model that trains in seconds.
+"""The baseline that every challenger must beat: NBSVM, a linear model that trains in seconds.
 
 Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
 ACL: each n-gram counts once a text and weighs as much as naive Bayes' log-count ratio says, and

@@ -1,4 +1,4 @@
-"""Challenger against champion on the same test rows: by how much it is better, and how surely."""
+"""Paired tests: by how much the challenger is better than the champion, and how surely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation looks like: PNG files, for two classes or for a hundred."""
+"""The plots of an evaluation as PNG files: confusion, calibration, curves, label counts."""
 
 from __future__ import annotations
 

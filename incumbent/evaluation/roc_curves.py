@@ -1,4 +1,4 @@
-"""Curves over all thresholds: of each class or label, or their averages when there are many."""
+"""ROC and precision-recall curves, of each class or label, or averaged when there are many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one model makes of the test rows: its probabilities beside the true labels."""
+"""One model's probabilities for the test rows beside the true labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy slice by slice: groups of test rows whose failures a mean over all of them hides.
+"""Accuracy by slice: on short texts, on one class, on one language, on any column's values.
 
 A name in `evaluation.slices` makes one slice of each of its values: `length` of each third of the
 texts by words (split at white space), `class` of each true label (of rows with several labels, of

@@ -1,4 +1,4 @@
-"""Attention in training, a few heads at a time: what lies between two products stays in cache.
+"""Attention a few heads at a time, so that what lies between two products stays in cache.
 
 The attention probabilities of 16 rows of 256 tokens are 50 MB a layer. TensorFlow writes and reads
 them a dozen times over, for scale, mask, softmax and dropout, forwards and backwards, which takes

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014) for a byte of chance a number, where Keras draws a float.
+"""Dropout (Srivastava et al. 2014) from one random byte a number, where Keras draws a float.
 
 A rate is rounded to 256ths, and what is kept is scaled by the rate as it then is.
 """

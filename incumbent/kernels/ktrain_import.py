@@ -1,4 +1,4 @@
-"""ktrain and TensorFlow without all that they print."""
+"""Import ktrain and TensorFlow without what they print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same network with less work: what a classifier computes and does not need, and how it does.
+"""Replace a network's layers by the fast ones, and leave out what a classifier does not need.
 
 Weights, names and results stay those of transformers' model, so it is saved as any other.
 """

@@ -1,4 +1,4 @@
-"""Adam whose cost follows the batch: it touches the embeddings of the batch's own tokens alone."""
+"""Adam that updates only the embeddings of the tokens in the batch."""
 
 from __future__ import annotations
 

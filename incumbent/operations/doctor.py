@@ -1,4 +1,4 @@
-"""What works on this machine, and what to do about what doesn't."""
+"""Check this machine: what works, what doesn't, and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watched place: which files in it are new and complete, and what became of those before.
+"""The inbox: which files in it are new and complete, and what became of earlier ones.
 
 What is known of a place is one small file under the working folder, replaced as a whole. A file
 counts as new until it is known by its contents, so that one that was refused is not looked into

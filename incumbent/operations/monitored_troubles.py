@@ -1,4 +1,4 @@
-"""What can go wrong while nobody looks: each trouble in words, with what to do about it."""
+"""The troubles that the monitor finds, each in words with what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens, told as Prefect events: automations there turn them into notices.
+"""The Prefect events that incumbent emits; notices are sent on them.
 
 Events go to the server that PREFECT_API_URL names, of commands else to that of `incumbent up`.
 Without one nobody listens: the server that a run starts for itself has no automations.

@@ -1,4 +1,4 @@
-"""How everything stands: what is scheduled, running, last decided, and wrong."""
+"""One screen for `incumbent status`: what is scheduled, running, last decided, and wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a retraining was decided before: then there is nothing to do."""
+"""Find the earlier retraining of the same data and config: then there is nothing to do."""
 
 from __future__ import annotations
 

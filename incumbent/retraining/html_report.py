@@ -1,4 +1,4 @@
-"""The report of one retraining: a single HTML page that needs nothing else, and runs nothing."""
+"""The report of one retraining: a single HTML page without scripts or links to other hosts."""
 
 from __future__ import annotations
 

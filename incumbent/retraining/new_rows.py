@@ -1,4 +1,4 @@
-"""Whether there is enough new labelled text for a retraining."""
+"""Count new labelled rows: whether there are enough for a retraining."""
 
 from __future__ import annotations
 

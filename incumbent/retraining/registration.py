@@ -1,4 +1,4 @@
-"""Register a trained model as a version, with all that later contests need of its run."""
+"""Register a trained model as a version, and keep with its run what later contests need."""
 
 from __future__ import annotations
 

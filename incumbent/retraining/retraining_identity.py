@@ -1,4 +1,4 @@
-"""One retraining: what identifies it, and where its files are."""
+"""The identity of a retraining: the digests of its data and config, and the folder of its files."""
 
 from __future__ import annotations
 

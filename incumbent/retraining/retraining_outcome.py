@@ -1,4 +1,4 @@
-"""What came of one retraining, and how long its stages took."""
+"""The outcome of a retraining, and the clock that measures and limits its stages."""
 
 from __future__ import annotations
 

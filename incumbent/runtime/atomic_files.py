@@ -1,4 +1,4 @@
-"""Files that are there wholly or not at all, whatever ends the process that writes them."""
+"""Write a file so that it is there wholly or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a server that is away: with back-off, said once, and not for ever."""
+"""Wait for a server that is away: with back-off, and not for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clean processes that run one module each, and may be started ahead of what they are asked.
+"""Clean processes that run one module each, and can be started before they are needed.
 
 Imports take seconds, so such a process makes them first, and then waits for its one request, a line
 of JSON on its standard input. It has to end when that input does: it ends with whoever started it,

@@ -1,4 +1,4 @@
-"""What the heavy libraries must find in the environment before they are first imported."""
+"""Environment variables and loggers, as they must be before heavy libraries are imported."""
 
 from __future__ import annotations
 

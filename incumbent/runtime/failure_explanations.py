@@ -1,4 +1,4 @@
-"""What goes wrong with a store, a disk or a network: what passes, and what to do."""
+"""Failures of stores, disks and networks: which ones pass by themselves, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock that ends with its process, however that ends."""
+"""A lock on a file, freed when its process ends in whatever way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Being told to stop, by Ctrl-C or by SIGTERM, without leaving anything behind."""
+"""Ctrl-C and SIGTERM: stop soon, and leave nothing behind."""
 
 from __future__ import annotations
 

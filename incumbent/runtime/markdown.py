@@ -1,4 +1,4 @@
-"""Text that may hold anything, made harmless where a page renders markdown."""
+"""Escape text for pages that render markdown."""
 
 from __future__ import annotations
 

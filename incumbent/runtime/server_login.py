@@ -1,4 +1,4 @@
-"""Who may use the servers: one user and password, from the environment, for all clients of both.
+"""The login for both servers: one user and password, from INCUMBENT_AUTH.
 
 `INCUMBENT_AUTH` is what an owner sets. What Prefect's and MLflow's clients read are variables of
 their own, which are set from it, so that flows, workers and commands need nothing else.

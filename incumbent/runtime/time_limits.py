@@ -1,4 +1,4 @@
-"""How long a stage or a flow may take: none hangs for ever.
+"""Time limits of stages and flows, so that none hangs for ever.
 
 Two clocks. An alarm raises in the main thread, so that the stage unwinds as it does when it fails;
 Python delivers it between two of its instructions, that is after the step that TensorFlow is at.

@@ -1,4 +1,4 @@
-"""Addresses that may hold secrets: as they are shown, as they are recorded, as they are used."""
+"""Secrets in URLs: hidden where they are shown or recorded, filled in where they are used."""
 
 from __future__ import annotations
 

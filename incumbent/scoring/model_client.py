@@ -1,4 +1,4 @@
-"""Score texts with a registered model, in a clean process: see `model_process`."""
+"""Ask a registered model for labels and probabilities; `model_process` answers."""
 
 from __future__ import annotations
 

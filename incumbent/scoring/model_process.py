@@ -1,4 +1,4 @@
-"""Answer what a registered model is asked: a process of its own, which may be started ahead.
+"""The process that loads a registered model and answers; it can be started ahead.
 
 MLflow puts a model's code on `sys.path` and leaves modules that are imported already as they
 are: two versions in one process would share the first one's code. So each is loaded alone, in a

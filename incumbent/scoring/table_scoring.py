@@ -1,4 +1,4 @@
-"""Score a table: its rows as they are, with the label and probabilities a model gives each text.
+"""Score a table: each row as it is, with the model's label and probabilities.
 
 Rows are scored and written in parts, and Parquet is read in parts too, so that its size has no
 bound. The output takes its place when it is whole.

@@ -1,4 +1,4 @@
-"""What the supervisor starts for each part: it makes way, waits, and becomes the part's command.
+"""The process that supervisord starts for each server: it waits, then becomes the server.
 
 As it takes its place, the process's number tells which worker it is.
 """

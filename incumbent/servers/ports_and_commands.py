@@ -1,4 +1,4 @@
-"""What `incumbent up` runs on one machine: a Prefect server, an MLflow server and a worker.
+"""Ports, commands, environment and databases of the servers that `incumbent up` runs.
 
 Nothing here starts anything: these are the commands, the environment and the addresses.
 """

@@ -1,4 +1,4 @@
-"""What a Prefect server knows, through its HTTP API: no Prefect is imported for it."""
+"""A client of the Prefect server's HTTP API that imports no Prefect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Prefect server that a flow reports to: one that is there, or one for this run alone.
+"""The Prefect server that a flow reports to: the one named, or one for this run alone.
 
 Run as a module, this is the server for one run. Prefect would start uvicorn instead, which a signal
 to all processes of the command (a terminal's Ctrl-C, `timeout`, systemd) ends before the flow's end

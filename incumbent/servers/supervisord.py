@@ -1,4 +1,4 @@
-"""Processes that are kept running: supervisord, and how they are found again and ended.
+"""supervisord, which keeps processes running: started, found again, and ended.
 
 Each process carries a mark in its environment, which its children inherit: the folder that it
 belongs to, and which part it is. So a process is known by what it is and not by a number in a

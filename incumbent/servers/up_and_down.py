@@ -1,4 +1,4 @@
-"""Starting and stopping the servers of one machine: `incumbent up` and `incumbent down`."""
+"""`incumbent up` and `incumbent down`: start and stop the servers of this machine."""
 
 from __future__ import annotations
 

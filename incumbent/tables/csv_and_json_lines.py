@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON Lines into a `Table`."""
+"""Read CSV, TSV and JSON Lines into a `Table`."""
 
 from __future__ import annotations
 

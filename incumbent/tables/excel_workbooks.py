@@ -1,4 +1,4 @@
-"""Excel workbooks into a `Table`, by calamine; what it cannot tell is looked up in the XML.
+"""Read Excel workbooks into a `Table` with calamine, after a look for what would harm.
 
 calamine is several times quicker than openpyxl. It shows a formula as its saved value and an
 error as an empty cell, and it makes room for every cell of the used area before reading one,

@@ -1,4 +1,4 @@
-"""The formats of data, by the extension of a file's name."""
+"""The formats that are read, by the extension of a file's name."""
 
 from __future__ import annotations
 

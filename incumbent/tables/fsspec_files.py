@@ -1,4 +1,4 @@
-"""Files at any path or fsspec URL: opened, unpacked, listed, or what is wrong in plain words."""
+"""Open, unpack and list files at a path or any fsspec URL, or say what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet into `Table`s, some rows at a time, so that memory is bounded."""
+"""Read Parquet into `Table`s, some rows at a time, so that memory is bounded."""
 
 from __future__ import annotations
 

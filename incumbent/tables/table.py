@@ -1,4 +1,4 @@
-"""Rows as a file holds them, whatever its format: `Table`, and cells that are no plain values."""
+"""`Table`: rows as a file holds them, and cells that are no plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled text from any path or fsspec URL, whatever the format, as one plain frame."""
+"""Read labelled text from any source and format into data frames of one form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables out: rows of cells into a workbook, CSV, TSV, JSON Lines or Parquet, whole or not at all.
+"""Write tables as workbooks, CSV, TSV, JSON Lines or Parquet, wholly or not at all.
 
 Texts may be hostile. In a workbook they are written as texts, whatever they begin with; in CSV and
 TSV, which spreadsheet programs open too, a cell that such a program would take for a formula gets

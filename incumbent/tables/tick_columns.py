@@ -1,4 +1,4 @@
-"""Label columns that say of each row whether it has a label: their cells as sets of labels."""
+"""Label columns of 1 and 0, or true and false, as sets of labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training data in several files: which ones are meant, and which row of which a number means.
+"""Training data in several files: which files are meant, and which row is in which.
 
 Rows of the first file keep their numbers; those of the next have 1,000,000,000 more, and so on. So
 one number names a row of a dataset, however many files it was read from.

@@ -1,4 +1,4 @@
-"""Workbooks that cannot be looked into first, by calamine in a process with bounded memory.
+"""Read a workbook in a process with bounded memory, where it cannot be inspected first.
 
 calamine makes room for all cells between the first and the last of every sheet, and ends its
 process when there is none: a few bytes of an old workbook (.xls) can ask for any amount. To find

@@ -1,4 +1,4 @@
-"""What calamine does not tell of a worksheet, found in its XML: formulas, errors, its used area.
+"""Inspect the XML of a worksheet for formulas, errors and a used area that is too large.
 
 calamine shows a formula as its saved value and an error as an empty cell, and makes room for every
 cell of the used area before it reads one. So a sheet is looked into before calamine opens it.

@@ -1,4 +1,4 @@
-"""Unpack a member of a ZIP archive with ISA-L, in half the time that Python's zlib takes."""
+"""Unpack a member of a ZIP archive with ISA-L, twice as fast as Python's zlib."""
 
 from __future__ import annotations
 

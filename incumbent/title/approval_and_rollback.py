@@ -1,4 +1,4 @@
-"""The title by a person's word: approval of who waits, and the way back to an earlier champion."""
+"""Approve a challenger that waits, or give an earlier champion the title back."""
 
 from __future__ import annotations
 

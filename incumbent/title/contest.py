@@ -1,4 +1,4 @@
-"""The title: who takes it, who gets it back, and what is written down about it."""
+"""A contest: gather the evidence, decide, write the decision to the ledger, move the alias."""
 
 from __future__ import annotations
 

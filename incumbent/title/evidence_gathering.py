@@ -1,4 +1,4 @@
-"""Gather the case for a challenger: both models asked the same things, as consumers would ask."""
+"""Gather the evidence on a challenger: both models answer the same texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run keeps for later: copies of the evidence, and what later contests must ask of it.
+"""What an MLflow run keeps for later decisions: evidence, fingerprints, answers to compare with.
 
 - `fingerprints/train.parquet`: by which test rows are found among its training rows;
 - `round_trip.parquet`: test texts, and what the model answered to them when it was measured

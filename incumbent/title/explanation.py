@@ -1,4 +1,4 @@
-"""Replay a decision: the ledger's entry in words, and the ruling made again from its evidence."""
+"""Explain a decision: the ledger's entry in words, and the ruling made again from evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old versions and their files go; what held the title, or may yet, stays."""
+"""Delete old versions and their files, but none that held the title or still may."""
 
 from __future__ import annotations
 

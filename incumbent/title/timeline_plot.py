@@ -1,4 +1,4 @@
-"""How the champion fared: its accuracy over time, with every challenger that did not make it."""
+"""Plot the champions' accuracy over time, with every challenger that did not win."""
 
 from __future__ import annotations
 

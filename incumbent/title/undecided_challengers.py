@@ -1,4 +1,4 @@
-"""Challengers whose run ended between their registration and the decision: the next run decides.
+"""Decide about challengers whose run ended after their registration and before the decision.
 
 What a decision needs of a challenger is kept with its MLflow run before it is registered, in the
 folder `challenge`: `challenge.json` (its evaluation, the rules it came with and its dataset's

@@ -1,4 +1,4 @@
-"""Metrics of a training that go on being taken while MLflow is away.
+"""Keep a training's metrics while MLflow is away, and send them when it is back.
 
 A thread sends what was taken, in order, each with the time at which it was; the training never
 waits for it. Only its end does, for as long as `tracking.patience` says.

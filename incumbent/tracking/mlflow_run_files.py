@@ -1,4 +1,4 @@
-"""The files of MLflow runs: artifacts, tables and datasets, logged, found, copied and deleted."""
+"""The files of MLflow runs: log, find, download and delete artifacts, tables and datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrainings as MLflow runs: begun, ended, found, with their parameters, metrics and tags."""
+"""MLflow runs: start, end and find them, with their parameters, metrics and tags."""
 
 from __future__ import annotations
 

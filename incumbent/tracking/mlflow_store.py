@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, whether it answers, and what it says when it refuses."""
+"""The MLflow store: its address, whether it answers, and how calls to it are retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registered model is loaded from its files as they were registered, or not at all.
+"""Load a registered model only if its files are those that were registered.
 
 Whoever can write where artifacts are kept could change a model, or the code that comes with it. So
 the digest of all its files is a tag of the version, and is looked at before any of them is read.

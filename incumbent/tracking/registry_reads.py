@@ -1,4 +1,4 @@
-"""Model versions as the MLflow registry has them, and how they are found.
+"""Read the MLflow registry: versions, aliases, tags, and the names of models.
 
 The version that a retraining made is found again by its tag `incumbent.run_digest`.
 """

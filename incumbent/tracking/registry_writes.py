@@ -1,4 +1,4 @@
-"""The MLflow registry: a model is registered as a version, tagged, aliased and deleted."""
+"""Write to the MLflow registry: register, tag, alias and delete versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens at each training step besides the step: reports, and a stop on NaN."""
+"""Callbacks of a training: report progress, and stop when the loss is not finite."""
 
 from __future__ import annotations
 

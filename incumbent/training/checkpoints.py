@@ -1,4 +1,4 @@
-"""Checkpoints of a training: each is one file, there wholly or not at all, named by its digest.
+"""Checkpoint files: each is there wholly or not at all, and is named by its digest.
 
 A file is in the safetensors format: arrays, and JSON about them. Nothing in it is code. Its name is
 `step-<steps taken>-<SHA-256, 32 digits>.safetensors`, so that damage shows.

@@ -1,4 +1,4 @@
-"""What the training runs on, and in which precision."""
+"""Choose the devices that a training runs on, and its precision."""
 
 from __future__ import annotations
 

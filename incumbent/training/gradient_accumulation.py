@@ -1,4 +1,4 @@
-"""Batches that memory cannot hold at once: in parts, whose gradients come to that of the whole."""
+"""Train on batches that memory cannot hold at once, in parts, with the gradients of the whole."""
 
 from __future__ import annotations
 

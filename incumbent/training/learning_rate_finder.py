@@ -1,4 +1,4 @@
-"""ktrain's learning-rate finder, within a bound on its steps."""
+"""ktrain's learning-rate finder, with a bound on its steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random layers whose generators can be saved: Keras's own hide their state in a kernel."""
+"""Save and restore the random generators of layers, whose state Keras hides."""
 
 from __future__ import annotations
 

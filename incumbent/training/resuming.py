@@ -1,4 +1,4 @@
-"""A training that was ended before its time goes on as if it had not been.
+"""Resume a training from its last checkpoint, to the same end.
 
 Whatever the next steps depend on is saved between two steps: weights, the optimizer's moments, the
 schedule, the generators of dropout, early stopping, and the metrics of the epoch so far. The order

@@ -1,4 +1,4 @@
-"""Train in a process of its own, `trainer_process`, so that this one never loads TensorFlow."""
+"""Have a model trained by `trainer_process`, so that this process never loads TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train what a request asks for: a process of its own, which may be started ahead.
+"""The process that trains one model; it can be started ahead.
 
 A process gives all GPU memory back when it ends, however it ends. This one makes its imports,
 TensorFlow's above all, before it reads its one request, a line of JSON, from standard input. How

@@ -1,4 +1,4 @@
-"""One rule that labelled text must satisfy, and the words that checks share."""
+"""The class of all checks, and the words that they share."""
 
 from __future__ import annotations
 

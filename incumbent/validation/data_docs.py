@@ -1,4 +1,4 @@
-"""Data Docs as files that need no network: a summary in plain words, and a page for each split.
+"""Write Data Docs that need no network: a summary in plain words, and a page for each split.
 
 Great Expectations' own pages take their styles and scripts from six other hosts. Here they are
 left out and a small style sheet stands in; the summary, `index.html`, is ours.

@@ -1,4 +1,4 @@
-"""Validation: the checks as Great Expectations suites, one on train and one on test.
+"""Run the checks with Great Expectations on train and test, and collect what they found.
 
 The only module that imports great_expectations, and only when something is validated: that
 import takes several seconds.

@@ -1,4 +1,4 @@
-"""What labels must satisfy, of rows of one class each and of rows with any of the labels."""
+"""The checks of labels, for one class a row and for sets of labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What labelled text must satisfy, in plain words: one `Check` for each rule that is not off.
+"""The checks of texts, one `Check` for each rule that is not off.
 
 `outline` and `annotate` work out, for every row, what the checks look at; the checks themselves are
 data, which `great_expectations_runner` hands to Great Expectations. No check looks at the text

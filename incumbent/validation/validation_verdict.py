@@ -1,4 +1,4 @@
-"""What a validation found, and whether the data goes on."""
+"""The findings of a validation, and whether the data is accepted."""
 
 from __future__ import annotations
 
