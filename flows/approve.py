@@ -6,7 +6,7 @@ from prefect import flow
 
 from incumbent.config import TrackingConfig
 from incumbent.runtime import environment, time_limits
-from tasks import announce, move_title, show
+from tasks import announce, approve_or_roll_back, show
 
 _HOURS = 0.5
 """Verifying a version takes a minute, its download more, and a server may be away for five."""
@@ -35,4 +35,4 @@ def approve(model_name: str, version: int, reason: str = "approved") -> int:
     environment.quiet()
     show.tidy_logs()
     with time_limits.whole("approve", _HOURS):
-        return move_title.approve(model_name, version, reason, TrackingConfig())
+        return approve_or_roll_back.approve(model_name, version, reason, TrackingConfig())

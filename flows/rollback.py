@@ -6,7 +6,7 @@ from prefect import flow
 
 from incumbent.config import TrackingConfig
 from incumbent.runtime import environment, time_limits
-from tasks import announce, move_title, show
+from tasks import announce, approve_or_roll_back, show
 
 _HOURS = 0.5
 """Verifying a version takes a minute, its download more, and a server may be away for five."""
@@ -30,4 +30,4 @@ def rollback(model_name: str, reason: str, to: int | None = None) -> int:
     environment.quiet()
     show.tidy_logs()
     with time_limits.whole("rollback", _HOURS):
-        return move_title.restore(model_name, to, reason, TrackingConfig())
+        return approve_or_roll_back.restore(model_name, to, reason, TrackingConfig())

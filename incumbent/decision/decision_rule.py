@@ -16,7 +16,7 @@ from incumbent.decision.error_budget import Allowance
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.decision.gates import Gate
 from incumbent.evaluation.calibrated_loss import calibrated_losses
-from incumbent.evaluation.confidence_intervals import Estimate
+from incumbent.evaluation.interval_formulas import Estimate
 from incumbent.evaluation.paired_tests import (
     Difference,
     McNemar,

@@ -14,7 +14,7 @@ from incumbent.config import EvaluationConfig
 from incumbent.data import datasets
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
-from incumbent.evaluation import metrics_with_intervals, plots
+from incumbent.evaluation import evaluation_summary, plots
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.predictor import Predictor, folder_digest
 from incumbent.runtime.atomic_files import write_atomically
@@ -29,11 +29,11 @@ class Assessment(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     predictor_digest: str
-    measured: metrics_with_intervals.Evaluation = Field(
+    measured: evaluation_summary.Evaluation = Field(
         validation_alias=AliasChoices("measured", "evidence")
     )
     """Of the model; `evidence` in files of release 0.1.0."""
-    baseline: metrics_with_intervals.Evaluation
+    baseline: evaluation_summary.Evaluation
     folder: Path
 
     @property
@@ -92,13 +92,13 @@ def assess(
     truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
     assessment = Assessment(
         predictor_digest=digest,
-        measured=metrics_with_intervals.evaluate(truth, probabilities, model.classes, config),
+        measured=evaluation_summary.evaluate(truth, probabilities, model.classes, config),
         baseline=_baseline(dataset, test, config, cache),
         folder=folder,
     )
     plots.draw(truth, probabilities, model.classes, folder / "plots", config.calibration_bins)
     pd.DataFrame(probabilities, columns=list(model.classes)).to_parquet(assessment.probabilities)
-    metrics_with_intervals.top_losses(
+    evaluation_summary.top_losses(
         truth, probabilities, test["text"].tolist(), model.classes, config.top_losses,
         rows=test["row"].to_numpy(),
     ).to_parquet(assessment.top_losses)  # fmt: skip
@@ -117,7 +117,7 @@ def accuracy(predictor: Path, dataset: Dataset, on_rows: Callable[[int], None]) 
 
 def _baseline(
     dataset: Dataset, test: pd.DataFrame, config: EvaluationConfig, cache: Path
-) -> metrics_with_intervals.Evaluation:
+) -> evaluation_summary.Evaluation:
     """The NBSVM's evaluation; computed once for a dataset and the settings of the evaluation."""
     from incumbent.evaluation.nbsvm_baseline import NBSVM
 
@@ -126,14 +126,12 @@ def _baseline(
     ).hexdigest()
     file = cache / f"{key[:32]}.json"
     if file.is_file():
-        return metrics_with_intervals.Evaluation.model_validate_json(
-            file.read_text(encoding="utf-8")
-        )
+        return evaluation_summary.Evaluation.model_validate_json(file.read_text(encoding="utf-8"))
     train = datasets.load(dataset.train)
     texts, labels = train["text"].tolist(), train["label"].tolist()
     baseline = NBSVM().fit(texts, labels, config.seed, dataset.label_names)
     classes = tuple(str(name) for name in baseline.classes_)
-    found = metrics_with_intervals.evaluate(
+    found = evaluation_summary.evaluate(
         truth_of(test["label"], classes, multilabel=dataset.multilabel),
         baseline.predict_proba(test["text"].tolist()), classes, config,
     )  # fmt: skip

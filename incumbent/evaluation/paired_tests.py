@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from incumbent.data.label_arrays import strata as strata_of
 from incumbent.errors import StageError
-from incumbent.evaluation.confidence_intervals import Estimate, resamples, wilson
+from incumbent.evaluation.interval_formulas import Estimate, resamples, wilson
 from incumbent.evaluation.scored_predictions import Scored
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incumbent.evaluation.confidence_intervals import wilson
 from incumbent.evaluation.figure_style import (
     COLOURS,
     INK,
@@ -17,6 +16,7 @@ from incumbent.evaluation.figure_style import (
     short,
     style,
 )
+from incumbent.evaluation.interval_formulas import wilson
 from incumbent.evaluation.roc_curves import precision_recall, roc
 from incumbent.evaluation.scored_predictions import Scored
 

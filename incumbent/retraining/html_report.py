@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from incumbent.decision.decision_rule import Ruling
-    from incumbent.evaluation.confidence_intervals import Estimate
-    from incumbent.evaluation.metrics_with_intervals import Evaluation
+    from incumbent.evaluation.evaluation_summary import Evaluation
+    from incumbent.evaluation.interval_formulas import Estimate
     from incumbent.title.ledger import Entry
 
 PREVIEW = 280

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from incumbent.config import Config
-from incumbent.data import datasets, near_duplicates
+from incumbent.data import datasets, leaked_test_rows
 from incumbent.data.datasets import Split
-from incumbent.data.near_duplicates import Fingerprints
+from incumbent.data.leaked_test_rows import Fingerprints
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.title import contest, evidence_storage
 from incumbent.tracking.mlflow_runs import Runs
@@ -37,7 +37,7 @@ def new_rows(train: Split, known: Fingerprints) -> int:
     seen: set[int] = set()
     for part in datasets.parts(train, ["text", "label"]):
         labelled = part["text"][part["label"] != ""]
-        seen.update(near_duplicates.hashes(labelled).tolist())
+        seen.update(leaked_test_rows.hashes(labelled).tolist())
     return int((~np.isin(np.array([*seen], np.uint64), known.exact)).sum())
 
 

@@ -34,7 +34,7 @@ _SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     # MLflow would make a request again whose answer was lost, and register a model twice;
-    # `tracking.mlflow_store` waits and makes sure instead.
+    # `tracking.mlflow_connection` waits and makes sure instead.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     # Prefect's client waits 2, 4, 8 ... seconds: 8 tries outlast a server that is away for minutes.
     "PREFECT_CLIENT_MAX_RETRIES": "8",

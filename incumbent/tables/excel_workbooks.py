@@ -24,7 +24,7 @@ from incumbent.tables import xls_sandbox
 from incumbent.tables.file_formats import MAX_RATIO, SUSPECT_BYTES
 from incumbent.tables.table import Formula, Table, as_text
 from incumbent.tables.xls_sandbox import Cells
-from incumbent.tables.xlsx_inspection import Marks, inspect, text_at_most
+from incumbent.tables.xlsx_limits_and_formulas import Marks, inspect, text_at_most
 from incumbent.tables.zip_unpacking import read_member
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from incumbent.behaviour import behaviour_tests
 from incumbent.config import Config
-from incumbent.data import datasets, near_duplicates
+from incumbent.data import datasets, leaked_test_rows
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
 from incumbent.decision import decision_rule, error_budget, evidence
@@ -213,14 +213,14 @@ def _probabilities(answers: Answers, classes: Sequence[str], rows: int) -> Float
 
 
 def _seen(
-    training: Mapping[Role, near_duplicates.Fingerprints],
-    test: near_duplicates.Fingerprints,
+    training: Mapping[Role, leaked_test_rows.Fingerprints],
+    test: leaked_test_rows.Fingerprints,
     config: Config,
 ) -> NDArray[np.str_]:
     """Whose training rows hold each test row (n,), or one much like it."""
     limit = config.promotion.near_duplicate
     by = {
-        role: near_duplicates.leaked(test, train, limit).found for role, train in training.items()
+        role: leaked_test_rows.leaked(test, train, limit).found for role, train in training.items()
     }
     ours, theirs = by[Role.CHALLENGER], by.get(Role.CHAMPION, np.zeros(len(test), bool))
     return np.select([ours & theirs, ours, theirs], ["both", Role.CHALLENGER, Role.CHAMPION], "")

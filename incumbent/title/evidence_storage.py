@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from incumbent.data import datasets, near_duplicates
+from incumbent.data import datasets, leaked_test_rows
 from incumbent.data.datasets import Dataset, Split
 from incumbent.decision import evidence
 from incumbent.decision.evidence import Evidence
@@ -57,8 +57,8 @@ def fingerprints_file(split: Split, workdir: Path) -> Path:
     path = workdir / "fingerprints" / f"{split.digest}.parquet"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        near_duplicates.save(
-            near_duplicates.fingerprint(datasets.load(split)["text"].tolist()), path
+        leaked_test_rows.save(
+            leaked_test_rows.fingerprint(datasets.load(split)["text"].tolist()), path
         )
     return path
 
@@ -108,14 +108,14 @@ def differs(version: Version, served: pd.DataFrame, measured: pd.DataFrame) -> s
     )
 
 
-def fingerprints(split: Split, workdir: Path) -> near_duplicates.Fingerprints:
+def fingerprints(split: Split, workdir: Path) -> leaked_test_rows.Fingerprints:
     """Those of a split's rows."""
-    return near_duplicates.load(fingerprints_file(split, workdir))
+    return leaked_test_rows.load(fingerprints_file(split, workdir))
 
 
 def registered_fingerprints(
     runs: Runs, version: Version, workdir: Path
-) -> near_duplicates.Fingerprints | None:
+) -> leaked_test_rows.Fingerprints | None:
     """Those of a version's training rows; None if its run has none."""
     name = version.tags.get("incumbent.train_digest") or version.run_id
     path = workdir / "fingerprints" / f"{name}.parquet"
@@ -125,4 +125,4 @@ def registered_fingerprints(
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as place:
             runs.download(version.run_id, FINGERPRINTS, Path(place)).replace(path)
-    return near_duplicates.load(path)
+    return leaked_test_rows.load(path)

@@ -6,8 +6,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from incumbent.evaluation.confidence_intervals import Estimate
 from incumbent.evaluation.figure_style import COLOURS, GRID, MUTED, canvas, save, short
+from incumbent.evaluation.interval_formulas import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

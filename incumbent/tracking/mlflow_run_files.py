@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.config import TrackingConfig
-from incumbent.tracking.mlflow_store import Store, repeatable
+from incumbent.tracking.mlflow_connection import Store, repeatable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import RegistryError
+from incumbent.tracking.mlflow_connection import repeatable
 from incumbent.tracking.mlflow_run_files import Run, RunFiles
-from incumbent.tracking.mlflow_store import repeatable
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

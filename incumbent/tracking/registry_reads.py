@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import ConfigError
+from incumbent.tracking.mlflow_connection import Store, repeatable
 from incumbent.tracking.mlflow_runs import RUN_DIGEST
-from incumbent.tracking.mlflow_store import Store, repeatable
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from incumbent.predictor import ONNX
 from incumbent.tracking import model_integrity
+from incumbent.tracking.mlflow_connection import repeatable
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import RUN_DIGEST
-from incumbent.tracking.mlflow_store import repeatable
 from incumbent.tracking.registry_reads import CHALLENGER, MODEL_DIGEST, Version, Versions
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import catalogue, encoded_texts, int8_export, onnx_conversion
+from incumbent.classifiers import catalogue, encoded_texts, onnx_conversion, served_model_export
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.data import datasets
@@ -28,7 +28,7 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
     return reviews(120)
 
 
-Serve = Callable[..., tuple[int8_export.Served, Predictor]]
+Serve = Callable[..., tuple[served_model_export.Served, Predictor]]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def serve(trained: Run, plain: Any, tmp_path: Path) -> Serve:
     """Export it as a config says."""
     rows = Rows(*encoded_texts.load(trained.encoded.train))
 
-    def make(**config: Any) -> tuple[int8_export.Served, Predictor]:
+    def make(**config: Any) -> tuple[served_model_export.Served, Predictor]:
         serving = ServingConfig().model_copy(update=config)  # unchecked: see the impossible one
-        served = int8_export.serve(
+        served = served_model_export.serve(
             trained.classifier, plain.model, plain.preproc, rows, tmp_path / "served", "text",
             serving,
         )  # fmt: skip
@@ -74,11 +74,11 @@ def serve(trained: Run, plain: Any, tmp_path: Path) -> Serve:
 FILES = {"incumbent.json", "model.onnx", "tokenizer.json"}
 
 
-def files(served: int8_export.Served) -> set[str]:
+def files(served: served_model_export.Served) -> set[str]:
     return {file.name for file in served.folder.iterdir()}
 
 
-def megabytes(served: int8_export.Served) -> float:
+def megabytes(served: served_model_export.Served) -> float:
     return (served.folder / ONNX).stat().st_size / 1e6
 
 
@@ -98,7 +98,7 @@ def test_int8_is_taken_while_it_costs_little(serve: Serve, plain: Any, trained: 
     assert megabytes(served) < 1.5  # 30,522 words of 32 numbers each, a byte a number
     assert files(served) == FILES
     exact = np.asarray(plain.predict_proba(texts))
-    found = int8_export.expected_loss(exact, model.probabilities(texts), multilabel=False)
+    found = served_model_export.expected_loss(exact, model.probabilities(texts), multilabel=False)
     assert served.int8_loss == pytest.approx(found, abs=1e-5)
     assert "served in int8: int8 costs" in str(served)
 
@@ -172,10 +172,14 @@ def test_nothing_heavy_is_loaded_to_serve(serve: Serve) -> None:
 def test_a_label_that_changes_costs_what_the_exact_model_gave_it_more() -> None:
     exact = np.array([[0.6, 0.4], [0.9, 0.1], [0.5, 0.5]])
     rounded = np.array([[0.4, 0.6], [0.8, 0.2], [0.5, 0.5]])
-    assert int8_export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(0.2 / 3)
+    assert served_model_export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(
+        0.2 / 3
+    )
     # Of sets, that all labels are right: 0.6 * 0.9 in place of 0.4 * 0.9.
     exact, rounded = np.array([[0.6, 0.1]]), np.array([[0.4, 0.1]])
-    assert int8_export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(0.2 * 0.9)
+    assert served_model_export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(
+        0.2 * 0.9
+    )
 
 
 def test_rows_follow_one_another() -> None:

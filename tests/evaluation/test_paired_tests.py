@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from incumbent.config import EvaluationConfig
 from incumbent.errors import StageError
 from incumbent.evaluation import paired_tests
-from incumbent.evaluation.confidence_intervals import resamples
+from incumbent.evaluation.interval_formulas import resamples
 from incumbent.evaluation.paired_tests import (
     Scored,
     accuracy_difference,

@@ -8,7 +8,7 @@ import pytest
 from incumbent.config import EvaluationConfig
 from incumbent.decision.decision_rule import decide
 from incumbent.evaluation import plots
-from incumbent.evaluation.metrics_with_intervals import evaluate, top_losses
+from incumbent.evaluation.evaluation_summary import evaluate, top_losses
 from incumbent.retraining.html_report import Report, render
 from incumbent.title.ledger import entry_of
 from tests.evaluation.cases import build, counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from incumbent.tables import xlsx_inspection
+from incumbent.tables import xlsx_limits_and_formulas
 
 PARTS = [
     b'<c r="A1" t="inlineStr"><is><t>r=&quot;K1&quot;</t></is></c>',
@@ -30,12 +30,12 @@ def test_it_finds_every_cell_and_formula() -> None:
     answered = 0
     for _ in range(5_000):
         xml = b"".join(chance.choices(PARTS, k=chance.randint(1, 5)))
-        quick = xlsx_inspection._plain(xml)
+        quick = xlsx_limits_and_formulas._plain(xml)
         if quick is None:
             continue
         answered += 1
         rows, letters, _, formulas = quick
-        assert sorted(formulas) == sorted(xlsx_inspection._any(xml)[-1]), xml
+        assert sorted(formulas) == sorted(xlsx_limits_and_formulas._any(xml)[-1]), xml
         for column, row in re.findall(rb"""<c[^<>]*\br=["']([A-Z]+)(\d+)""", xml):
             assert column in letters, xml
             assert row in rows, xml
@@ -43,6 +43,6 @@ def test_it_finds_every_cell_and_formula() -> None:
 
 
 def test_it_answers_for_workbooks_as_programs_write_them() -> None:
-    assert xlsx_inspection._plain(b"".join(PARTS[:4] + PARTS[5:8])) is not None
+    assert xlsx_limits_and_formulas._plain(b"".join(PARTS[:4] + PARTS[5:8])) is not None
     for odd in [PARTS[4], *PARTS[8:]]:
-        assert xlsx_inspection._plain(PARTS[0] + odd) is None, odd
+        assert xlsx_limits_and_formulas._plain(PARTS[0] + odd) is None, odd

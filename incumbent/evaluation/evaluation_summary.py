@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from incumbent.data.label_arrays import names_of, strata
 from incumbent.errors import StageError
-from incumbent.evaluation.confidence_intervals import (
+from incumbent.evaluation.interval_formulas import (
     Estimate,
     percentile,
     resamples,

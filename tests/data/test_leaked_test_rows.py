@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from incumbent.data import embedded_reviews, near_duplicates
-from incumbent.data.near_duplicates import Fingerprints, fingerprint, leaked
+from incumbent.data import embedded_reviews, leaked_test_rows
+from incumbent.data.leaked_test_rows import Fingerprints, fingerprint, leaked
 from incumbent.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_nothing_is_missed_that_comparing_all_pairs_would_find(texts, train, thr
 
 def test_signatures_estimate_the_similarity_of_bigrams(texts, train):
     def bigrams(text: str) -> set[tuple[str, str]]:
-        words = near_duplicates._WORD.findall(text.casefold())
+        words = leaked_test_rows._WORD.findall(text.casefold())
         return set(pairwise(words))
 
     generator = np.random.default_rng(2)
@@ -126,15 +126,15 @@ def test_every_copy_is_found_whatever_is_done_at_once(texts, train, monkeypatch)
     edited = fingerprint(
         [f"{text}!" for text in texts[:20] for _ in range(3)] + ["of another kind"]
     )
-    monkeypatch.setattr(near_duplicates, "_INDEXED_AT_ONCE", 7)
+    monkeypatch.setattr(leaked_test_rows, "_INDEXED_AT_ONCE", 7)
     found = leaked(edited, train)
     assert found.near.tolist() == [True] * 60 + [False]
-    monkeypatch.setattr(near_duplicates, "_HASHED_AT_ONCE", 3)
+    monkeypatch.setattr(leaked_test_rows, "_HASHED_AT_ONCE", 3)
     assert np.array_equal(fingerprint(texts).signatures, train.signatures)
 
 
 def test_long_texts():
-    words = [f"word{number}" for number in range(3 * near_duplicates._HASHED_AT_ONCE)]
+    words = [f"word{number}" for number in range(3 * leaked_test_rows._HASHED_AT_ONCE)]
     for place in (0, len(words) // 2, len(words) - 1):
         edited = [*words[:place], "other", *words[place + 1 :]]
         assert verdict(" ".join(edited), " ".join(words)) == "near"
@@ -171,8 +171,8 @@ def test_no_rows(train, tmp_path):
     assert (len(none), none.signatures.shape) == (0, (0, 128))
     assert len(leaked(none, train).found) == 0
     assert leaked(train, none).found.tolist() == [False] * len(train)
-    near_duplicates.save(none, tmp_path / "none.parquet")
-    assert len(near_duplicates.load(tmp_path / "none.parquet")) == 0
+    leaked_test_rows.save(none, tmp_path / "none.parquet")
+    assert len(leaked_test_rows.load(tmp_path / "none.parquet")) == 0
 
 
 def test_fingerprints_are_the_same_everywhere():
@@ -182,7 +182,7 @@ def test_fingerprints_are_the_same_everywhere():
     assert made.exact.tolist() == [11718199557015241365]
     assert made.signatures[0, :4].tolist() == [1735493626, 699639726, 205214410, 275198288]
     code = (
-        "import sys; from incumbent.data.near_duplicates import fingerprint; "
+        "import sys; from incumbent.data.leaked_test_rows import fingerprint; "
         "print(fingerprint(sys.argv[1:]).signatures.tobytes().hex())"
     )
     elsewhere = subprocess.run(
@@ -195,9 +195,9 @@ def test_fingerprints_are_the_same_everywhere():
 
 def test_there_and_back(texts, train, tmp_path):
     path = tmp_path / "fingerprints.parquet"
-    near_duplicates.save(fingerprint(["something older"]), path)
-    near_duplicates.save(train, path)
-    again = near_duplicates.load(path)
+    leaked_test_rows.save(fingerprint(["something older"]), path)
+    leaked_test_rows.save(train, path)
+    again = leaked_test_rows.load(path)
     assert np.array_equal(again.exact, train.exact)
     assert np.array_equal(again.signatures, train.signatures)
     assert (again.exact.dtype, again.signatures.dtype) == (np.uint64, np.uint32)
@@ -208,7 +208,7 @@ def test_there_and_back(texts, train, tmp_path):
 
 def refused(path: Path) -> str:
     with pytest.raises(RegistryError) as error:
-        near_duplicates.load(path)
+        leaked_test_rows.load(path)
     assert str(path) in str(error.value)
     assert "retrain" in str(error.value)
     return str(error.value)
@@ -216,10 +216,10 @@ def refused(path: Path) -> str:
 
 def test_files_of_other_makes_are_refused(train, tmp_path):
     path = tmp_path / "fingerprints.parquet"
-    near_duplicates.save(train, path)
+    leaked_test_rows.save(train, path)
     table = pq.read_table(path)
-    other = json.dumps({**near_duplicates._PARAMETERS, "permutations": 64})
-    pq.write_table(table.replace_schema_metadata({near_duplicates._METADATA_KEY: other}), path)
+    other = json.dumps({**leaked_test_rows._PARAMETERS, "permutations": 64})
+    pq.write_table(table.replace_schema_metadata({leaked_test_rows._METADATA_KEY: other}), path)
     message = refused(path)
     assert '"permutations": 64' in message
     assert '"permutations": 128' in message
@@ -232,6 +232,6 @@ def test_damaged_and_missing_files_are_refused(train, tmp_path):
     refused(path)
     path.write_text("not Parquet")
     refused(path)
-    near_duplicates.save(train, path)
+    leaked_test_rows.save(train, path)
     path.write_bytes(path.read_bytes()[:-100])
     refused(path)
