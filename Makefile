@@ -1,6 +1,9 @@
 # Everything a user or CI needs; each target sets up what it lacks. `make help` lists them.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHONS := 3.11 3.12 3.13
+# pyenv's shims start the versions that are switched on; the others are asked for in its folder.
+find = $(shell for p in python$(1) $${PYENV_ROOT:-~/.pyenv}/versions/$(1)*/bin/python; do $$p -c "" 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(firstword $(foreach v,$(PYTHONS),$(call find,$v)))
 CONFIG ?= configs/reviews.yaml
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +12,7 @@ TORCH := .venv-torch
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain up down bench faults test quick lint types audit lock docs pictures clean
+.PHONY: help setup retrain up down bench faults test quick pythons lint types audit lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -37,6 +40,11 @@ test: $(INSTALLED) lint types ## Lint, types and all tests
 quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
 	@$(BIN)/python -m pytest -m "not slow"
 
+pythons: $(INSTALLED) ## The unit tests on every other supported Python that is here, each in a .venv-3.x
+	@$(foreach v,$(PYTHONS),$(BIN)/python$v -c "" 2>/dev/null || $(if $(call find,$v), \
+	  { echo "The unit tests on Python $v:"; $(MAKE) --no-print-directory quick PYTHON=$(call find,$v) VENV=.venv-$v GPU=; }, \
+	  echo "Python $v is not here: nothing was tested on it") || exit;)
+
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
@@ -47,19 +55,22 @@ types: $(INSTALLED)
 audit: $(INSTALLED) ## Ask PyPI for known vulnerabilities of all pins (wants the internet)
 	@$(BIN)/uv tool run pip-audit --requirement requirements.lock --disable-pip --require-hashes --strict
 
+# One lock serves every supported Python. What all its lines would say of the machine and the Python
+# ([tool.uv] in pyproject.toml) is left out: the markers that stay tell the Pythons apart.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 \
+  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
+MEANT := python_full_version < '3\.14'|platform_machine == 'x86_64'|platform_python_implementation == 'CPython'|sys_platform == 'linux'
 lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml (UPGRADE=1 takes newer releases)
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --group embedded --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	@$(COMPILE) pyproject.toml --extra dev --group embedded \
 	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --group embedded --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	@$(COMPILE) pyproject.toml --extra dev --extra gpu --group embedded \
 	  --constraint requirements.lock --output-file requirements-gpu.lock
-	@$(BIN)/uv pip compile deployments/containers.in --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	@$(COMPILE) deployments/containers.in \
 	  --constraint requirements.lock --output-file deployments/containers.lock
-	@$(BIN)/uv pip compile benchmarks/requirements-torch.in --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet \
+	@$(COMPILE) benchmarks/requirements-torch.in \
 	  $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements-torch.lock
+	@sed -Ei "s/( and )?($(MEANT))//g; s/ ; +and / ; /; s/ ; +(\\\\?)$$/ \1/" \
+	  requirements.lock requirements-gpu.lock deployments/containers.lock benchmarks/requirements-torch.lock
 
 docs: $(INSTALLED) ## Remake the parts of the docs that come from the code
 	@$(BIN)/python -m incumbent.cli.config_reference
@@ -69,7 +80,7 @@ pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (w
 	@$(BIN)/python -m tests.web.pictures
 
 clean: down ## Remove the environment and every cache, but no model and no record of the inbox
-	rm -rf $(VENV) $(TORCH) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .venv-3.* $(TORCH) .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@# .incumbent/watched is no cache: without it, all files of the inbox are trained on again.
 	@if test -d .incumbent; then \
 	  find .incumbent -mindepth 1 -maxdepth 1 ! -name watched -exec rm -rf {} +; \
@@ -81,7 +92,8 @@ clean: down ## Remove the environment and every cache, but no model and no recor
 # compile: Python would do it at each start where it is told to write no bytecode, as in containers.
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 $(INSTALLED): $(LOCK) pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name another with PYTHON=..." >&2; exit 2; }
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	  echo "Python 3.11, 3.12 or 3.13 is wanted, and $(or $(PYTHON),none of them) is here: install one, or name it with PYTHON=..." >&2; exit 2; }
 	@echo "Setting up $(VENV) from $(LOCK) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock

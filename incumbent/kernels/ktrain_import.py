@@ -28,6 +28,10 @@ def load() -> None:
     if "ktrain" in sys.modules:
         return
     environment.prepare()
+    if not hasattr(np, "Inf"):
+        # NumPy 2 took the name away; ktrain 0.41.4 sets out from it at each `fit_onecycle` and
+        # `autofit` (lroptimize/triangular.py, line 133).
+        np.Inf = np.inf  # type: ignore[attr-defined]
     sys.stderr.flush()
     saved = os.dup(2)
     with uninterrupted(), tempfile.TemporaryFile() as written:

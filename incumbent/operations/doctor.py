@@ -54,9 +54,9 @@ def _finding(name: str, check: Callable[[], tuple[bool, str]]) -> Finding:
 
 def _python() -> tuple[bool, str]:
     version = platform.python_version()
-    if sys.version_info[:2] in ((3, 11), (3, 12)):
+    if sys.version_info[:2] in ((3, 11), (3, 12), (3, 13)):
         return True, f"Python {version}"
-    return False, f"Python {version}; 3.11 or 3.12 is needed: remove .venv, run `make setup`"
+    return False, f"Python {version}; 3.11, 3.12 or 3.13 is needed: remove .venv, run `make setup`"
 
 
 def _libraries() -> tuple[bool, str]:

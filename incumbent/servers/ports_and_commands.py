@@ -223,7 +223,7 @@ class Servers(BaseModel):
         except ImportError:
             raise ConfigError(
                 f"{_DATABASE} wants PostgreSQL's driver, which is not installed: run "
-                "`.venv/bin/python -m pip install psycopg2-binary`."
+                "`.venv/bin/python -m pip install 'psycopg[binary]'`."
             ) from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]

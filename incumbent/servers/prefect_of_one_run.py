@@ -155,7 +155,7 @@ def _for_one_run() -> SubprocessASGIServer:
 
     class OneRunServer(SubprocessASGIServer):
         def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
-            # As in Prefect 3.8, but for the command and its standard input.
+            # As in Prefect 3.9, but for the command and its standard input.
             settings = get_current_settings().to_environment_variables(exclude_unset=True)
             ephemeral = {
                 "PREFECT_UI_ENABLED": "0",

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(_SERVER is None, reason="no PostgreSQL here: install Debian's postgresql"),
     pytest.mark.skipif(
-        importlib.util.find_spec("psycopg2") is None, reason="psycopg2-binary is not installed"
+        importlib.util.find_spec("psycopg") is None, reason="psycopg is not installed"
     ),
 ]
 PASSWORD = "s3cret%2Fword"  # noqa: S105  the / is what addresses escape
@@ -64,14 +64,12 @@ def database() -> Iterator[str]:
 
 
 def _make_database(admin: str) -> None:
-    import psycopg2
+    import psycopg
 
-    connection = psycopg2.connect(admin)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("create role owner login password %s", [unquote(PASSWORD)])
-        cursor.execute("create database incumbent owner owner")
-    connection.close()
+    # PostgreSQL takes no parameters in `create role`: the client puts the password in its place.
+    with psycopg.connect(admin, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute("create role owner login password %s", [unquote(PASSWORD)])
+        connection.execute("create database incumbent owner owner")
 
 
 def test_both_servers_keep_what_they_know_in_it(
@@ -107,14 +105,13 @@ def test_a_database_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 
 def _tables(database: str, schema: str) -> set[str]:
-    import psycopg2
+    import psycopg
 
-    connection = psycopg2.connect(database)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("select tablename from pg_tables where schemaname = %s", [schema])
-        found = {name for (name,) in cursor.fetchall()}
-    connection.close()
-    return found
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "select tablename from pg_tables where schemaname = %s", [schema]
+        )
+        return {name for (name,) in found.fetchall()}
 
 
 def _no_secret_in(machine: Machine) -> None:
