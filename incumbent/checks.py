@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from incumbent import label_checks
-from incumbent.check import Check, Side, count, remedy
+from incumbent.check import Check, Side, count
 from incumbent.datasets import fold
 from incumbent.files import row_in_words
 
@@ -133,7 +133,7 @@ def _columns() -> list[Check]:
             "ExpectColumnToExist",
             {"column": column},
             lambda _: "the column is missing",
-            "Delete the working folder and run again.",
+            "Delete the working folder and run again",
         )
         for column in ("text", "label")
     ]
@@ -148,7 +148,8 @@ def _cells(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToNotBeInSet",
             {"column": "found", "value_set": ["empty"]},
             lambda frame: f"{count((frame['found'] == 'empty').sum(), 'row')} without a text",
-            remedy("Write the missing texts or delete the rows", "on_empty"),
+            "Write the missing texts or delete the rows",
+            "on_empty",
         ),
         Check(
             "not_text",
@@ -157,9 +158,9 @@ def _cells(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToBeInSet",
             {"column": "found", "value_set": ["text", "empty"]},
             lambda frame: f"found {_kinds(frame)} where a text belongs",
-            remedy("Check that data.text_column is the right one; paste formulas as values, put "
-                    "an apostrophe before a text that begins with =, and "
-                    "write words instead of numbers", "on_not_text"),
+            "Check that data.text_column is the right one; paste formulas as values, put an "
+            "apostrophe before a text that begins with =, and write words instead of numbers",
+            "on_not_text",
         ),
         Check(
             "control",
@@ -169,7 +170,8 @@ def _cells(config: ValidationConfig) -> list[Check]:
             {"column": "control", "value_set": [False]},
             lambda frame: f"{count(frame['control'].sum(), 'text')} with control characters, "
             "which were replaced by spaces",
-            remedy("Clean them at their source", "on_control"),
+            "Clean them at their source",
+            "on_control",
         ),
     ]  # fmt: skip
 
@@ -185,8 +187,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             {"column": "length", "min_value": least, "max_value": most},
             lambda frame: f"{count((frame['length'] < least).sum(), 'text')} shorter than "
             f"{least:,} characters and {(frame['length'] > most).sum():,} longer than {most:,}",
-            remedy("Correct them, or change validation.min_characters and "
-                    "validation.max_characters", "on_length"),
+            "Correct them, or change validation.min_characters and validation.max_characters",
+            "on_length",
         ),
         Check(
             "repeat",
@@ -195,7 +197,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToBeInSet",
             {"column": "repeated", "value_set": [False]},
             lambda frame: f"{count(frame['repeated'].sum(), 'row')} repeating an earlier text",
-            remedy("Delete the repetitions", "on_repeat"),
+            "Delete the repetitions",
+            "on_repeat",
         ),
         Check(
             "conflict",
@@ -205,7 +208,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             {"column": "conflict", "value_set": [False]},
             lambda frame: f"{count(frame['conflict'].sum(), 'row')} whose text stands "
             "elsewhere, labelled otherwise",
-            remedy("Decide how to label each text", "on_conflict"),
+            "Decide how to label each text",
+            "on_conflict",
         ),
     ]  # fmt: skip
 
@@ -221,8 +225,9 @@ def _leak(config: ValidationConfig) -> Check:
             f"{count((frame['leaked_from'] > 0).sum(), 'text')} of test that train "
             f"holds too ({_pairs(frame)})"
         ),
-        "Delete them from one of the files; or set validation.on_leak to drop, which leaves them "
-        "out of training, or to warn.",
+        "Delete them from one of the files, or have them left out of training "
+        "(validation.on_leak: drop)",
+        "on_leak",
     )
 
 
