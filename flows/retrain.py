@@ -7,7 +7,7 @@ from prefect import flow
 from incumbent import environment
 from incumbent.config import Config
 from incumbent.job import Clock, Job, Outcome
-from tasks import announce, show, turn
+from tasks import announce, show
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.preprocess import preprocess
@@ -51,14 +51,12 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
         with clock("preprocess"):
             encoded = preprocess(verdict.dataset, config)
         with clock("train"):
-            turn.announce()
             trained = train(encoded, config, job, run)
         with clock("evaluate"):
             result = evaluate(trained, verdict.dataset, config.evaluation, job, run)
         seed_accuracies: tuple[float, ...] = ()
         if config.promotion.seeds > 1:
             with clock("repeat"):
-                turn.announce()
                 seed_accuracies = repeat(encoded, verdict.dataset, result, config, job, run)
         with clock("register"):
             version = register(

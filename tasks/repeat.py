@@ -16,21 +16,22 @@ from incumbent.datasets import Dataset
 from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
-from incumbent.servers import TRAINING
-from tasks import show
+from tasks import show, turn
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING])
+@task(cache_policy=NO_CACHE, **RETRIES)
+@turn.taken()
 def repeat(
     encoded: Encoded, dataset: Dataset, result: Assessment, config: Config, job: Job, run: Run
 ) -> tuple[float, ...]:
     """The test accuracies of `promotion.seeds` models, the challenger's first.
 
     Raises:
+        StageError: if no turn is to be had.
         TrainingDiverged: if the loss of one is not finite.
     """
     accuracies = [result.evidence.accuracy.value]

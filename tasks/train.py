@@ -15,22 +15,21 @@ from incumbent.config import Config
 from incumbent.encoding import Encoded
 from incumbent.job import Job
 from incumbent.runs import Run, Runs
-from incumbent.servers import TRAINING
-from tasks import show
+from tasks import show, turn
 from tasks.retries import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.classifiers.training import TrainedModel
 
 
-@task(
-    task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING]
-)
+@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES)
+@turn.taken()
 def train(encoded: Encoded, config: Config, job: Job, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
     Raises:
-        StageError: if memory cannot hold a single row of a step, or the process is killed.
+        StageError: if memory cannot hold a single row of a step, the process is killed, or no turn
+            is to be had.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
     from incumbent.classifiers import apart
