@@ -8,7 +8,7 @@ from incumbent.config import Config
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.retraining.retraining_outcome import Clock, Outcome
 from incumbent.runtime import environment
-from tasks import announce, await_training_slot, show
+from tasks import announce, show
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.preprocess import preprocess
@@ -52,14 +52,12 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
         with clock("preprocess"):
             encoded = preprocess(verdict.dataset, config)
         with clock("train"):
-            await_training_slot.announce()
             trained = train(encoded, config, retraining, run)
         with clock("evaluate"):
             result = evaluate(trained, verdict.dataset, config.evaluation, retraining, run)
         seed_accuracies: tuple[float, ...] = ()
         if config.promotion.seeds > 1:
             with clock("repeat"):
-                await_training_slot.announce()
                 seed_accuracies = repeat(encoded, verdict.dataset, result, config, retraining, run)
         with clock("register"):
             version = register(

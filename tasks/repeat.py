@@ -16,18 +16,18 @@ from incumbent.data.datasets import Dataset
 from incumbent.evaluation import challenger_assessment
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining.retraining_identity import Retraining
-from incumbent.servers.ports_and_commands import TRAINING
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import callbacks
-from tasks import show
+from tasks import await_training_slot, show
 from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
 
 
-@task(cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING])
+@task(cache_policy=NO_CACHE, **RETRIES)
+@await_training_slot.taken()
 def repeat(
     encoded: Encoded,
     dataset: Dataset,
@@ -39,6 +39,7 @@ def repeat(
     """The test accuracies of `promotion.seeds` models, the challenger's first.
 
     Raises:
+        StageError: if no turn is to be had.
         TrainingDiverged: if the loss of one is not finite.
     """
     accuracies = [result.measured.accuracy.value]

@@ -21,15 +21,14 @@ from prefect.logging import get_run_logger
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
-    PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
     temporary_settings,
 )
 
 from incumbent.errors import IncumbentError
 from incumbent.runtime import failure_explanations
-from incumbent.runtime.backoff import Patience
 from incumbent.runtime.markdown import escaped
+from incumbent.servers import prefect_of_one_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 _EVERY = 2.0  # seconds between updates of a progress artifact: each is a request to the server
 _AWAY = 30.0  # seconds between them while it does not answer
 _ANSWER = 3.0  # seconds that the server may take: training waits meanwhile
-_PATIENCE = 300.0  # seconds to wait for the server, to show what a stage found
-_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses
 
 T = TypeVar("T")
 
@@ -68,25 +65,11 @@ def _sent(create: Callable[[], T], key: str) -> T | None:
     Prefect's client makes a request again only if it has reached the server before, and each
     artifact has a client of its own.
     """
-    address = PREFECT_API_URL.value() or "an address of this run"
-    patience = Patience(f"The Prefect server at {address}", _PATIENCE)
-    while True:
-        try:
-            made = create()
-        except httpx.HTTPError as error:
-            if not (_passes(error) and patience.wait(str(error) or type(error).__name__)):
-                say("%s is not on the run's page: %s", key, error or type(error).__name__)
-                return None
-        else:
-            patience.answered()
-            return made
-
-
-def _passes(error: httpx.HTTPError) -> bool:
-    """Whether a request may succeed later."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in _TRANSIENT
-    return isinstance(error, httpx.TransportError)
+    try:
+        return prefect_of_one_run.waited_for(create)
+    except httpx.HTTPError as error:
+        say("%s is not on the run's page: %s", key, prefect_of_one_run.reason(error))
+        return None
 
 
 class Progress:

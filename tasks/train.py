@@ -13,26 +13,25 @@ from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.retraining.retraining_identity import Retraining
-from incumbent.servers.ports_and_commands import TRAINING
 from incumbent.tracking.metrics_buffer import MetricsBuffer
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import callbacks
-from tasks import show
+from tasks import await_training_slot, show
 from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
 
 
-@task(
-    task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES, tags=[TRAINING]
-)
+@task(task_run_name="train {config.training.model}", cache_policy=NO_CACHE, **RETRIES)
+@await_training_slot.taken()
 def train(encoded: Encoded, config: Config, retraining: Retraining, run: Run) -> TrainedModel:
     """Fine-tune on the training rows; loss, accuracy and learning rate reach MLflow meanwhile.
 
     Raises:
-        StageError: if memory cannot hold a single row of a step, or the process is killed.
+        StageError: if memory cannot hold a single row of a step, the process is killed, or no turn
+            is to be had.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
     from incumbent.training import trainer_client

@@ -22,7 +22,7 @@ FOLDER = Path(".incumbent") / "up"
 POOL = "train"
 """The work pool that the worker polls, as deployments/prefect.yaml names it."""
 TRAINING = "gpu"
-"""The tag of the tasks that train, of which Prefect lets so many run at a time."""
+"""The concurrency limit of trainings, which Prefect shows as that of a tag."""
 PREFECT, MLFLOW, WORKER = PARTS = ("prefect", "mlflow", "worker")
 """In the order in which they are started; they are stopped in the reverse."""
 

@@ -30,12 +30,17 @@ class Check:
     problem: Callable[[pd.DataFrame], str]
     """What is wrong, given the annotated split, when it fails."""
     remedy: str
-    """What to do about it."""
+    """What to do about it, without the full stop."""
+    key: str = ""
+    """The setting of `validation` that gives its severity, if that may be lowered instead."""
 
-
-def remedy(deed: str, key: str) -> str:
-    """What to do, or to set."""
-    return f"{deed}; or set validation.{key} to warn."
+    @property
+    def advice(self) -> str:
+        """What to do; or what to set, which differs from what is set."""
+        if not self.key:
+            return f"{self.remedy}."
+        lower = "warn" if self.severity == "error" else "off"
+        return f"{self.remedy}; or set validation.{self.key} to {lower}."
 
 
 def count(number: int, noun: str) -> str:

@@ -217,7 +217,7 @@ def _finding(split: Side, check: Check, result: Any, frame: pd.DataFrame) -> Fin
         severity="error" if check.severity == "error" else "warn",
         passed=passed,
         count=0 if passed else details.get("unexpected_count", details.get("missing_count", 0)),
-        message=check.rule if passed else f"{problem[0].upper()}{problem[1:]}. {check.remedy}",
+        message=check.rule if passed else f"{problem[0].upper()}{problem[1:]}. {check.advice}",
         rows=rows,
     )
 

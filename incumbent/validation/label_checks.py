@@ -9,7 +9,7 @@ import numpy as np
 
 from incumbent import label_sets
 from incumbent.data.label_arrays import truth_of
-from incumbent.validation.check_base import Check, Side, count, listed, quoted, remedy
+from incumbent.validation.check_base import Check, Side, count, listed, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _of_classes(
             + "".join(f": {label!r}" for label in sorted(set(frame["label"]) - {""})[:1])
         ),
         "A classifier needs texts of two classes or more: add the others, or check that "
-        "data.label_columns names the right column.",
+        "data.label_columns names the right column",
     )
     return [
         Check(
@@ -85,10 +85,10 @@ def _of_classes(
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
             lambda frame: f"{_unknown(frame)}; known are {quoted(known)}",
-            "Correct them, or name every label in validation.labels."
+            "Correct them, or name every label in validation.labels"
             if side == "train"
             else "Correct them, or add such rows to train (and the label to validation.labels, if "
-            "that is set): a model knows the classes of train alone.",
+            "that is set): a model knows the classes of train alone",
         ),
         *([one_class] if side == "train" else []),
         _rows(config, sample),
@@ -99,10 +99,8 @@ def _of_classes(
             "ExpectColumnDistinctValuesToContainSet",
             {"column": "label", "value_set": [html.escape(label) for label in known]},
             lambda frame: f"no row of {quoted(sorted(set(known) - set(frame['label'])))}",
-            remedy(
-                f"{_more('rows of every class', sample)}, or take it out of validation.labels",
-                "on_rows",
-            ),
+            f"{_more('rows of every class', sample)}, or take it out of validation.labels",
+            "on_rows",
         ),
         Check(
             "class_rows",
@@ -111,7 +109,7 @@ def _of_classes(
             "ExpectColumnValuesToBeBetween",
             {"column": "class_rows", "min_value": fewest},
             lambda frame: f"{_small(frame, fewest)}, and at least {fewest:,} of each class needed",
-            f"{_more('rows of these classes', sample)}, or lower validation.min_rows_per_class.",
+            f"{_more('rows of these classes', sample)}, or lower validation.min_rows_per_class",
         ),
     ]
 
@@ -149,7 +147,7 @@ def _of_sets(
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
             lambda frame: f"{_unknown(frame)}; known are {quoted(known)}",
-            "Delete the working folder and run again.",
+            "Delete the working folder and run again",
         ),
         _rows(config, sample),
         Check(
@@ -160,7 +158,7 @@ def _of_sets(
             {"column": "undivided", "min_value": 0, "max_value": 0},
             undivided,
             f"{_more('rows that have each label, and rows that do not', sample)}, or take it out "
-            "of data.label_columns.",
+            "of data.label_columns",
         ),
         Check(
             "class_rows",
@@ -169,7 +167,7 @@ def _of_sets(
             "ExpectColumnValuesToBeBetween",
             {"column": "class_rows", "min_value": fewest},
             few,
-            f"{_more('such rows', sample)}, or lower validation.min_rows_per_class.",
+            f"{_more('such rows', sample)}, or lower validation.min_rows_per_class",
         ),
     ]
 
@@ -182,7 +180,7 @@ def _rows(config: ValidationConfig, sample: int | None) -> Check:
         "ExpectTableRowCountToBeBetween",
         {"min_value": config.min_rows},
         lambda frame: f"{count(len(frame), 'row')}, and at least {config.min_rows:,} needed",
-        f"{_more('rows', sample)}, or lower validation.min_rows.",
+        f"{_more('rows', sample)}, or lower validation.min_rows",
     )
 
 

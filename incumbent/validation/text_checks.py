@@ -18,7 +18,7 @@ import pandas as pd
 from incumbent.data.canonical_text import fold
 from incumbent.tables.training_files import row_in_words
 from incumbent.validation import label_checks
-from incumbent.validation.check_base import Check, Side, count, remedy
+from incumbent.validation.check_base import Check, Side, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -134,7 +134,7 @@ def _columns() -> list[Check]:
             "ExpectColumnToExist",
             {"column": column},
             lambda _: "the column is missing",
-            "Delete the working folder and run again.",
+            "Delete the working folder and run again",
         )
         for column in ("text", "label")
     ]
@@ -149,7 +149,8 @@ def _cells(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToNotBeInSet",
             {"column": "found", "value_set": ["empty"]},
             lambda frame: f"{count((frame['found'] == 'empty').sum(), 'row')} without a text",
-            remedy("Write the missing texts or delete the rows", "on_empty"),
+            "Write the missing texts or delete the rows",
+            "on_empty",
         ),
         Check(
             "not_text",
@@ -158,9 +159,9 @@ def _cells(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToBeInSet",
             {"column": "found", "value_set": ["text", "empty"]},
             lambda frame: f"found {_kinds(frame)} where a text belongs",
-            remedy("Check that data.text_column is the right one; paste formulas as values, put "
-                    "an apostrophe before a text that begins with =, and "
-                    "write words instead of numbers", "on_not_text"),
+            "Check that data.text_column is the right one; paste formulas as values, put an "
+            "apostrophe before a text that begins with =, and write words instead of numbers",
+            "on_not_text",
         ),
         Check(
             "control",
@@ -170,7 +171,8 @@ def _cells(config: ValidationConfig) -> list[Check]:
             {"column": "control", "value_set": [False]},
             lambda frame: f"{count(frame['control'].sum(), 'text')} with control characters, "
             "which were replaced by spaces",
-            remedy("Clean them at their source", "on_control"),
+            "Clean them at their source",
+            "on_control",
         ),
     ]  # fmt: skip
 
@@ -186,8 +188,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             {"column": "length", "min_value": least, "max_value": most},
             lambda frame: f"{count((frame['length'] < least).sum(), 'text')} shorter than "
             f"{least:,} characters and {(frame['length'] > most).sum():,} longer than {most:,}",
-            remedy("Correct them, or change validation.min_characters and "
-                    "validation.max_characters", "on_length"),
+            "Correct them, or change validation.min_characters and validation.max_characters",
+            "on_length",
         ),
         Check(
             "repeat",
@@ -196,7 +198,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             "ExpectColumnValuesToBeInSet",
             {"column": "repeated", "value_set": [False]},
             lambda frame: f"{count(frame['repeated'].sum(), 'row')} repeating an earlier text",
-            remedy("Delete the repetitions", "on_repeat"),
+            "Delete the repetitions",
+            "on_repeat",
         ),
         Check(
             "conflict",
@@ -206,7 +209,8 @@ def _texts(config: ValidationConfig) -> list[Check]:
             {"column": "conflict", "value_set": [False]},
             lambda frame: f"{count(frame['conflict'].sum(), 'row')} whose text stands "
             "elsewhere, labelled otherwise",
-            remedy("Decide how to label each text", "on_conflict"),
+            "Decide how to label each text",
+            "on_conflict",
         ),
     ]  # fmt: skip
 
@@ -222,8 +226,9 @@ def _leak(config: ValidationConfig) -> Check:
             f"{count((frame['leaked_from'] > 0).sum(), 'text')} of test that train "
             f"holds too ({_pairs(frame)})"
         ),
-        "Delete them from one of the files; or set validation.on_leak to drop, which leaves them "
-        "out of training, or to warn.",
+        "Delete them from one of the files, or have them left out of training "
+        "(validation.on_leak: drop)",
+        "on_leak",
     )
 
 

@@ -29,6 +29,7 @@ FAULTS: dict[str, Callable[[Ground, bool], Iterator[Trial]]] = {
     "connections cut": servers.cut,
     "MLflow restarted": servers.mlflow,
     "Prefect restarted": servers.prefects,
+    "Prefect restarted at the slot": servers.slots,
     "malformed files": malformed.files,
     "malformed files as whole processes": malformed.whole,
 }

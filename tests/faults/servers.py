@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 
+from incumbent.prefect_api import PrefectApi
+
+from incumbent.servers.ports_and_commands import TRAINING
 from tests.faults.ground import CHALLENGE, Ground, Trial
 from tests.faults.kills import STAGES
-from tests.faults.processes import Run, answers, free_port, prefect, tail
-from tests.faults.proxy import Proxy
+from tests.faults.processes import Run, answers, free_port, prefect, tail, until
+from tests.faults.proxy import Door, Moment, Proxy
+
+TAKE = "/v2/concurrency_limits/increment-with-lease"
+GIVE_BACK = "/v2/concurrency_limits/decrement-with-lease"
 
 _AWAY = 10.0  # seconds that a server is gone
+_SHORT = 3.0  # seconds that it is gone before it starts again
+_FREE = 150.0  # seconds after which a slot is free that nobody could give back
 _EVERY, _TRIES = 30, 5  # after how many requests one is cut, and how many runs
 
 
@@ -76,6 +86,68 @@ def prefects(ground: Ground, quick: bool) -> Iterator[Trial]:
         server.kill()
         server.wait()
         yield ground.judge(trial, run)
+
+
+def slots(ground: Ground, quick: bool) -> Iterator[Trial]:
+    """The Prefect server, killed as the training takes its slot, and as it gives it back: when the
+    server is asked, when it has done it and its answer is lost, and when it has answered. It is
+    back some seconds later; the run waits, and in the end the slot is free."""
+    moments: list[tuple[str, Moment]] = [
+        (TAKE, "with its answer lost"), (TAKE, "before it"), (TAKE, "after it"),
+        (GIVE_BACK, "before it"), (GIVE_BACK, "with its answer lost"), (GIVE_BACK, "after it"),
+    ]  # fmt: skip
+    for request, moment in moments[:1] if quick else moments:
+        ground.restore()
+        yield _slot(ground, request, moment)
+
+
+def _slot(ground: Ground, request: str, moment: Moment) -> Trial:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/api"
+    home = ground.environment | {
+        "PREFECT_HOME": str(ground.scratch / "with a limit"),
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"  # as that of `make up` has it
+        ),
+    }
+    server = prefect(home, port, ground.scratch)
+    answers(f"{address}/health")
+    PrefectApi(address).limit_tag(TRAINING, 1)
+
+    def restart() -> None:
+        nonlocal server
+        server.kill()
+        server.wait()
+        time.sleep(_SHORT)
+        server = prefect(home, port, ground.scratch)
+        answers(f"{address}/health")
+
+    trial = Trial(f"the slot is {'taken' if request == TAKE else 'given back'}, {moment}")
+    door = Door(port, request, moment, restart)
+    run = ground.run(
+        "retrain", *CHALLENGE, PREFECT_HOME=home["PREFECT_HOME"],
+        PREFECT_API_URL=f"http://127.0.0.1:{door.port}/api",
+    )  # fmt: skip
+    _ended(trial, run)
+    if not door.shut.is_set():
+        trial.faults.append("the server was not restarted")
+    if not until(lambda: _taken(address) == 0, _FREE):
+        trial.faults.append("the slot stays taken")
+    door.close()
+    server.kill()
+    server.wait()
+    return ground.judge(trial, run)
+
+
+def _taken(address: str) -> int | None:
+    """How many slots of the limit are taken; None while the server does not say."""
+    try:
+        with urllib.request.urlopen(
+            f"{address}/v2/concurrency_limits/tag:{TRAINING}", timeout=5
+        ) as answer:
+            return int(json.load(answer)["active_slots"])
+    except OSError:
+        return None
 
 
 def _ended(trial: Trial, run: Run) -> None:

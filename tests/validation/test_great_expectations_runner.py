@@ -12,6 +12,7 @@ import pytest
 from incumbent.config import ValidationConfig
 from incumbent.data import canonical_text, datasets
 from incumbent.data.datasets import Dataset
+from incumbent.validation import text_checks
 from incumbent.validation.label_checks import known_labels
 
 TRAIN = [(f"a good film, number {n}", "pos") for n in range(15)] + [
@@ -99,16 +100,38 @@ def test_bad_rows(tmp_path, side, check, bad):
     (finding,) = [f for place, f in failures(verdict).items() if place == (side, check)]
     assert not verdict.passed
     assert problem in finding.message
-    assert f"validation.{key}" in finding.message
+    assert finding.message.endswith(f"; or set validation.{key} to warn.")
     assert finding.rows
     assert set(finding.rows) <= {32, 33}
     assert f"{side}_x.xlsx ({side}) was refused" in verdict.refusal()
     assert str(finding.rows[0]) in verdict.refusal()
     warned = validate(tmp_path, **data, **(off | {key: "warn"}))
     assert warned.passed
-    assert failures(warned)[side, check].severity == "warn"
+    warning = failures(warned)[side, check]
+    assert warning.severity == "warn"
+    assert warning.message.endswith(f"; or set validation.{key} to off.")
     left_out = validate(tmp_path, **data, **off)
     assert check not in {f.name for f in left_out.findings}
+
+
+@pytest.mark.parametrize("sets", [False, True], ids=["classes", "sets"])
+@pytest.mark.parametrize("side", ["train", "test"])
+@pytest.mark.parametrize("severity", ["error", "warn"])
+def test_no_check_advises_what_is_set(side, sets, severity):
+    keys = [name for name in ValidationConfig.model_fields if name.startswith("on_")]
+    config = ValidationConfig(**dict.fromkeys(keys, severity))
+    suite = text_checks.for_split(side, config, ("neg", "pos"), sets=sets)
+    offered = {check.key for check in suite if check.key}
+    assert offered >= {f"on_{check}" for check in BAD_ROWS}
+    assert offered <= set(keys)
+    for check in suite:
+        assert check.advice.endswith(".")
+        assert not check.remedy.endswith(".")
+        assert f"to {check.severity}" not in check.advice
+        if check.key:
+            assert check.severity == severity
+            lower = {"error": "warn", "warn": "off"}[severity]
+            assert f"validation.{check.key} to {lower}." in check.advice
 
 
 @pytest.mark.slow
