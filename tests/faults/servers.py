@@ -12,9 +12,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
-from incumbent.prefect_api import PrefectApi
-
 from incumbent.servers.ports_and_commands import TRAINING
+from incumbent.servers.prefect_api_client import PrefectApi
 from tests.faults.ground import CHALLENGE, Ground, Trial
 from tests.faults.kills import STAGES
 from tests.faults.processes import Run, answers, free_port, prefect, tail, until

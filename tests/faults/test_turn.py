@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from incumbent.prefect_api import PrefectApi
 
 from incumbent.servers.ports_and_commands import TRAINING
+from incumbent.servers.prefect_api_client import PrefectApi
 from tests.conftest import ROOT, Place
 from tests.faults import away
 from tests.faults.proxy import Door, Moment

@@ -14,13 +14,13 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from tasks.retries import RETRIES
 
-from incumbent import prefect_server
 from incumbent.errors import IncumbentError
-from tasks import show, turn
+from incumbent.servers import prefect_server
+from tasks import await_training_slot, show
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
-@turn.taken()
+@await_training_slot.taken()
 def train(seconds: float) -> None:
     """Work for so long."""
     show.say("working")
@@ -37,7 +37,7 @@ def retrain(seconds: float) -> None:
 
 def main(seconds: float, patience: float, renewal: float) -> None:
     """Run the flow as the command does."""
-    prefect_server.PATIENCE, turn._RENEWAL = patience, renewal
+    prefect_server.PATIENCE, await_training_slot._RENEWAL = patience, renewal
     try:
         with prefect_server.errors():
             prefect_server.reach()
