@@ -37,7 +37,7 @@ def change(text: str, how: Change, sentences: Sequence[str], random: np.random.G
         return text.lower()
     if how == "typo":
         return _typo(text, random)
-    sentence = sentences[random.integers(len(sentences))]
+    sentence = sentences[int(random.integers(len(sentences)))]
     if how == "before":
         return f"{sentence} {text}"
     return f"{text} {sentence}" if how == "after" else _pad(text, sentences, random)
@@ -73,7 +73,7 @@ def fillings(
 def _filling(
     template: str, words: Mapping[str, Sequence[str]], random: np.random.Generator
 ) -> dict[str, str]:
-    return {slot: words[slot][random.integers(len(words[slot]))] for slot in slots(template)}
+    return {slot: words[slot][int(random.integers(len(words[slot])))] for slot in slots(template)}
 
 
 def _filled(template: str, filling: Mapping[str, str]) -> str:

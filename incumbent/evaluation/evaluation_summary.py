@@ -109,7 +109,7 @@ def evaluate(
         StageError: if the arrays do not fit one another, or hold no probabilities.
     """
     scored = _checked(truth, probabilities, classes)
-    n, occurring = len(scored.truth), scored.labels.any(axis=0)
+    n, occurring = len(scored.truth), np.asarray(scored.labels.any(axis=0))
     terms = terms_of(scored, config.calibration_bins)
     observed = metrics_of(terms, np.ones((n, 1)), occurring)
     parts = [

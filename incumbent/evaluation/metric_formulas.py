@@ -76,7 +76,7 @@ def ranked(scored: Scored) -> list[int]:
     Of two classes it is the second alone, as the first is its mirror image.
     """
     own = scored.labels
-    some = own.any(axis=0) & ~own.all(axis=0)
+    some = np.asarray(own.any(axis=0) & ~own.all(axis=0))
     if own.shape[1] == 2 and scored.truth.ndim == 1:
         some[0] = False
     return [int(label) for label in np.flatnonzero(some)]

@@ -117,7 +117,7 @@ def log_loss_difference(
     gain = (champion.loss - challenger.loss) / len(strata)
     draws = resamples(strata, config.bootstrap_samples, config.seed)
     resampled = np.concatenate([gain @ weights for weights in draws])
-    differing = np.count_nonzero(gain)
+    differing = int(np.count_nonzero(gain))
     found = _bca(float(gain.sum()), resampled, gain, strata, differing, config.confidence)
     # From 0, as the negative of 0 is -0.
     value, low, high = (0 - end for end in (found.value, found.high, found.low))
@@ -138,7 +138,7 @@ def macro_f1_difference(
     resampled = np.concatenate([ours.macro(weights) - theirs.macro(weights) for weights in draws])
     gain = float((ours.f1 - theirs.f1).mean())
     influence = ours.influence() - theirs.influence()
-    differing = np.count_nonzero((challenger.predicted != champion.predicted).any(axis=1))
+    differing = int(np.count_nonzero((challenger.predicted != champion.predicted).any(axis=1)))
     return _bca(gain, resampled, influence, strata, differing, config.confidence)
 
 
