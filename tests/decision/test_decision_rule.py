@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -491,6 +492,15 @@ def test_a_stored_case_gives_the_same_ruling(
     ruling, replayed = decide(made), decide(again)
     assert replayed.model_dump_json() == ruling.model_dump_json()
     assert replayed == ruling
+
+
+def test_a_gate_that_is_newer_than_a_stored_case_has_no_part_in_it(tmp_path: Path) -> None:
+    evidence.save(alone(80), tmp_path)
+    stored = json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))
+    del stored["promotion"]["on_calibration"]
+    (tmp_path / "case.json").write_text(json.dumps(stored), encoding="utf-8")
+    then, now = (decide(case) for case in (evidence.load(tmp_path), alone(80)))
+    assert {gate.name for gate in now.gates} - {gate.name for gate in then.gates} == {"calibration"}
 
 
 def test_a_damaged_case_is_an_error_that_names_its_place(tmp_path: Path) -> None:
