@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, field_validator
 
 from incumbent.config import EvaluationConfig, PromotionConfig
 from incumbent.decision.error_budget import PastContest
@@ -104,6 +104,14 @@ class Case(BaseModel, frozen=True):
     round_trip: str = ""
     promotion: PromotionConfig
     evaluation: EvaluationConfig
+
+    @field_validator("promotion", mode="before")
+    @classmethod
+    def _gates_of_their_time(cls, rules: object) -> object:
+        """A gate that stored rules do not name was added later: the decision did not rest on it."""
+        if not isinstance(rules, dict):
+            return rules
+        return {key: "off" for key in PromotionConfig.model_fields if key.startswith("on_")} | rules
 
 
 class Evidence:

@@ -28,7 +28,7 @@ FILE = Path("deployments") / "notices.yaml"
 _PREFIX = "incumbent: "  # of the names of automations
 _MADE = "Made by `incumbent notices` from deployments/notices.yaml, which makes it anew."
 _FLOWS = ["retrain", "rollback", "approve", "watch", "monitor", "score"]
-_EVENTS = {
+EVENTS = {
     "failed": {prefect_events.FAILED},
     "crashed": {"prefect.flow-run.Crashed"},
     "data-refused": {prefect_events.REFUSED},
@@ -38,6 +38,8 @@ _EVENTS = {
     "champion-old": {prefect_events.CHAMPION_OLD},
     "wrong": {prefect_events.WRONG},
 }
+"""The events that each notice tells of, by the name that it has in the file."""
+
 _BEGINS = {
     "slack": ("https://",),
     "email": ("mailto://", "mailtos://"),
@@ -81,8 +83,8 @@ class Notices(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Notices:
         for notice, channels in self.notices.items():
-            if notice not in _EVENTS:
-                raise ValueError(f"there is no notice {notice!r}; known are {', '.join(_EVENTS)}")
+            if notice not in EVENTS:
+                raise ValueError(f"there is no notice {notice!r}; known are {', '.join(EVENTS)}")
             for channel in channels:
                 if channel not in self.channels:
                     raise ValueError(f"{notice} names the channel {channel!r}, which is not there")
@@ -152,7 +154,7 @@ def apply(notices: Notices, settings: Mapping[str, str]) -> dict[str, list[str]]
             blocks = dict(_blocks(notices, settings))
             told = {
                 notice: [c for c in notices.notices.get(notice, ()) if c in blocks]
-                for notice in _EVENTS
+                for notice in EVENTS
             }
             for notice, channels in told.items():
                 _automate(notice, [blocks[channel] for channel in channels])
@@ -231,7 +233,7 @@ def _automate(notice: str, blocks: list[UUID]) -> None:
         name=f"{_PREFIX}{notice}",
         description=_MADE,
         trigger=EventTrigger(
-            expect=_EVENTS[notice],
+            expect=EVENTS[notice],
             threshold=1,
             match_related=(
                 {"prefect.resource.role": "flow", "prefect.resource.name": _FLOWS} if crash else {}
@@ -270,5 +272,5 @@ def sent(api: PrefectApi) -> bool:
     Raises:
         StageError: if it does not answer.
     """
-    ours = {f"{_PREFIX}{notice}" for notice in _EVENTS}
+    ours = {f"{_PREFIX}{notice}" for notice in EVENTS}
     return not ours.isdisjoint(api.automations())

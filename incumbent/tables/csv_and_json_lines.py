@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
+from incumbent.tables.file_formats import DELIMITERS
 from incumbent.tables.table import Table
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _check_separator(text: str, source: str, delimiter: str) -> None:
     other = next((other for other in _SEPARATORS if other in header), None)
     if other is None or delimiter in header:
         return
-    expected, renamed = _SEPARATORS[delimiter], {"\t": ".tsv", ",": ".csv"}.get(other)
+    expected = _SEPARATORS[delimiter]
+    renamed = next((extension for extension, own in DELIMITERS.items() if own == other), None)
     raise DataError(
         f"{source}, line 1: found {_SEPARATORS[other]} between the column names {header[:80]!r}; "
         f"expected {expected}. Save the file with {expected}, or as .xlsx"

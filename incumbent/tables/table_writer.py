@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import ConfigError
 from incumbent.label_sets import CONTROL
+from incumbent.tables.file_formats import DELIMITERS, JSON_LINES
 from incumbent.tables.table import as_text
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 Write = Callable[[Sequence[str], Sequence[Sequence[object]]], None]
 """Takes the header, the same each time, and some rows."""
 
-_TEXT = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = ".jsonl", ".ndjson"
-FORMATS = ".xlsx", *_TEXT, *_JSON_LINES, ".parquet"
+FORMATS = ".xlsx", *DELIMITERS, *JSON_LINES, ".parquet"
 """Extensions that can be written."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what OWASP says a formula may begin with
@@ -85,16 +84,16 @@ def _lines(path: Path) -> Iterator[Write]:
     """CSV and TSV with a header; JSON Lines."""
     suffix = path.suffix.lower()
     # A byte order mark tells Excel that a CSV is UTF-8; whoever reads one here takes it away.
-    encoding = "utf-8" if suffix in _JSON_LINES else "utf-8-sig"
+    encoding = "utf-8" if suffix in JSON_LINES else "utf-8-sig"
     with path.open("w", encoding=encoding, errors="replace", newline="") as file:
-        if suffix in _JSON_LINES:
+        if suffix in JSON_LINES:
 
             def write(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
                 for row in rows:
                     record = dict(zip(header, map(_plain, row), strict=True))
                     file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         else:
-            lines = csv.writer(file, delimiter=_TEXT[suffix], lineterminator="\n")
+            lines = csv.writer(file, delimiter=DELIMITERS[suffix], lineterminator="\n")
 
             def write(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
                 if not file.tell():

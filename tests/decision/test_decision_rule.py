@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -473,7 +474,7 @@ def test_a_stored_case_gives_the_same_ruling(
     tmp_path: Path, rules: dict[str, Any], champion: bool
 ) -> None:
     truth, (ours, theirs) = drawn(np.random.default_rng(5), 500, (1.8, 1.5), k=3)
-    evidence = build(
+    made = build(
         truth, ours, theirs if champion else None,
         rules=rules | {"alpha": 0.1 + 0.2},
         seen=list(np.array(["", "", "", "both", "champion"])[np.arange(500) % 5]),
@@ -484,13 +485,22 @@ def test_a_stored_case_gives_the_same_ruling(
             contests=(PastContest(champion=1, critical=1 / 0.3, loading=EVEN, passed=True),),
         ),
     )  # fmt: skip
-    evidence.save(evidence, tmp_path / "decision")
+    evidence.save(made, tmp_path / "decision")
     again = evidence.load(tmp_path / "decision")
-    assert again.case == evidence.case
-    assert again.rows.equals(evidence.rows)
-    ruling, replayed = decide(evidence), decide(again)
+    assert again.case == made.case
+    assert again.rows.equals(made.rows)
+    ruling, replayed = decide(made), decide(again)
     assert replayed.model_dump_json() == ruling.model_dump_json()
     assert replayed == ruling
+
+
+def test_a_gate_that_is_newer_than_a_stored_case_has_no_part_in_it(tmp_path: Path) -> None:
+    evidence.save(alone(80), tmp_path)
+    stored = json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))
+    del stored["promotion"]["on_calibration"]
+    (tmp_path / "case.json").write_text(json.dumps(stored), encoding="utf-8")
+    then, now = (decide(case) for case in (evidence.load(tmp_path), alone(80)))
+    assert {gate.name for gate in now.gates} - {gate.name for gate in then.gates} == {"calibration"}
 
 
 def test_a_damaged_case_is_an_error_that_names_its_place(tmp_path: Path) -> None:
@@ -545,12 +555,12 @@ def test_a_better_model_of_sets_takes_the_title_and_its_mirror_image_does_not(
 
 def test_a_case_of_sets_is_replayed(tmp_path: Path) -> None:
     truth, (challenger, champion) = tagged(np.random.default_rng(5), 200)
-    evidence = build(truth, challenger, champion, seen=["both"] * 20 + [""] * 180)
-    evidence.save(evidence, tmp_path)
+    made = build(truth, challenger, champion, seen=["both"] * 20 + [""] * 180)
+    evidence.save(made, tmp_path)
     again = evidence.load(tmp_path)
     scored = again.scored(Role.CHALLENGER)
     assert scored.truth.dtype == bool
     assert np.array_equal(scored.truth, truth[20:])
     assert np.array_equal(scored.probabilities, challenger[20:])
-    assert decide(again) == decide(evidence)
+    assert decide(again) == decide(made)
     assert set(again.rows.columns) >= {"truth:a", "truth:b", "truth:c"}

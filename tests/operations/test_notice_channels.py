@@ -15,6 +15,7 @@ from tests.web import browser
 
 def test_the_file_of_the_project_tells_everybody_everything() -> None:
     found = notice_channels.load(ROOT / notice_channels.FILE)
+    assert set(found.notices) == set(notice_channels.EVENTS)
     assert {channel for told in found.notices.values() for channel in told} == set(found.channels)
     assert not notice_channels.configured(found, {})
     assert notice_channels.configured(
