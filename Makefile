@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 TORCH := .venv-torch
 # An environment set up with GPU=1 stays one.
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
+# Modules go to the workers whole, as their tests share what they make, and the longest go first.
+PARTED := --numprocesses auto --maxprocesses 4
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
 .PHONY: help setup retrain up down bench faults test quick lint types audit lock docs pictures clean
@@ -32,10 +34,10 @@ faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full d
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 test: $(INSTALLED) lint types ## Lint, types and all tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest $(PARTED) --dist loadfile --no-loadscope-reorder
 
 quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
-	@$(BIN)/python -m pytest tests/incumbent -m "not slow"
+	@$(BIN)/python -m pytest $(PARTED) --dist worksteal -m "not slow"
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -7,8 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +17,11 @@ import pytest
 from incumbent import datasets
 from incumbent.classifiers import callbacks, libraries, training
 from incumbent.classifiers.checkpoints import Checkpoints
+from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
 
 Ready = Callable[..., Any]
-SCRIPT = Path(__file__).with_name("killed.py")
 STEPS = 10  # of an epoch: 190 rows in batches of 19, all of one length, so that little is compiled
 
 
@@ -134,12 +132,9 @@ def test_an_interrupt_saves_the_step_that_it_came_in(
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_killed_at_random_moments_it_ends_with_the_same_metrics(
-    tmp_path: Path, one_layer: Path, devices: int
+    forks: Forks, tmp_path: Path, one_layer: Path, devices: int
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, str(tmp_path), str(one_layer), str(devices)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = forks.run("tests.classifiers.killed", tmp_path, one_layer, devices)
     assert done.returncode == 0, done.stderr[-3000:]
     whole, killed = json.loads(done.stdout.splitlines()[-1])
     assert not any(line.startswith("resuming") for line in whole["said"])

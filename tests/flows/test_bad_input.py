@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from openpyxl import Workbook, load_workbook
 
+from tests.conftest import Command
+
 pytestmark = pytest.mark.slow
 
-Command = Callable[..., tuple[int, str, str]]
 Spoil = Callable[[Path], tuple[str, ...] | None]
 
 GOOD = [(f"A film worth seeing, number {word}.", "pos") for word in "abcdefghijklmno"] + [

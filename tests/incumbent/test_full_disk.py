@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from incumbent import cli, faults
-from tasks import show
 
 
 def _full() -> OSError:
@@ -55,6 +54,8 @@ def test_the_command_ends_as_of_a_failed_stage(capsys: pytest.CaptureFixture[str
 
 
 def test_the_log_has_it_once_and_without_a_traceback() -> None:
+    from tasks import show  # imports Prefect
+
     error = _full()
     records = [
         logging.LogRecord("prefect", 40, "", 0, "it failed", (), (type(error), error, None))

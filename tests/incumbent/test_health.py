@@ -14,7 +14,6 @@ from incumbent.errors import IncumbentError, StageTimedOut
 from incumbent.health import Trouble
 from incumbent.registry import Version
 from incumbent.status import Status, Title
-from tasks import examine, show
 
 FULL = Trouble(kind="disk", subject="/srv", text="1.5 GiB are free in /srv")
 OLD = [
@@ -52,6 +51,8 @@ def test_what_nobody_took_is_told_again(tmp_path: Path) -> None:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the log has; there is no page."""
+    from tasks import show  # imports Prefect
+
     lines: list[str] = []
     monkeypatch.setattr(show, "say", lambda text, *values: lines.append(text % values))
     monkeypatch.setattr(show, "markdown", lambda *_: None)
@@ -64,6 +65,12 @@ FOUND = Status(
 )  # fmt: skip
 
 
+def _tell() -> None:
+    from tasks import examine
+
+    examine.tell.fn(FOUND, 24.0)
+
+
 def test_a_full_disk_is_told_though_nothing_can_be_kept(
     here: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +80,7 @@ def test_a_full_disk_is_told_though_nothing_can_be_kept(
     emitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(events, "emit", lambda *given, **_: not emitted.append(given))
     monkeypatch.setattr(health, "write_atomically", full)
-    examine.tell.fn(FOUND, 24.0)
+    _tell()
     assert [given[:2] for given in emitted] == [
         (events.CHAMPION_OLD, "intents-1"), (events.CHAMPION_OLD, "intents-2"),
         (events.WRONG, "monitor"),
@@ -86,7 +93,7 @@ def test_only_what_a_server_took_counts_as_told(
     here: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "emit", lambda event, *_, **__: event == events.WRONG)
-    examine.tell.fn(FOUND, 24.0)
+    _tell()
     told = json.loads((here / ".incumbent" / "monitor" / "told.json").read_text())
     assert list(told) == [FULL.key]
 
