@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -94,6 +95,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for module, took in long:
         most, test = longest[module]
         terminalreporter.write_line(f"{took:6.0f} s  {module}  ({most:.0f} s: {test})")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Ctrl-C works: a shell has what it runs in the background ignore it, and children inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from incumbent import classifiers, datasets, encoding
-from incumbent.classifiers import weights
+from incumbent.classifiers import libraries, training, weights
 from incumbent.classifiers.base import Classifier
 from incumbent.classifiers.callbacks import Progress
+from incumbent.classifiers.checkpoints import Checkpoints
 from incumbent.classifiers.training import TrainedModel, fit, served_folder
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
 
@@ -41,6 +42,16 @@ class Run:
             self.progress.append, self.said.append,
         )  # fmt: skip
         return self.trained
+
+    def train(self) -> None:
+        """Train as `fit` does, and neither save nor export what came of it."""
+        libraries.load()
+        rows, held_out = training._rows(self.encoded, self.classifier.training)
+        opened = Checkpoints.opened(self.folder / "checkpoints", "", "auto", self.said.append)
+        with libraries.quiet(), libraries.scratch(), opened as saved:
+            training._fit(
+                self.classifier, rows, held_out, saved, self.progress.append, self.said.append
+            )
 
     @property
     def served(self) -> Path:
@@ -75,25 +86,26 @@ def dataset(tmp_path: Path) -> Callable[..., datasets.Dataset]:
     return make
 
 
+def ready(
+    data: datasets.Dataset, workdir: Path, folder: Path, max_length: int = 32,
+    truncation: str = "head", **given: Any,
+) -> Run:  # fmt: skip
+    """A run that is ready to be fitted; further arguments are the training config's."""
+    preprocessing = PreprocessingConfig.model_validate(
+        {"max_length": max_length, "truncation": truncation}
+    )
+    config = TrainingConfig.model_validate({"batch_size": 16, **given})
+    classifier = classifiers.create(
+        config, preprocessing, data.classes, workdir, multilabel=data.multilabel
+    )
+    encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
+    return Run(classifier, encoded, folder / "predictor")
+
+
 @pytest.fixture
 def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
-    """A run that is ready to be fitted; further arguments are the training config's."""
-
-    def ready(
-        data: datasets.Dataset, folder: str = "run", max_length: int = 32,
-        truncation: str = "head", **training: Any,
-    ) -> Run:  # fmt: skip
-        preprocessing = PreprocessingConfig.model_validate(
-            {"max_length": max_length, "truncation": truncation}
-        )
-        config = TrainingConfig.model_validate({"batch_size": 16, **training})
-        classifier = classifiers.create(
-            config, preprocessing, data.classes, workdir, multilabel=data.multilabel
-        )
-        encoded = encoding.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
-        return Run(classifier, encoded, tmp_path / folder / "predictor")
-
-    return ready
+    """Makes a run ready, in a folder of the test; see `ready`."""
+    return lambda data, folder="run", **given: ready(data, workdir, tmp_path / folder, **given)
 
 
 @pytest.fixture(scope="session")
