@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 TORCH := .venv-torch
 # An environment set up with GPU=1 stays one.
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
-# Modules go to the workers whole, as their tests share what they make, and the longest go first.
 PARTED := --numprocesses auto --maxprocesses 4
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
@@ -33,6 +32,7 @@ bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its pee
 faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full disk' --quick --docs"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+# Modules go to the workers whole, as their tests share what they make, and the longest go first.
 test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest $(PARTED) --dist loadfile --no-loadscope-reorder
 
