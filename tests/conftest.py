@@ -22,8 +22,8 @@ from typing import Any
 import absl.logging
 import pytest
 
-from incumbent import environment, locks
-from incumbent.classifiers import apart
+from incumbent import answering, environment, locks, scoring
+from incumbent.classifiers import apart, trainer
 from incumbent.processes import Ahead
 from tests.forks import Forks
 
@@ -236,7 +236,18 @@ def first(
 @pytest.fixture(scope="session")
 def forks(shared: Path) -> Forks:
     """Starts processes that have TensorFlow imported."""
-    return Forks.of(once(shared / "forks", Forks.start))
+    return Forks.of(once(shared / "training", Forks.start))
+
+
+@pytest.fixture
+def ready_processes(shared: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trains and what answers has a process of its own, as ever, but waits for no import."""
+    answers = Forks.of(once(shared / "answering", Forks.start))
+    for kind, module in ((forks, trainer), (answers, answering)):
+        for name, value in kind.environment(module.__name__).items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(apart, "_processes", Ahead("tests.forks.training", talks=True))
+    monkeypatch.setattr(scoring, "_processes", Ahead("tests.forks.answering"))
 
 
 @pytest.fixture(scope="session")
@@ -295,18 +306,13 @@ def store(here: Path, blank_store: Path) -> Path:
 
 @pytest.fixture
 def run_here(
-    prefect_server: None, forks: Forks, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Command:  # fmt: skip
+    prefect_server: None, ready_processes: None, capfd: pytest.CaptureFixture[str]
+) -> Command:
     """`incumbent` in this process and in the working directory.
 
-    Gives the exit code, standard output and standard error. Training has a process of its own, as
-    ever, but does not wait for TensorFlow's import.
+    Gives the exit code, standard output and standard error.
     """
     from incumbent import cli
-
-    forks.announce(monkeypatch)
-    monkeypatch.setattr(apart, "_processes", Ahead("tests.forked", talks=True))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         _log_to_current_stderr()
