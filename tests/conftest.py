@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +17,12 @@ import absl.logging
 import pytest
 
 from incumbent import environment
+from tests import shared, warm
+
+# A shell has what it starts in the background ignore Ctrl-C, and children inherit that: the tests
+# that send one would try `nohup`.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 environment.prepare()
 # TensorFlow's log handler keeps the stream it is made with, and closes it when Prefect sets up
@@ -55,11 +63,50 @@ class Place:
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 
+    def begin_with(self, databases: Path) -> None:
+        """Have new databases here, for which the first command would take its time."""
+        for name, folder in (("mlflow.db", "mlruns"), ("prefect.db", "prefect")):
+            (self.folder / folder).mkdir()
+            shutil.copy(databases / name, self.folder / folder)
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """An empty place."""
     return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what all workers of this run share; see `shared`."""
+    return shared.folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def helper() -> Iterator[warm.Helper]:
+    """Who has imported all libraries, and forks."""
+    with warm.started() as helper:
+        yield helper
+
+
+@pytest.fixture(scope="module")
+def warmed(helper: warm.Helper) -> Iterator[None]:
+    """`subprocess` forks the command and its kind, instead of importing all again."""
+    with warm.patched(helper):
+        yield
+
+
+@pytest.fixture(scope="session")
+def databases(together: Path) -> Path:
+    """A folder with a new `mlflow.db` and a new `prefect.db`."""
+    return shared.once(together / "databases", shared.make_databases)
+
+
+@pytest.fixture
+def begun(place: Place, databases: Path) -> Place:
+    """A place with new databases and nothing else."""
+    place.begin_with(databases)
+    return place
 
 
 def settings(*overrides: str) -> list[str]:
