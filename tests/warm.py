@@ -30,19 +30,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from incumbent import answering, environment, prefect_server
+from incumbent.classifiers import libraries, trainer
+
 # What is forked: all that sets its own limits of memory, as `incumbent.confined` does, is not.
 MODULES = frozenset(
     {
-        "incumbent", "incumbent.answering", "incumbent.classifiers.trainer",
-        "incumbent.prefect_server", "mlflow", "prefect", "tests.faults.zygote",
-        "tests.title.contend", "uvicorn",
+        "incumbent", answering.__name__, trainer.__name__, prefect_server.__name__,
+        "mlflow", "prefect", "tests.faults.zygote", "tests.title.contend", "uvicorn",
     }
 )  # fmt: skip
 _STARTING = frozenset({"incumbent", "mlflow", "tests.title.contend"})  # that start others
 _PRELOAD = (
-    "great_expectations", "mlflow.server.handlers", "prefect.cli", "prefect.server.api.server",
-    "uvicorn", "flows.retrain", "incumbent.cli", "incumbent.earlier", "incumbent.explain",
-    "incumbent.prefect_server", "incumbent.report",
+    "flows.retrain", "great_expectations", "mlflow.server.handlers", "prefect.cli",
+    "prefect.server.api.server", "uvicorn",
+)  # fmt: skip
+_AND_TENSORFLOW = (
+    "transformers.models.auto.modeling_tf_auto", "transformers.models.bert.modeling_tf_bert",
+    "transformers.onnx",
 )  # fmt: skip
 _START = 300.0  # seconds that the imports may take on a busy machine
 _MESSAGE = 1 << 18  # bytes of a request, the environment among them
@@ -167,16 +172,18 @@ def help_children() -> None:
 
 def load() -> None:
     """Import what the command, its servers and its trainings import; nothing is opened."""
-    from incumbent import answering, environment
-    from incumbent.classifiers import libraries
-
     environment.prepare()
     environment.quiet()
     with environment.importing():
         for module in _PRELOAD:
             importlib.import_module(module)
+        from incumbent import cli, earlier, explain, report  # noqa: F401
+        from incumbent.classifiers import resuming, training  # noqa: F401
+
         answering._load_libraries()
         libraries.load()
+        for module in _AND_TENSORFLOW:
+            importlib.import_module(module)
 
 
 def serve(asked: socket.socket) -> None:
@@ -228,6 +235,7 @@ def _become(job: dict[str, Any], files: Sequence[int]) -> None:
         help_children()
     # runpy warns of a module that is imported already.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
+
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
@@ -246,8 +254,6 @@ def _main() -> None:
     number, *preload = sys.argv[1:]
     asked = socket.socket(fileno=int(number))
     if preload:
-        from incumbent import environment
-
         environment.prepare()
         environment.quiet()
         with environment.importing():

@@ -95,7 +95,7 @@ def _main() -> None:
     messages = _Messages()
     requests = processes.listen()
     interrupts.listen()
-    # Its parent's word, also where that was started with it ignored (`nohup`, a shell's background).
+    # Its parent's word, though that ignore it (after `nohup`, or in a shell's background).
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         environment.prepare()

@@ -18,13 +18,18 @@ import mlflow
 import pytest
 from prefect.exceptions import TerminationSignal
 
+from incumbent import earlier, prefect_server
+from incumbent.classifiers import weights
 from tests import warm
+from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults.processes import until
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = settings("data.sample=200", "training.epochs=200", "training.freeze_embeddings=true")
+# Weights that reach their steps in seconds, and take minutes for all of them.
+TINY = settings("data.sample=200", "training.epochs=1000", "training.weights=weights")
 
 
 class Running:
@@ -101,8 +106,8 @@ def _wait_until_none(left: Callable[[], dict[int, str]]) -> dict[int, str]:
 
 
 @contextmanager
-def _running(place: Place, *arguments: str) -> Iterator[Running]:
-    running = Running(place, *arguments)
+def _running(place: Place, *options: str) -> Iterator[Running]:
+    running = Running(place, "retrain", *options)
     try:
         yield running
     finally:
@@ -145,6 +150,14 @@ def _losses(running: Running) -> int:
         return int(database.execute(query).fetchone()[0])
 
 
+def _tiny(place: Place) -> list[str]:
+    """Options for a training with small weights, which are put into the place."""
+    folder = place.folder / "weights"
+    folder.mkdir()
+    write_bert(folder, weights.resolve(weights.BUNDLED))
+    return TINY
+
+
 @pytest.mark.usefixtures("warmed")
 @pytest.mark.parametrize(
     ("stop", "moment"),
@@ -156,7 +169,7 @@ def _losses(running: Running) -> int:
 def test_interrupted_training(
     begun: Place, stop: Callable[[Running], None], moment: Callable[[Running], None]
 ) -> None:
-    with _running(begun, "retrain", *OPTIONS) as running:
+    with _running(begun, *(OPTIONS if moment is _at_the_weights else _tiny(begun))) as running:
         moment(running)
         stop(running)
         running.ends_interrupted()
@@ -179,7 +192,7 @@ def ignored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ignored", "warmed")
 def test_where_ctrl_c_is_ignored_sigterm_saves_the_step(begun: Place) -> None:
-    with _running(begun, "retrain", *OPTIONS) as running:
+    with _running(begun, *_tiny(begun)) as running:
         _in_the_steps(running)
         _ctrl_c(running)
         losses = _losses(running)
@@ -192,7 +205,7 @@ def test_where_ctrl_c_is_ignored_sigterm_saves_the_step(begun: Place) -> None:
 @pytest.fixture(scope="module")
 def hardly_warmed() -> Iterator[warm.Helper]:
     """A helper that leaves most imports to the command, to be interrupted in."""
-    before = ("incumbent.earlier", "flows.retrain", "incumbent.prefect_server", "incumbent.cli")
+    before = (earlier.__name__, prefect_server.__name__, "flows.retrain")
     with warm.started(frozenset({"incumbent"}), before) as helper:
         yield helper
 
@@ -219,7 +232,7 @@ def test_interrupted_as_the_server_starts(
     place: Place, hardly_warmed: warm.Helper, stop: Callable[[Running], None],
     moment: Callable[[Running], None],
 ) -> None:  # fmt: skip
-    with warm.patched(hardly_warmed), _running(place, "retrain", *OPTIONS) as running:
+    with warm.patched(hardly_warmed), _running(place, *OPTIONS) as running:
         running.wait_for("temporary server")
         moment(running)
         stop(running)
