@@ -1,11 +1,12 @@
 """What tests share: a place of their own, and one real retraining on a few hundred reviews.
 
 Each worker of a run is a process with a session of its own. What takes long to make is made once
-for all of them, by `once`.
+for all of them: see `shared`, and `warm` for processes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -22,10 +23,13 @@ from typing import Any
 import absl.logging
 import pytest
 
-from incumbent import answering, environment, locks, scoring
-from incumbent.classifiers import apart, trainer
-from incumbent.processes import Ahead
-from tests.forks import Forks
+from incumbent import environment
+from tests import shared, warm
+
+# A shell has what it starts in the background ignore Ctrl-C, and children inherit that: the tests
+# that send one would try `nohup`.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 environment.prepare()
 # TensorFlow's log handler keeps the stream it is made with, and closes it when Prefect sets up
@@ -97,13 +101,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"{took:6.0f} s  {module}  ({most:.0f} s: {test})")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def interruptible() -> None:
-    """Ctrl-C works: a shell has what it runs in the background ignore it, and children inherit."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture(autouse=True)
 def light(request: pytest.FixtureRequest) -> Iterator[None]:
     """A quick test loads no heavy library; in a quick run no module and no fixture does, either."""
@@ -140,6 +137,12 @@ class Place:
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 
+    def begin_with(self, databases: Path) -> None:
+        """Have new databases here, for which the first command would take its time."""
+        for name, folder in (("mlflow.db", "mlruns"), ("prefect.db", "prefect")):
+            (self.folder / folder).mkdir()
+            shutil.copy(databases / name, self.folder / folder)
+
     def copied(self, folder: Path) -> Place:
         """Another place that goes on from here; artifacts of the store stay where they are."""
 
@@ -150,58 +153,43 @@ class Place:
         return Place(folder)
 
 
-def once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Have a folder made by whichever worker asks first; the others wait for it."""
-    done = folder / "done"
-    with locks.waited_for(folder.with_suffix(".lock"), lambda: None):
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # a try before that failed
-            folder.mkdir()
-            make(folder)
-            done.touch()
-    return folder
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """An empty place."""
+    return Place(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of this run that all of its workers have."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what all workers of this run share; see `shared`."""
+    return shared.folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def blank_store(shared: Path) -> Path:
-    """An MLflow database with its tables, which take MLflow seconds to make, and no row of ours."""
+def helper() -> Iterator[warm.Helper]:
+    """Who has imported all libraries, and forks."""
+    with warm.started() as helper:
+        yield helper
 
-    def make(folder: Path) -> None:
-        from mlflow import MlflowClient
 
-        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
-
-    return once(shared / "mlflow", make) / "mlflow.db"
+@pytest.fixture(scope="module")
+def warmed(helper: warm.Helper) -> Iterator[None]:
+    """`subprocess` forks the command and its kind, instead of importing all again."""
+    with warm.patched(helper):
+        yield
 
 
 @pytest.fixture(scope="session")
-def blank_prefect(shared: Path) -> Path:
-    """A Prefect database with its tables, which its first server takes as long to make."""
-
-    def make(folder: Path) -> None:
-        own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-        subprocess.run(
-            [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
-            env=own | {"PREFECT_HOME": str(folder)}, check=True, capture_output=True,
-        )  # fmt: skip
-
-    return once(shared / "prefect", make) / "prefect.db"
+def databases(together: Path) -> Path:
+    """A folder with a new `mlflow.db` and a new `prefect.db`."""
+    return shared.once(together / "databases", shared.make_databases)
 
 
 @pytest.fixture
-def place(tmp_path: Path, blank_store: Path, blank_prefect: Path) -> Place:
-    """An empty place, whose databases are made."""
-    for database, folder in ((blank_store, "mlruns"), (blank_prefect, "prefect")):
-        (tmp_path / folder).mkdir()
-        shutil.copy(database, tmp_path / folder)
-    return Place(tmp_path)
+def begun(place: Place, databases: Path) -> Place:
+    """A place with new databases and nothing else."""
+    place.begin_with(databases)
+    return place
 
 
 def settings(*overrides: str) -> list[str]:
@@ -210,7 +198,7 @@ def settings(*overrides: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def retrained(shared: Path) -> tuple[Place, dict[str, Any]]:
+def retrained(together: Path) -> tuple[Place, dict[str, Any]]:
     """A place where one retraining on real reviews, with the real weights, made a champion.
 
     It is every worker's: read it, and change a copy.
@@ -220,7 +208,7 @@ def retrained(shared: Path) -> tuple[Place, dict[str, Any]]:
         outcome = Place(folder).json("retrain", *settings(*SMALL))
         (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
 
-    folder = once(shared / "retrained", make)
+    folder = shared.once(together / "retrained", make)
     return Place(folder), json.loads((folder / "outcome.json").read_text("utf-8"))
 
 
@@ -234,35 +222,21 @@ def first(
 
 
 @pytest.fixture(scope="session")
-def forks(shared: Path) -> Forks:
-    """Starts processes that have TensorFlow imported."""
-    return Forks.of(once(shared / "training", Forks.start))
-
-
-@pytest.fixture
-def ready_processes(shared: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What trains and what answers has a process of its own, as ever, but waits for no import."""
-    answers = Forks.of(once(shared / "answering", Forks.start))
-    for kind, module in ((forks, trainer), (answers, answering)):
-        for name, value in kind.environment(module.__name__).items():
-            monkeypatch.setenv(name, value)
-    monkeypatch.setattr(apart, "_processes", Ahead("tests.forks.training", talks=True))
-    monkeypatch.setattr(scoring, "_processes", Ahead("tests.forks.answering"))
-
-
-@pytest.fixture(scope="session")
-def prefect_server(blank_prefect: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect_server(
+    databases: Path, helper: warm.Helper, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """One ephemeral Prefect server, with a database and results of its own."""
     from prefect.testing import utilities
 
     folder = tmp_path_factory.mktemp("prefect-server")
-    shutil.copy(blank_prefect, folder / "prefect-test.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # where it makes its database
-        with utilities.prefect_test_harness(server_startup_timeout=None):
-            _log_to_current_stderr()
-            yield
-            _log_to_current_stderr()
+    shutil.copy(databases / "prefect.db", folder / "prefect-test.db")
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch, warm.patched(helper):
+            patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # where its database is
+            stack.enter_context(utilities.prefect_test_harness(server_startup_timeout=None))
+        _log_to_current_stderr()
+        yield
+        _log_to_current_stderr()
 
 
 class _CurrentStderr:
@@ -298,16 +272,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(here: Path, blank_store: Path) -> Path:
+def store(here: Path, databases: Path) -> Path:
     """An empty working directory but for an empty store; gives its database."""
     (here / "mlruns").mkdir()
-    return Path(shutil.copy(blank_store, here / "mlruns"))
+    return Path(shutil.copy(databases / "mlflow.db", here / "mlruns"))
 
 
 @pytest.fixture
-def run_here(
-    prefect_server: None, ready_processes: None, capfd: pytest.CaptureFixture[str]
-) -> Command:
+def run_here(prefect_server: None, warmed: None, capfd: pytest.CaptureFixture[str]) -> Command:
     """`incumbent` in this process and in the working directory.
 
     Gives the exit code, standard output and standard error.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -94,6 +95,8 @@ def _main() -> None:
     messages = _Messages()
     requests = processes.listen()
     interrupts.listen()
+    # Its parent's word, though that ignore it (after `nohup`, or in a shell's background).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         environment.prepare()
         environment.quiet()

@@ -14,6 +14,7 @@ import pytest
 from incumbent import datasets, encoding
 from incumbent.classifiers import apart, libraries
 from incumbent.classifiers.base import Rows
+from incumbent.processes import Ahead
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,7 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
 
 def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
     prepare: Ready, embedded: datasets.Dataset, no_dropout: Path,
-    ready_processes: None, monkeypatch: pytest.MonkeyPatch,
+    warmed: None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     settings = {
         "weights": str(no_dropout), "batch_size": 19, "learning_rate": 1e-3, "max_length": 8,
@@ -106,7 +107,7 @@ def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
     whole = prepare(embedded, "whole", **settings)
     whole.fit()
     short = prepare(embedded, "short", **settings)
-    monkeypatch.setenv("FORKED_training", "tests.classifiers.exhausting")
+    monkeypatch.setattr(apart, "_processes", Ahead("tests.classifiers.exhausting", talks=True))
     monkeypatch.setenv("MOST_ROWS", "10")
     monkeypatch.setenv("AFTER_STEPS", "5")
     trained = apart.fit(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from incumbent.classifiers import devices
-from tests.forks import Forks
+from tests.conftest import ROOT
 
 Train = Callable[..., dict[str, Any]]
 
@@ -54,7 +56,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def train(forks: Forks, rows: Path) -> Train:
+def train(warmed: None, rows: Path) -> Train:
     """Train on so many devices; further arguments are the training config's."""
 
     def make(count: int, **settings: Any) -> dict[str, Any]:
@@ -62,7 +64,11 @@ def train(forks: Forks, rows: Path) -> Train:
             "weights": str(rows / "weights"), "batch_size": 8, "epochs": 2, "learning_rate": 1e-3,
             "validation_fraction": 0.05, **settings,
         }  # fmt: skip
-        done = forks.run("tests.classifiers.share", count, rows, json.dumps(whole))
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.classifiers.share", str(count), str(rows),
+             json.dumps(whole)],
+            capture_output=True, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer

@@ -7,6 +7,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,7 @@ import pytest
 from incumbent import datasets
 from incumbent.classifiers import callbacks, libraries, training
 from incumbent.classifiers.checkpoints import Checkpoints
-from tests.forks import Forks
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -132,9 +134,12 @@ def test_an_interrupt_saves_the_step_that_it_came_in(
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_killed_at_random_moments_it_ends_with_the_same_metrics(
-    forks: Forks, tmp_path: Path, one_layer: Path, devices: int
+    warmed: None, tmp_path: Path, one_layer: Path, devices: int
 ) -> None:
-    done = forks.run("tests.classifiers.killed", tmp_path, one_layer, devices)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.classifiers.killed", tmp_path, one_layer, str(devices)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     whole, killed = json.loads(done.stdout.splitlines()[-1])
     assert not any(line.startswith("resuming") for line in whole["said"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +18,31 @@ from incumbent.config import Config
 from incumbent.datasets import Dataset
 from incumbent.job import Job
 from incumbent.runs import Runs
+from tests import shared, warm
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _warmed(helper: warm.Helper) -> Iterator[None]:
+    """A registered model answers in a process of its own, which is forked here."""
+    with warm.patched(helper):
+        yield
+
+
 @pytest.fixture(scope="session")
-def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The caches of all contests."""
-    return tmp_path_factory.mktemp("title")
+def workdir(together: Path) -> Path:
+    """The caches of all contests, and the models that contend, for all workers."""
+    folder = together / "title"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def train(workdir: Path) -> Train:
-    """Train an NBSVM with ktrain and measure it; arguments are config sections or a dataset."""
+    """Train an NBSVM with ktrain and measure it; arguments are config sections or a dataset.
+
+    Each is trained by one worker.
+    """
     made: dict[str, Trained] = {}
 
     def make(dataset: Dataset | None = None, **sections: Any) -> Trained:
@@ -47,7 +63,13 @@ def train(workdir: Path) -> Train:
         data = dataset or datasets.ingest(config.data, workdir, config.evaluation.slices)
         job = Job.of(data, config)
         if job.digest not in made:
-            made[job.digest] = _train(config, data, job, workdir)
+
+            def keep(folder: Path) -> None:
+                trained = _train(config, data, job, workdir)
+                (folder / "trained.pickle").write_bytes(pickle.dumps(trained))
+
+            kept = shared.once(workdir / job.digest, keep) / "trained.pickle"
+            made[job.digest] = pickle.loads(kept.read_bytes())  # noqa: S301  our own
         return made[job.digest]
 
     return make
@@ -88,28 +110,51 @@ def twin(train: Train) -> Trained:
 
 @pytest.fixture(scope="session")
 def stores(
-    tmp_path_factory: pytest.TempPathFactory, workdir: Path, weak: Trained, good: Trained,
-    twin: Trained,
+    tmp_path_factory: pytest.TempPathFactory, together: Path, databases: Path, workdir: Path,
+    helper: warm.Helper, weak: Trained, good: Trained, twin: Trained,
 ) -> Stores:  # fmt: skip
-    folder = tmp_path_factory.mktemp("stores")
-    live = folder / "mlflow.db"
-    arena = Arena(f"sqlite:///{live}", workdir)
+    def hold(folder: Path) -> None:
+        live = folder / "mlflow.db"
+        arena = Arena(f"sqlite:///{live}", workdir)
 
-    def snapshot(name: str) -> Path:
-        return Path(shutil.copy(live, folder / f"{name}.db"))
+        def snapshot(name: str) -> None:
+            shutil.copy(live, folder / f"{name}.db")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", arena.store)
-        Runs(weak.config.tracking)
-        blank = snapshot("blank")
-        arena.enter(weak)
-        one = snapshot("one")
-        version, run = arena.register(good)
-        challenged = snapshot("challenged")
-        arena.contest(good, version, run)
-        two = snapshot("two")
-        arena.enter(twin)
-        return Stores(blank, one, challenged, two, snapshot("three"))
+        shutil.copy(databases / "mlflow.db", live)
+        with pytest.MonkeyPatch.context() as patch, warm.patched(helper):
+            patch.setenv("MLFLOW_TRACKING_URI", arena.store)
+            Runs(weak.config.tracking)
+            snapshot("blank")
+            arena.enter(weak)
+            snapshot("one")
+            version, run = arena.register(good)
+            snapshot("challenged")
+            arena.contest(good, version, run)
+            snapshot("two")
+            arena.enter(twin)
+            snapshot("three")
+
+    made = shared.once(together / "stores", hold)
+    # Of its own for each worker: tests damage files, and mend them.
+    own = Path(shutil.copytree(made, tmp_path_factory.mktemp("stores") / "stores"))
+    names = ("blank", "one", "challenged", "two", "three")
+    stores = {name: own / f"{name}.db" for name in names}
+    for store in stores.values():
+        _moved(store, str(made), str(own))
+    return Stores(**stores)
+
+
+def _moved(store: Path, before: str, now: str) -> None:
+    """Have a store know where its artifacts are now."""
+    with closing(sqlite3.connect(store)) as database, database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            for _, column, kind, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
+                if "CHAR" in kind or kind == "TEXT":
+                    database.execute(
+                        f"UPDATE {table} SET {column} = replace({column}, ?, ?) "  # noqa: S608
+                        f"WHERE instr({column}, ?)",
+                        (before, now, before),
+                    )
 
 
 Open = Callable[[Path], Arena]
