@@ -53,6 +53,7 @@ LONGEST = (
 )  # fmt: skip
 # What a test that is not marked slow does without.
 HEAVY = {"great_expectations", "ktrain", "mlflow", "tensorflow", "tf_keras"}
+_loaded: set[str] = set()  # of these, by tests before
 _WHOLLY_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
 _LONG = 10.0  # seconds from which on a module stands in the table
 
@@ -103,11 +104,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def light(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A quick test loads no heavy library; in a quick run no module and no fixture does, either."""
-    before = set() if _quick(request.config) else HEAVY & sys.modules.keys()
+    """A quick test loads no heavy library, and none of its fixtures does."""
     yield
+    loaded = (HEAVY & sys.modules.keys()) - _loaded
+    _loaded.update(loaded)
     if "slow" not in request.keywords:
-        loaded = (HEAVY & sys.modules.keys()) - before
         assert not loaded, f"quick tests do without {', '.join(sorted(loaded))}: mark this one slow"
 
 
