@@ -1,4 +1,4 @@
-"""Trains twice, once left alone and once killed again and again; run in a fork.
+"""Trains twice, once left alone and once killed again and again; run as a module.
 
     python -m tests.classifiers.killed FOLDER WEIGHTS DEVICES
 
@@ -26,6 +26,7 @@ def main(folder: Path, weights: Path, count: int) -> None:
     from incumbent.classifiers import callbacks, devices, training
     from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
 
+    random.seed()  # a fork has what its parent had
     callbacks._REPORT_EVERY = 0.0
     dataset = datasets.ingest(DataConfig(sample=200), folder)
     settings = {"weights": str(weights), "batch_size": 38, "learning_rate": 1e-3, "epochs": 6}

@@ -1,4 +1,4 @@
-"""Trains on so many virtual CPU devices; run in a fork, as TensorFlow sets them up but once.
+"""Trains on so many virtual CPU devices, which a process sets up but once; run as a module.
 
     python -m tests.classifiers.share DEVICES FOLDER SETTINGS
 

@@ -32,8 +32,9 @@ QUICK = (
 
 
 @pytest.fixture
-def address(place: Place) -> Iterator[str]:
+def address(begun: Place) -> Iterator[str]:
     """A Prefect server as `make up` starts and sets it up; its API."""
+    place = begun
     from incumbent.servers import Servers
 
     port = browser.free_port()
