@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 TORCH := .venv-torch
 # An environment set up with GPU=1 stays one.
 GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
+PARTED := --numprocesses auto --maxprocesses 4
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
 .PHONY: help setup retrain up down bench faults test quick pythons lint types audit lock docs pictures clean
@@ -34,11 +35,12 @@ bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its pee
 faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full disk' --quick --docs"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+# Modules go to the workers whole, as their tests share what they make, and the longest go first.
 test: $(INSTALLED) lint types ## Lint, types and all tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest $(PARTED) --dist loadfile --no-loadscope-reorder
 
 quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(PARTED) --dist worksteal -m "not slow"
 
 pythons: $(INSTALLED) ## The unit tests on every other supported Python that is here, each in a .venv-3.x
 	@$(foreach v,$(PYTHONS),$(BIN)/python$v -c "" 2>/dev/null || $(if $(call find,$v), \

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -95,6 +96,8 @@ def _main() -> None:
     messages = _Messages()
     requests = child_processes.listen()
     interrupts.listen()
+    # Its parent's word, though that ignore it (after `nohup`, or in a shell's background).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         environment.prepare()
         environment.quiet()

@@ -16,8 +16,11 @@ import pytest
 from incumbent.classifiers import catalogue, encoded_texts, pretrained_weights
 from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
-from incumbent.data import datasets, ingestion
+from incumbent.data import datasets
+from incumbent.kernels import ktrain_import
+from incumbent.training import fitting
 from incumbent.training.callbacks import Progress
+from incumbent.training.checkpoints import Checkpoints
 from incumbent.training.fitting import TrainedModel, fit, served_folder
 
 HIDDEN, LAYERS, HEADS = 32, 2, 2
@@ -42,6 +45,16 @@ class Run:
         )  # fmt: skip
         return self.trained
 
+    def train(self) -> None:
+        """Train as `fit` does, and neither save nor export what came of it."""
+        ktrain_import.load()
+        rows, held_out = fitting._rows(self.encoded, self.classifier.training)
+        opened = Checkpoints.opened(self.folder / "checkpoints", "", "auto", self.said.append)
+        with ktrain_import.quiet(), ktrain_import.scratch(), opened as saved:
+            fitting._fit(
+                self.classifier, rows, held_out, saved, self.progress.append, self.said.append
+            )
+
     @property
     def served(self) -> Path:
         """The folder of the exported model."""
@@ -60,7 +73,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reviews(workdir: Path) -> Callable[[int], datasets.Dataset]:
     """So many of the embedded reviews."""
-    return lambda rows: ingestion.ingest(DataConfig(sample=rows), workdir)
+    return lambda rows: datasets.ingest(DataConfig(sample=rows), workdir)
 
 
 @pytest.fixture
@@ -75,25 +88,26 @@ def dataset(tmp_path: Path) -> Callable[..., datasets.Dataset]:
     return make
 
 
+def ready(
+    data: datasets.Dataset, workdir: Path, folder: Path, max_length: int = 32,
+    truncation: str = "head", **given: Any,
+) -> Run:  # fmt: skip
+    """A run that is ready to be fitted; further arguments are the training config's."""
+    preprocessing = PreprocessingConfig.model_validate(
+        {"max_length": max_length, "truncation": truncation}
+    )
+    config = TrainingConfig.model_validate({"batch_size": 16, **given})
+    classifier = catalogue.create(
+        config, preprocessing, data.classes, workdir, multilabel=data.multilabel
+    )
+    encoded = encoded_texts.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
+    return Run(classifier, encoded, folder / "predictor")
+
+
 @pytest.fixture
 def prepare(tmp_path: Path, workdir: Path) -> Callable[..., Run]:
-    """A run that is ready to be fitted; further arguments are the training config's."""
-
-    def ready(
-        data: datasets.Dataset, folder: str = "run", max_length: int = 32,
-        truncation: str = "head", **training: Any,
-    ) -> Run:  # fmt: skip
-        preprocessing = PreprocessingConfig.model_validate(
-            {"max_length": max_length, "truncation": truncation}
-        )
-        config = TrainingConfig.model_validate({"batch_size": 16, **training})
-        classifier = catalogue.create(
-            config, preprocessing, data.classes, workdir, multilabel=data.multilabel
-        )
-        encoded = encoded_texts.encode(data, classifier.tokenize, classifier.recipe, 512, workdir)
-        return Run(classifier, encoded, tmp_path / folder / "predictor")
-
-    return ready
+    """Makes a run ready, in a folder of the test; see `ready`."""
+    return lambda data, folder="run", **given: ready(data, workdir, tmp_path / folder, **given)
 
 
 @pytest.fixture(scope="session")

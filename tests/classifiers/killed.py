@@ -1,6 +1,6 @@
-"""Trains twice, once left alone and once killed again and again; run as a script.
+"""Trains twice, once left alone and once killed again and again; run as a module.
 
-    python killed.py FOLDER WEIGHTS DEVICES
+    python -m tests.classifiers.killed FOLDER WEIGHTS DEVICES
 
 DEVICES are virtual ones of the CPU. Each training is a process of its own, forked when all is
 imported. The last line printed is a JSON list of two: metrics, steps and what was said.
@@ -28,6 +28,7 @@ def main(folder: Path, weights: Path, count: int) -> None:
     from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
     from incumbent.training import callbacks, devices, fitting
 
+    random.seed()  # a fork has what its parent had
     callbacks._REPORT_EVERY = 0.0
     dataset = ingestion.ingest(DataConfig(sample=200), folder)
     settings = {"weights": str(weights), "batch_size": 38, "learning_rate": 1e-3, "epochs": 6}

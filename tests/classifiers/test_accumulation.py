@@ -99,8 +99,9 @@ def test_parts_have_the_updates_and_metrics_of_whole_batches(
 
 
 def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
-    prepare: Ready, embedded: datasets.Dataset, no_dropout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    prepare: Ready, embedded: datasets.Dataset, no_dropout: Path,
+    warmed: None, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     settings = {
         "weights": str(no_dropout), "batch_size": 19, "learning_rate": 1e-3, "max_length": 8,
         "checkpoint_minutes": 0, "epochs": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from incumbent.training import devices
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
+Train = Callable[..., dict[str, Any]]
 
 
 @pytest.mark.parametrize(
@@ -54,29 +56,35 @@ def rows(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one(rows: Path) -> dict[str, Any]:
+def train(warmed: None, rows: Path) -> Train:
+    """Train on so many devices; further arguments are the training config's."""
+
+    def make(count: int, **settings: Any) -> dict[str, Any]:
+        whole = {
+            "weights": str(rows / "weights"), "batch_size": 8, "epochs": 2, "learning_rate": 1e-3,
+            "validation_fraction": 0.05, **settings,
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.classifiers.share", str(count), str(rows),
+             json.dumps(whole)],
+            capture_output=True, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def one(train: Train) -> dict[str, Any]:
     """What one device in float32 comes to."""
-    return train(1, rows)
-
-
-def train(count: int, folder: Path, **settings: Any) -> dict[str, Any]:
-    whole = {
-        "weights": str(folder / "weights"), "batch_size": 8, "epochs": 2, "learning_rate": 1e-3,
-        "validation_fraction": 0.05, **settings,
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("share.py")), str(count), str(folder),
-         json.dumps(whole)],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return train(1)
 
 
 @pytest.mark.slow
-def test_two_devices_have_the_losses_of_one(rows: Path, one: dict[str, Any]) -> None:
-    two = train(2, rows)
+def test_two_devices_have_the_losses_of_one(train: Train, one: dict[str, Any]) -> None:
+    two = train(2)
     assert len(one["losses"]) == len(two["losses"]) == 12
     # The last batch of the epoch has an odd row, which two devices fill up with a second copy.
     assert two["losses"][:5] == pytest.approx(one["losses"][:5], abs=1e-4)
@@ -88,9 +96,9 @@ def test_two_devices_have_the_losses_of_one(rows: Path, one: dict[str, Any]) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_learns_as_well_and_is_saved_whole(
-    rows: Path, one: dict[str, Any], precision: str
+    train: Train, one: dict[str, Any], precision: str
 ) -> None:
-    half = train(1, rows, precision=precision)
+    half = train(1, precision=precision)
     assert half["losses"] == pytest.approx(one["losses"], abs=0.05)
     assert half["policy"] == "float32"  # as it was before
     assert np.allclose(half["probabilities"], one["probabilities"], atol=0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections import Counter
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import catalogue, encoded_texts, onnx_conversion, served_model_export
+from incumbent.classifiers import encoded_texts, onnx_conversion, served_model_export
 from incumbent.classifiers.classifier_base import Rows
-from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+from incumbent.config import ServingConfig
 from incumbent.data import datasets
 from incumbent.errors import StageError
 from incumbent.predictor import ONNX, Predictor
-from tests.classifiers.conftest import Run
+from tests.classifiers.conftest import Run, ready
 
 pytestmark = pytest.mark.slow
 
@@ -37,12 +38,8 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:  # fmt: skip
     """A small BERT, trained."""
-    config = TrainingConfig(weights=str(tiny_bert), learning_rate=1e-3, batch_size=16)
-    classifier = catalogue.create(
-        config, PreprocessingConfig(max_length=32), embedded.classes, workdir
-    )
-    encoded = encoded_texts.encode(embedded, classifier.tokenize, classifier.recipe, 32, workdir)
-    run = Run(classifier, encoded, tmp_path_factory.mktemp("trained") / "predictor")
+    folder = tmp_path_factory.mktemp("trained")
+    run = ready(embedded, workdir, folder, weights=str(tiny_bert), learning_rate=1e-3)
     run.fit()
     return run
 
@@ -55,16 +52,17 @@ def plain(trained: Run) -> Any:
     return ktrain.load_predictor(str(trained.folder))
 
 
-@pytest.fixture
-def serve(trained: Run, plain: Any, tmp_path: Path) -> Serve:
-    """Export it as a config says."""
+@pytest.fixture(scope="module")
+def serve(trained: Run, plain: Any, tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    """Exports it as a config says, once for each."""
     rows = Rows(*encoded_texts.load(trained.encoded.train))
 
+    @functools.cache
     def make(**config: Any) -> tuple[served_model_export.Served, Predictor]:
         serving = ServingConfig().model_copy(update=config)  # unchecked: see the impossible one
         served = served_model_export.serve(
-            trained.classifier, plain.model, plain.preproc, rows, tmp_path / "served", "text",
-            serving,
+            trained.classifier, plain.model, plain.preproc, rows,
+            tmp_path_factory.mktemp("served") / "predictor", "text", serving,
         )  # fmt: skip
         return served, Predictor().load(served.folder)
 

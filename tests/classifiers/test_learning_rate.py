@@ -89,7 +89,7 @@ def test_onecycle_rises_once_and_falls(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
 ) -> None:
     run = prepare(embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=2)
-    run.fit()
+    run.train()
     rates = run.reported("learning_rate")
     assert len(rates) == 2 * STEPS
     top = int(np.argmax(rates))
@@ -108,7 +108,7 @@ def test_triangular_rises_in_every_epoch(
         embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=3, schedule="triangular",
         early_stopping=3,
     )  # fmt: skip
-    run.fit()
+    run.train()
     rates = np.array(run.reported("learning_rate")).reshape(3, STEPS)
     assert np.allclose(rates, rates[0], rtol=1e-3)
     assert rates[0].argmax() == STEPS // 2
@@ -122,7 +122,7 @@ def test_sgdr_restarts_with_every_epoch(
     run = prepare(
         embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=3, schedule="sgdr"
     )  # fmt: skip
-    run.fit()
+    run.train()
     rates = np.array(run.reported("learning_rate")).reshape(3, STEPS)
     assert rates[0, 0] == pytest.approx(RATE)
     assert all(a > b for a, b in pairwise(rates[0]))

@@ -20,11 +20,11 @@ from incumbent.data import datasets
 from incumbent.kernels import ktrain_import
 from incumbent.training import callbacks, fitting
 from incumbent.training.checkpoints import Checkpoints
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
 Ready = Callable[..., Any]
-SCRIPT = Path(__file__).with_name("killed.py")
 STEPS = 10  # of an epoch: 190 rows in batches of 19, all of one length, so that little is compiled
 
 
@@ -135,11 +135,11 @@ def test_an_interrupt_saves_the_step_that_it_came_in(
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_killed_at_random_moments_it_ends_with_the_same_metrics(
-    tmp_path: Path, one_layer: Path, devices: int
+    warmed: None, tmp_path: Path, one_layer: Path, devices: int
 ) -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, str(tmp_path), str(one_layer), str(devices)],
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "tests.classifiers.killed", tmp_path, one_layer, str(devices)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     whole, killed = json.loads(done.stdout.splitlines()[-1])

@@ -17,6 +17,7 @@ from incumbent.data import datasets
 from incumbent.errors import ConfigError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
+from tests.classifiers.conftest import Run, ready
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,7 @@ TEXTS = [
 ]
 
 Ready = Callable[..., Any]
+AS_TRAINED: dict[str, Any] = {"seed": 5, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -142,48 +144,62 @@ def test_the_real_weights_learn_and_are_saved_as_ktrain_saves(
     )
 
 
+@pytest.fixture(scope="module")
+def trained(
+    embedded: datasets.Dataset, tiny_bert: Path, workdir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:  # fmt: skip
+    """The small BERT, trained as `AS_TRAINED` says."""
+    run = ready(
+        embedded, workdir, tmp_path_factory.mktemp("trained"), weights=str(tiny_bert), **AS_TRAINED
+    )
+    run.fit()
+    return run
+
+
 def test_what_is_finished_is_not_trained_again(
-    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
+    embedded: datasets.Dataset, tiny_bert: Path, workdir: Path, trained: Run
 ) -> None:
-    first = prepare(embedded, weights=str(tiny_bert))
-    trained = first.fit()
-    stamps = {file: file.stat().st_mtime_ns for file in first.folder.iterdir()}
-    again = prepare(embedded, weights=str(tiny_bert))
+    stamps = {file: file.stat().st_mtime_ns for file in trained.folder.iterdir()}
+    again = ready(embedded, workdir, trained.folder.parent, weights=str(tiny_bert), **AS_TRAINED)
     assert again.encoded.cached
-    assert again.fit() == trained
+    assert again.fit() == trained.trained
     assert again.progress == []
     assert {file: file.stat().st_mtime_ns for file in again.folder.iterdir()} == stamps
 
 
-def test_the_seed_decides(prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path) -> None:
+def test_the_seed_decides(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, trained: Run
+) -> None:
     texts = ["A masterpiece.", "A dull mess.", "The plot is thin, and the cast shines."]
 
-    def probabilities(folder: str, seed: int) -> tuple[NDArray[np.float64], dict[str, float]]:
-        run = prepare(embedded, folder, weights=str(tiny_bert), seed=seed, learning_rate=1e-3)
-        metrics = run.fit().metrics
-        return Predictor().load(run.served).probabilities(texts), metrics
+    def probabilities(run: Run) -> NDArray[np.float64]:
+        return Predictor().load(run.served).probabilities(texts)
 
-    (one, metrics), (two, again), (other, _) = (
-        probabilities(*settings) for settings in (("one", 5), ("two", 5), ("other", 6))
+    same, other = (
+        prepare(embedded, name, weights=str(tiny_bert), **AS_TRAINED | {"seed": seed})
+        for name, seed in (("same", AS_TRAINED["seed"]), ("other", 6))
     )
-    assert np.allclose(one, two, atol=1e-4)
-    assert metrics == pytest.approx(again, abs=1e-3)
-    assert not np.allclose(one, other, atol=1e-4)
+    assert trained.trained is not None
+    assert trained.trained.metrics == pytest.approx(same.fit().metrics, abs=1e-3)
+    other.fit()
+    assert np.allclose(probabilities(trained), probabilities(same), atol=1e-4)
+    assert not np.allclose(probabilities(trained), probabilities(other), atol=1e-4)
 
 
-@pytest.mark.parametrize("freeze", [True, False])
-def test_frozen_embeddings_stay_as_they_are(
-    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, freeze: bool
+def test_embeddings_move_unless_they_are_frozen(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, trained: Run
 ) -> None:
     from safetensors.numpy import load_file
 
-    run = prepare(embedded, weights=str(tiny_bert), freeze_embeddings=freeze)
-    run.fit()
+    frozen = prepare(embedded, weights=str(tiny_bert), freeze_embeddings=True)
+    frozen.fit()
     before = load_file(tiny_bert / "model.safetensors")["embeddings.word_embeddings.weight"]
     import ktrain
 
-    after = embeddings(ktrain.load_predictor(str(run.folder)).model)
-    assert np.array_equal(before, after) == freeze
+    for run, stays in ((frozen, True), (trained, False)):
+        after = embeddings(ktrain.load_predictor(str(run.folder)).model)
+        assert np.array_equal(before, after) == stays
 
 
 def test_fewer_rows_than_a_batch_and_a_class_of_one_row(

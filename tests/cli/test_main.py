@@ -65,7 +65,7 @@ def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def trial(here: Path) -> None:
+def trial(store: Path) -> None:
     """A registry with one model, whose two versions await a decision."""
     from incumbent.tracking.registry_writes import Registry
 
@@ -77,7 +77,7 @@ def trial(here: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_any_model_there_is_no_history(run: Run) -> None:
+def test_without_any_model_there_is_no_history(store: Path, run: Run) -> None:
     code, out, _ = run("history")
     assert (code, out) == (0, "No decision about 'reviews' is on record yet.\n")
     code, _, err = run("history", "--model", "nothere")

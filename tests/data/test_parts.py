@@ -155,7 +155,8 @@ def test_the_texts_need_not_fit_into_memory(tmp_path):
 import resource, sys
 from pathlib import Path
 import pandas as pd
-from incumbent import datasets, expectations
+from incumbent.data import datasets, ingestion
+from incumbent.validation import great_expectations_runner
 from incumbent.config import DataConfig, ValidationConfig
 
 def used():
@@ -174,8 +175,8 @@ if sys.argv[2] == "write":
     sys.exit()
 for name in ("few", "many"):
     config = DataConfig(**{s: str(folder / f"{name}-{s}.parquet") for s in ("train", "test")})
-    dataset = datasets.ingest(config, folder / name)
-    assert expectations.validate(dataset, ValidationConfig(), folder / name).passed
+    dataset = ingestion.ingest(config, folder / name)
+    assert great_expectations_runner.validate(dataset, ValidationConfig(), folder / name).passed
     print(used())
 """
     command = [sys.executable, "-c", code, str(tmp_path)]

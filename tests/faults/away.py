@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conftest import Place
@@ -76,7 +75,7 @@ def mlflow(place: Place) -> Iterator[Killable]:
 def prefect(place: Place) -> Iterator[Killable]:
     """A Prefect server on the place's database; its address is without `/api`."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start"]
+    command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with _killable(place, command, f"http://127.0.0.1:{port}", "/api/health") as server:
         yield server

@@ -20,7 +20,9 @@ from tests.conftest import Place, settings
 from tests.faults import away
 
 # Each run is one of several processes, which a busy machine takes its time for.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("warmed")
+]  # fmt: skip
 
 EPOCHS, STEPS = 50, 10
 LONG = settings(
@@ -36,7 +38,8 @@ QUICK = settings(
 AWAY = 10  # seconds, and those that servers take to start
 
 
-def test_both_servers_are_killed_in_mid_training_and_come_back(place: Place) -> None:
+def test_both_servers_are_killed_in_mid_training_and_come_back(begun: Place) -> None:
+    place = begun
     (place.folder / "weights").mkdir()
     write_bert(place.folder / "weights", pretrained_weights.resolve(pretrained_weights.BUNDLED))
     with away.mlflow(place) as tracking, away.prefect(place) as orchestration:
@@ -79,7 +82,8 @@ def test_both_servers_are_killed_in_mid_training_and_come_back(place: Place) -> 
         _is_done_once(client, outcome["run_id"])
 
 
-def test_every_kind_of_write_loses_its_first_answer(place: Place) -> None:
+def test_every_kind_of_write_loses_its_first_answer(begun: Place) -> None:
+    place = begun
     with (
         away.mlflow(place) as tracking,
         away.losing_answers(tracking.address) as (address, lost),
@@ -97,7 +101,8 @@ def test_every_kind_of_write_loses_its_first_answer(place: Place) -> None:
         _is_done_once(client, run.info.run_id)
 
 
-def test_every_kind_of_read_loses_its_first_answer(place: Place) -> None:
+def test_every_kind_of_read_loses_its_first_answer(begun: Place) -> None:
+    place = begun
     tag = {"incumbent.entry": "{}"}
     with (
         away.mlflow(place) as tracking,

@@ -18,14 +18,21 @@ from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_writes import Registry
 from tests.conftest import Place
 from tests.faults import away
+from tests.faults.processes import until
 from tests.web.browser import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("warmed")
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[away.Killable]:
-    with away.mlflow(Place(tmp_path_factory.mktemp("server"))) as server:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, databases: Path, warmed: None
+) -> Iterator[away.Killable]:
+    place = Place(tmp_path_factory.mktemp("server"))
+    place.begin_with(databases)
+    with away.mlflow(place) as server:
         away.until(server.answers, 600)
         yield server
 
@@ -37,8 +44,13 @@ def test_what_is_logged_and_written_while_the_server_is_away_arrives_once(
     runs, registry = Runs(tracking, server.address), Registry(tracking, server.address)
     run = runs.start_run("reviews", {"prefect.flow_run_id": "one"}, "a run")
     server.kill()
-    back = threading.Timer(5, server.start, kwargs={"wait": False})
-    back.start()
+
+    def come_back() -> None:
+        """When the metrics wait for it, and the rest."""
+        if until(lambda: caplog.text.count("is away since") == 2, 600):
+            server.start(wait=False)
+
+    threading.Thread(target=come_back).start()
     start = time.monotonic()
     with MetricsBuffer(runs, run) as metrics:
         for step in range(1000):

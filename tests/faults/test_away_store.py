@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
@@ -19,6 +22,7 @@ from incumbent.tracking.metrics_buffer import MetricsBuffer
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_writes import Registry
+from tests.faults.processes import until
 
 pytestmark = pytest.mark.slow
 
@@ -37,29 +41,42 @@ def _runs(store: Path, patience: float = 60) -> tuple[Runs, Run]:
     return runs, runs.start_run("reviews", {}, "a run")
 
 
+@pytest.fixture
+def hasty_mlflow() -> Iterator[None]:
+    """MLflow itself waits a second for a lock, and not 20."""
+
+    def shortened(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> Any:
+        return statement.replace("busy_timeout = 20000", "busy_timeout = 1000"), given
+
+    event.listen(Engine, "before_cursor_execute", shortened, retval=True)
+    yield
+    event.remove(Engine, "before_cursor_execute", shortened)
+
+
 @contextmanager
-def _locked(store: Path, seconds: float) -> Iterator[None]:
-    """Another process holds the file."""
+def _locked(store: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds the file, until it is told to let it go."""
     code = (
         "import sqlite3, sys, time\n"
         f"database = sqlite3.connect({str(store)!r}, isolation_level=None)\n"
         "database.execute('BEGIN EXCLUSIVE')\n"
         "print('locked', flush=True)\n"
-        f"time.sleep({seconds})\n"
+        "time.sleep(600)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        yield
+        yield holder.kill
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
 
 
-def test_a_lock_is_waited_for_by_whom_it_may_and_training_goes_on(store: Path) -> None:
-    """MLflow itself waits 20 s for a lock, so that less would try nothing of ours."""
+def test_a_lock_is_waited_for_by_whom_it_may_and_training_goes_on(
+    store: Path, hasty_mlflow: None, caplog: pytest.LogCaptureFixture
+) -> None:
     runs, run = _runs(store)
     hasty, other = _runs(store, patience=0)[0], _runs(store)[0]
     refused: list[str] = []
@@ -74,7 +91,7 @@ def test_a_lock_is_waited_for_by_whom_it_may_and_training_goes_on(store: Path) -
         threading.Thread(target=tag_in_haste),
         threading.Thread(target=runs.tag, args=(run, {"with": "patience"})),
     ]
-    with _locked(store, 22):
+    with _locked(store) as let_go:
         for thread in threads:
             thread.start()
         start = time.monotonic()
@@ -82,8 +99,12 @@ def test_a_lock_is_waited_for_by_whom_it_may_and_training_goes_on(store: Path) -
             for step in range(200):
                 metrics.log({"train_loss": 1 / (step + 1)}, step)
             assert time.monotonic() - start < 3
-        for thread in threads:
-            thread.join()
+            # MLflow gave up for all three, and two are waited for.
+            threads[0].join()
+            waiting = [message for message in caplog.messages if "is away since" in message]
+            assert until(lambda: caplog.text.count("is away since") == 2, 60), waiting
+            let_go()
+        threads[1].join()
     (said,) = refused
     assert said == (
         f"MLflow at sqlite:///{store} could not tag the run: database is locked. Another process "
@@ -99,7 +120,7 @@ def test_a_lock_is_waited_for_by_whom_it_may_and_training_goes_on(store: Path) -
 def test_metrics_that_cannot_be_sent_within_the_patience_are_said(store: Path) -> None:
     runs, run = _runs(store, patience=1)
     with (
-        _locked(store, 60),
+        _locked(store),
         pytest.raises(StoreAway, match="metrics of the training could not be logged within 1 s"),
         MetricsBuffer(runs, run) as metrics,
     ):
@@ -115,7 +136,7 @@ def test_an_interrupt_does_not_wait_for_the_store(store: Path) -> None:
             metrics.log({"train_loss": 0.5}, 1)
             raise KeyboardInterrupt
 
-    with _locked(store, 60), pytest.raises(KeyboardInterrupt):
+    with _locked(store), pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - start < 10
 

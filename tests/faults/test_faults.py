@@ -17,7 +17,7 @@ QUICK = ("killed in a stage", "two runs at once", "full disk", "malformed files"
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def ground(tmp_path_factory: pytest.TempPathFactory, warmed: None) -> Iterator[Ground]:
     with grounds.opened(tmp_path_factory.mktemp("faults")) as opened:
         yield opened
 

@@ -18,7 +18,7 @@ from incumbent.classifiers import pretrained_weights
 from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
 
 OPTIONS = settings(
     "data.sample=200", "preprocessing.max_length=8", "training.weights=weights",
@@ -28,7 +28,8 @@ OPTIONS = settings(
 STEPS = 20 * 10
 
 
-def test_the_same_command_resumes_a_killed_training(place: Place) -> None:
+def test_the_same_command_resumes_a_killed_training(begun: Place) -> None:
+    place = begun
     (place.folder / "weights").mkdir()
     write_bert(place.folder / "weights", pretrained_weights.resolve(pretrained_weights.BUNDLED))
     _kill_in_training(place)

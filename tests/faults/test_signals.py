@@ -18,11 +18,19 @@ import mlflow
 import pytest
 from prefect.exceptions import TerminationSignal
 
+from incumbent.classifiers import pretrained_weights
+from incumbent.retraining import earlier_retrainings
+from incumbent.servers import prefect_server
+from tests import warm
+from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
+from tests.faults.processes import until
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = settings("data.sample=200", "training.epochs=200", "training.freeze_embeddings=true")
+# Weights that reach their steps in seconds, and take minutes for all of them.
+TINY = settings("data.sample=200", "training.epochs=1000", "training.weights=weights")
 
 
 class Running:
@@ -73,17 +81,19 @@ class Running:
         assert not left
 
     def left(self) -> dict[int, str]:
-        """Processes of the session, or that have the place's environment."""
+        """Processes of the session, or that have the place's environment or work in it."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
                 environment = (folder / "environ").read_bytes().split(b"\0")
                 command = (folder / "cmdline").read_text().replace("\0", " ")
+                within = (folder / "cwd").readlink() == self.place.folder
             except OSError:  # gone meanwhile, or another user's
                 continue
             home = f"PREFECT_HOME={self.place.environment['PREFECT_HOME']}".encode()
-            if state != "Z" and (int(session) == self.process.pid or home in environment):
+            ours = int(session) == self.process.pid or home in environment or within
+            if state != "Z" and ours:
                 found[int(folder.name)] = command
         return found
 
@@ -97,8 +107,8 @@ def _wait_until_none(left: Callable[[], dict[int, str]]) -> dict[int, str]:
 
 
 @contextmanager
-def _running(place: Place, *arguments: str) -> Iterator[Running]:
-    running = Running(place, *arguments)
+def _running(place: Place, *options: str) -> Iterator[Running]:
+    running = Running(place, "retrain", *options)
     try:
         yield running
     finally:
@@ -120,38 +130,112 @@ def _terminate_all(running: Running) -> None:
     os.killpg(running.process.pid, signal.SIGTERM)
 
 
+def _at_the_weights(running: Running) -> None:
+    """ktrain is about to load them, or is at it."""
+    running.wait_for("GPU")
+    runs = running.place.folder / ".incumbent" / "runs"
+    assert until(lambda: any(runs.glob("*/checkpoints")), 120), running.errors
+
+
+def _in_the_steps(running: Running) -> None:
+    """A loss has reached MLflow."""
+    running.wait_for("GPU")
+    assert until(lambda: _losses(running) > 0, 120), running.errors
+
+
+def _losses(running: Running) -> int:
+    """How many have reached MLflow."""
+    file = running.place.folder / "mlruns" / "mlflow.db"
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        query = "SELECT COUNT(*) FROM metrics WHERE key = 'train_loss'"
+        return int(database.execute(query).fetchone()[0])
+
+
+def _tiny(place: Place) -> list[str]:
+    """Options for a training with small weights, which are put into the place."""
+    folder = place.folder / "weights"
+    folder.mkdir()
+    write_bert(folder, pretrained_weights.resolve(pretrained_weights.BUNDLED))
+    return TINY
+
+
+@pytest.mark.usefixtures("warmed")
 @pytest.mark.parametrize(
-    ("stop", "seconds"),
-    [(_ctrl_c, 1.5), (_terminate, 1.5), (_ctrl_c, 15), (_terminate, 15), (_terminate_all, 5)],
-)
+    ("stop", "moment"),
+    [
+        (_ctrl_c, _at_the_weights), (_terminate, _at_the_weights),
+        (_ctrl_c, _in_the_steps), (_terminate, _in_the_steps), (_terminate_all, _in_the_steps),
+    ],
+)  # fmt: skip
 def test_interrupted_training(
-    place: Place, stop: Callable[[Running], None], seconds: float
+    begun: Place, stop: Callable[[Running], None], moment: Callable[[Running], None]
 ) -> None:
-    """As ktrain loads the weights (more or less), and in the steps."""
-    with _running(place, "retrain", *OPTIONS) as running:
-        running.wait_for("GPU")
-        time.sleep(seconds)
+    with _running(begun, *(OPTIONS if moment is _at_the_weights else _tiny(begun))) as running:
+        moment(running)
         stop(running)
         running.ends_interrupted()
 
-    client = mlflow.MlflowClient(place.store, place.store)
+    client = mlflow.MlflowClient(begun.store, begun.store)
     experiments = [e.experiment_id for e in client.search_experiments()]
     assert [run.info.status for run in client.search_runs(experiments)] == ["KILLED"]
     assert not client.search_registered_models()
-    with closing(sqlite3.connect(place.folder / "prefect" / "prefect.db")) as database:
+    with closing(sqlite3.connect(begun.folder / "prefect" / "prefect.db")) as database:
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("CRASHED",)]
 
 
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """What is started ignores Ctrl-C, as after `nohup` or in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ignored", "warmed")
+def test_where_ctrl_c_is_ignored_sigterm_saves_the_step(begun: Place) -> None:
+    with _running(begun, *_tiny(begun)) as running:
+        _in_the_steps(running)
+        _ctrl_c(running)
+        losses = _losses(running)
+        assert until(lambda: _losses(running) > losses, 60), running.errors
+        _terminate(running)
+        running.ends_interrupted()
+    assert list(begun.folder.glob(".incumbent/runs/*/checkpoints/step-*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def hardly_warmed() -> Iterator[warm.Helper]:
+    """A helper that leaves most imports to the command, to be interrupted in."""
+    before = (earlier_retrainings.__name__, prefect_server.__name__, "flows.retrain")
+    with warm.started(frozenset({"incumbent"}), before) as helper:
+        yield helper
+
+
+def _at_once(running: Running) -> None:
+    """The command imports Great Expectations, the server its own code."""
+
+
+def _as_it_makes_its_database(running: Running) -> None:
+    """Once it has imported its code; it answers when it is done."""
+    file = running.place.folder / "prefect" / "prefect.db"
+    assert until(file.exists, 120), running.errors
+
+
 @pytest.mark.parametrize(
-    ("stop", "seconds"),
-    [(_ctrl_c, 0), (_terminate, 0), (_ctrl_c, 1), (_terminate, 1), (_terminate_all, 1)],
-)
+    ("stop", "moment"),
+    [
+        (_ctrl_c, _at_once), (_terminate, _at_once),
+        (_ctrl_c, _as_it_makes_its_database), (_terminate, _as_it_makes_its_database),
+        (_terminate_all, _as_it_makes_its_database),
+    ],
+)  # fmt: skip
 def test_interrupted_as_the_server_starts(
-    place: Place, stop: Callable[[Running], None], seconds: float
-) -> None:
-    with _running(place, "retrain", *OPTIONS) as running:
+    place: Place, hardly_warmed: warm.Helper, stop: Callable[[Running], None],
+    moment: Callable[[Running], None],
+) -> None:  # fmt: skip
+    with warm.patched(hardly_warmed), _running(place, *OPTIONS) as running:
         running.wait_for("temporary server")
-        time.sleep(seconds)
+        moment(running)
         stop(running)
         running.ends_interrupted()
     assert not (place.folder / "mlruns" / "mlflow.db").exists()
@@ -190,11 +274,12 @@ def test_an_interrupt_of_an_exec_ends_with_the_exit_code_too(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (130, "incumbent: interrupted\n")
 
 
+@pytest.mark.usefixtures("warmed")
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"]])
-def test_a_reader_that_leaves_is_no_failure(place: Place, arguments: list[str]) -> None:
+def test_a_reader_that_leaves_is_no_failure(begun: Place, arguments: list[str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "incumbent", *arguments],
-        cwd=place.folder, env=place.environment, text=True,
+        cwd=begun.folder, env=begun.environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None

@@ -12,11 +12,11 @@ import time
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from tasks.retries import RETRIES
 
 from incumbent.errors import IncumbentError
 from incumbent.servers import prefect_server
 from tasks import await_training_slot, show
+from tasks.retry_policy import RETRIES
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

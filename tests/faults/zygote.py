@@ -1,7 +1,8 @@
 """A process that has imported every library and runs the command in forks of itself.
 
 Importing takes longer than most faults. Each fork is a process and a session of its own, killed by
-the same signals; it runs the command's own entry point and ends as Python does.
+the same signals; it runs the command's own entry point and ends as Python does. What it starts in
+turn is forked, too: see `tests.warm`.
 
 Read from standard input, a line each: a job as JSON, with `arguments` of the command (or `look`),
 `folder`, `environment`, `files` (a path that `.out`, `.err`, `.pid` and `.end` are added to), and
@@ -16,27 +17,17 @@ import os
 import resource
 import select
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests import warm
 
 
 def main() -> None:
     """Take jobs until standard input ends."""
     from incumbent.cli import main
-    from incumbent.kernels import ktrain_import
-    from incumbent.runtime import environment
 
-    environment.prepare()
-    environment.quiet()
-    with environment.importing():
-        import great_expectations  # noqa: F401
-
-        import incumbent.retraining.earlier_retrainings  # noqa: F401
-        from flows import retrain  # noqa: F401
-        from incumbent.title import explanation  # noqa: F401
-
-        ktrain_import.load()
+    warm.load()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     jobs: dict[int, str] = {}
@@ -75,9 +66,7 @@ def _become(job: dict[str, Any]) -> None:
     """Take the place, the environment and the limits of a job."""
     os.setsid()
     os.chdir(job["folder"])
-    os.environ.clear()
-    os.environ.update(job["environment"])
-    tempfile.tempdir = None
+    warm.take(job["environment"])
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     for number, kind in ((1, "out"), (2, "err")):
@@ -88,6 +77,7 @@ def _become(job: dict[str, Any]) -> None:
     environment.prepare()
     if job["limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], job["limit"]))
+    warm.help_children()
     if job["die_at"] is not None:
         from tests.faults.cuts import die_at
 

@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from incumbent.data import ingestion
+from tests.conftest import Command
 
 pytestmark = pytest.mark.slow
 
-Command = Callable[..., tuple[int, str, str]]
 Spoil = Callable[[Path], tuple[str, ...] | None]
 
 GOOD = [(f"A film worth seeing, number {word}.", "pos") for word in "abcdefghijklmno"] + [
@@ -180,7 +179,7 @@ def test_control_characters_are_replaced_and_reported(train: Path) -> None:
     frame = pd.DataFrame([*GOOD, ("bell\a here", "pos")], columns=["text", "label"])
     frame.to_csv("train.csv", index=False)
     read = datasets.load(
-        ingestion.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
+        datasets.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
     )
     assert read["text"].iloc[-1] == "bell  here"
     assert list(read["control"]) == [False] * len(GOOD) + [True]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 
+from tests.conftest import Command
 from tests.flows.test_many_classes import queries
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_blend_goes_the_whole_way(
-    here: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_a_blend_goes_the_whole_way(here: Path, command: Command) -> None:
     queries(1, 40).to_csv("train.csv", index=False)
     queries(2, 15).to_csv("test.csv", index=False)
     options = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from tests.conftest import Command
 
 pytestmark = pytest.mark.slow
 
@@ -37,9 +38,7 @@ def queries(seed: int, each: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["query", "intent"])
 
 
-def test_many_classes_go_the_whole_way(
-    here: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_many_classes_go_the_whole_way(here: Path, command: Command) -> None:
     queries(1, 40).to_csv("train.csv", index=False)
     queries(2, 15).to_csv("test.csv", index=False)
     options = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import subprocess
@@ -12,18 +11,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
+from uuid import UUID
 
 import mlflow
 import pandas as pd
 import pytest
 
-from tests.conftest import SMALL, Place, settings
+from tests.conftest import SMALL, Command, Place, document, settings
 
 pytestmark = pytest.mark.slow
 First = tuple[Place, dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(first: First) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(first[0].store, first[0].store)
 
@@ -39,12 +39,12 @@ def test_the_first_model_takes_the_title(first: First) -> None:
     }  # fmt: skip
 
 
-def test_models_and_history_show_it(first: First) -> None:
-    place, outcome = first
-    (version,) = place.json("models")
+def test_models_and_history_show_it(first: First, command_there: Command) -> None:
+    _, outcome = first
+    (version,) = document(command_there, "models")
     assert version["aliases"] == ["challenger", "champion"]
     assert version["metrics"]["accuracy"] == outcome["metrics"]["accuracy"]
-    (record,) = place.json("history")
+    (record,) = document(command_there, "history")
     assert record["decision"] == "promoted"
     assert record["reason"] == outcome["reason"]
     gates = {gate["name"]: gate for gate in record["gates"]}
@@ -52,8 +52,8 @@ def test_models_and_history_show_it(first: First) -> None:
         "round_trip", "min_accuracy", "baseline", "slices", "calibration", "behaviour",
     }  # fmt: skip
     assert all(gates[name]["passed"] for name in ("round_trip", "min_accuracy", "baseline"))
-    assert "promoted" in place.run("history").stdout
-    assert "champion" in place.run("models").stdout
+    assert "promoted" in command_there("history")[1]
+    assert "champion" in command_there("models")[1]
 
 
 def test_the_mlflow_run_holds_everything(first: First, client: mlflow.MlflowClient) -> None:
@@ -175,10 +175,9 @@ def test_plain_ktrain_opens_the_zip(first: First, client: mlflow.MlflowClient) -
     assert predictor.predict(["A masterpiece."]) == ["pos"]
 
 
-def test_predict_answers(first: First) -> None:
-    place, _ = first
+def test_predict_answers(command_there: Command) -> None:
     texts = ["A wonderful, moving film.", "Dull, lifeless and far too long."]
-    answer = place.json("predict", *texts)
+    answer = document(command_there, "predict", *texts)
     assert answer["version"] == 1
     assert [row["text"] for row in answer["predictions"]] == texts
     assert [row["label"] for row in answer["predictions"]] == ["pos", "neg"]
@@ -213,41 +212,42 @@ def test_the_report_is_one_page(first: First) -> None:
     assert outcome["run_url"] in page
 
 
-def test_the_same_again_is_skipped(first: First) -> None:
+def test_the_same_again_is_skipped(first: First, command_there: Command) -> None:
     place, outcome = first
-    again = place.json("retrain", *settings(*SMALL))
+    done = place.run("retrain", "--json", *settings(*SMALL))
+    assert (done.returncode, done.stderr) == (0, "")  # no server, no flow
+    again = json.loads(done.stdout)
     assert again["decision"] == "skipped"
     assert again["version"] == again["champion_version"] == 1
     assert again["run_id"] == outcome["run_id"]
     assert again["flow_run_id"] == outcome["flow_run_id"]
-    assert not (place.run("retrain", *settings(*SMALL)).stderr)  # no server, no flow
     assert "version 1" in again["reason"]
-    assert len(place.json("models")) == 1
+    assert len(document(command_there, "models")) == 1
 
 
-def test_refused_data_leaves_the_champion_alone(first: First) -> None:
+def test_refused_data_leaves_the_champion_alone(first: First, command_there: Command) -> None:
     place, _ = first
     frame = pd.DataFrame({"text": ["same words"] * 40, "label": ["pos"] * 40})
     frame.to_csv(place.folder / "one.csv", index=False)
     files = settings("data.train=one.csv", "data.test=one.csv")
     for name, said in (("other", "only one class"), ("reviews", "is not the frozen one")):
-        done = place.run("retrain", "--json", *files, "--set", f"model_name={name}")
-        assert done.returncode == 3
-        assert said in done.stderr.lower()
-        assert "Traceback" not in done.stderr
-        assert not done.stdout
-    (version,) = place.json("models")
+        code, out, err = command_there("retrain", "--json", *files, "--set", f"model_name={name}")
+        assert code == 3
+        assert said in err.lower()
+        assert "Traceback" not in err
+        assert not out
+    (version,) = document(command_there, "models")
     assert "champion" in version["aliases"]
 
 
 def test_another_seed_is_judged_against_the_champion(
-    first: First, client: mlflow.MlflowClient
+    first: First, client: mlflow.MlflowClient, command_there: Command
 ) -> None:
     place, _ = first
-    outcome = place.json("retrain", *settings(*SMALL, "training.seed=2"))
+    outcome = document(command_there, "retrain", *settings(*SMALL, "training.seed=2"))
     assert outcome["decision"] in {"kept", "promoted"}
     assert outcome["version"] == 2
-    record = place.json("history")[-1]
+    record = document(command_there, "history")[-1]
     assert record["rule"] == "superiority"
     assert record["previous_champion"] == 1
     champion = client.get_model_version_by_alias("reviews", "champion")
@@ -258,13 +258,9 @@ def test_another_seed_is_judged_against_the_champion(
     assert gates["superiority"]["passed"] == (outcome["decision"] == "promoted")
     assert len(list((place.folder / ".incumbent" / "encoded").iterdir())) == 1
     # Every gate's verdict is on the Prefect page, in the report and in `explain`.
-    with contextlib.closing(sqlite3.connect(place.folder / "prefect" / "prefect.db")) as database:
-        (page,) = database.execute(
-            "select data from artifact where key = 'decision' and flow_run_id = ?",
-            [outcome["flow_run_id"]],
-        ).fetchone()
+    page = _shown("decision", outcome["flow_run_id"])
     report = (place.folder / outcome["report"]).read_text(encoding="utf-8")
-    explained = place.run("explain", "2").stdout
+    explained = command_there("explain", "2")[1]
     for gate in record["gates"]:
         assert gate["name"].replace("_", "\\\\_") in page
         assert gate["name"].replace("_", " ") in report
@@ -277,16 +273,36 @@ def test_another_seed_is_judged_against_the_champion(
     }  # fmt: skip
 
 
-def test_the_title_goes_back_by_command(first: First, client: mlflow.MlflowClient) -> None:
+def _shown(key: str, flow_run_id: str) -> str:
+    """An artifact of a flow run, as its page has it."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        ArtifactFilterKey,
+    )
+
+    asked = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[key]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(flow_run_id)]),
+    )
+    with get_client(sync_client=True) as server:
+        (artifact,) = server.read_artifacts(artifact_filter=asked)
+    return str(artifact.data)
+
+
+def test_the_title_goes_back_by_command_there(
+    first: First, client: mlflow.MlflowClient, command_there: Command
+) -> None:
     """By then there are two versions, and the alias is put on the second by hand."""
     place, _ = first
     client.set_registered_model_alias("reviews", "champion", "2")
-    entry = place.json("rollback", "--to", "1", "--reason", "wrong answers")
+    entry = document(command_there, "rollback", "--to", "1", "--reason", "wrong answers")
     assert (entry["decision"], entry["champion"]) == ("rolled back", 1)
     assert int(client.get_model_version_by_alias("reviews", "champion").version) == 1
-    decisions = [record["decision"] for record in place.json("history")]
+    decisions = [record["decision"] for record in document(command_there, "history")]
     assert decisions[-1] == "rolled back"
-    assert place.run("rollback", "--to", "9", "--reason", "x").returncode == 2
+    assert command_there("rollback", "--to", "9", "--reason", "x")[0] == 2
     plot = place.folder / "history.png"
-    place.run("history", "--plot", str(plot))
+    command_there("history", "--plot", str(plot))
     assert plot.read_bytes().startswith(b"\x89PNG")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Place, settings
+from tests.conftest import Command, Place, document, settings
 from tests.web import browser
 
 pytestmark = pytest.mark.slow
@@ -18,26 +19,31 @@ QUICK = (
 )  # fmt: skip
 
 
-def test_a_retraining_on_an_mlflow_server(place: Place) -> None:
-    with browser.mlflow(place.store, place.environment, place.folder) as address:
-        place.environment["MLFLOW_TRACKING_URI"] = address
-        outcome = place.json("retrain", *settings(*QUICK))
+def test_a_retraining_on_an_mlflow_server(
+    here: Path, store: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with browser.mlflow(f"sqlite:///{store}", Place(here).environment, here) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        outcome = document(command, "retrain", *settings(*QUICK))
         assert outcome["decision"] == "promoted"
         assert outcome["run_url"].startswith(address)
-        (version,) = place.json("models")
+        (version,) = document(command, "models")
         assert (version["version"], version["aliases"]) == (1, ["challenger", "champion"])
-        answer = place.json("predict", "A wonderful, moving film.")
+        answer = document(command, "predict", "A wonderful, moving film.")
         assert answer["predictions"][0]["label"] in {"neg", "pos"}
-        assert place.json("retrain", *settings(*QUICK))["decision"] == "skipped"
+        assert document(command, "retrain", *settings(*QUICK))["decision"] == "skipped"
 
 
-def test_a_dead_mlflow_server_is_said_at_once(place: Place) -> None:
-    place.environment["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{browser.free_port()}"
+def test_a_dead_mlflow_server_is_said_at_once(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"http://127.0.0.1:{browser.free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     start = time.monotonic()
-    done = place.run("models")
-    assert done.returncode == 4
-    assert f"No MLflow server answers at {place.environment['MLFLOW_TRACKING_URI']}" in done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, err = command("models")
+    assert code == 4
+    assert f"No MLflow server answers at {address}" in err
+    assert "Traceback" not in err
     assert time.monotonic() - start < 60
 
 
@@ -52,11 +58,11 @@ def test_a_dead_prefect_server_is_said_at_once(place: Place) -> None:
     assert time.monotonic() - start < 60
 
 
-def test_data_from_any_address_goes_the_whole_way(place: Place) -> None:
-    place.run("data", "reviews", "here")
-    sources = [f"data.{name}=local://{place.folder}/here/{name}.xlsx" for name in ("train", "test")]
+def test_data_from_any_address_goes_the_whole_way(here: Path, command: Command) -> None:
+    assert command("data", "reviews", "here")[0] == 0
+    sources = [f"data.{name}=local://{here}/here/{name}.xlsx" for name in ("train", "test")]
     columns = ("data.text_column=Reviews", "data.label_columns=Sentiment")
-    outcome = place.json("retrain", *settings(*QUICK, *sources, *columns))
+    outcome = document(command, "retrain", *settings(*QUICK, *sources, *columns))
     assert outcome["decision"] == "promoted"
 
 
@@ -68,7 +74,7 @@ def test_data_from_any_address_goes_the_whole_way(place: Place) -> None:
         (["predict", "--model", "typo", "text"], "No model 'typo' is registered"),
     ],
 )
-def test_an_unknown_model_is_wrong_usage(place: Place, arguments: list[str], said: str) -> None:
-    done = place.run(*arguments)
-    assert done.returncode == 2
-    assert said in done.stderr
+def test_an_unknown_model_is_wrong_usage(command: Command, arguments: list[str], said: str) -> None:
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert said in err

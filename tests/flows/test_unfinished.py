@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from incumbent.errors import StageError
+from tests.conftest import Command
 
 pytestmark = pytest.mark.slow
 
-Command = Callable[..., tuple[int, str, str]]
 CONFIG = """\
 data: {sample: 400}
 training: {model: nbsvm, learning_rate: 0.01, epochs: 3}

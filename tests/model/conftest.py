@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.conftest import Place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def champion(first: tuple[Place, dict[str, Any]]) -> Any:
     """`models:/reviews@champion` of the small retraining, as a pyfunc."""
     place, outcome = first
@@ -27,7 +27,7 @@ def champion(first: tuple[Place, dict[str, Any]]) -> Any:
         mlflow.set_tracking_uri(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def positive(champion: Any) -> Callable[[Sequence[str]], NDArray[np.float64]]:
     """The probability that each text is positive, (n,)."""
     return lambda texts: champion.predict(list(texts))["probability_pos"].to_numpy()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.conftest import Place
+from tests.conftest import Command, Place, document
 
 pytestmark = pytest.mark.slow
 
@@ -25,11 +25,10 @@ def table(first: tuple[Place, dict[str, Any]], tmp_path: Path) -> Path:
 
 
 def test_each_row_has_the_champions_answer(
-    first: tuple[Place, dict[str, Any]], champion: Any, table: Path
+    command_there: Command, champion: Any, table: Path
 ) -> None:
-    place, _ = first
     output = table.with_name("out.parquet")
-    summary = place.json("score", str(table), str(output))
+    summary = document(command_there, "score", str(table), str(output))
     scored = pd.read_parquet(output)
     assert list(scored.columns) == [
         "id", "Reviews", "input_label", "id_2", "label", "probability_neg", "probability_pos",
@@ -61,8 +60,7 @@ def test_the_flow_does_the_same(
     assert pd.read_excel(output)["label"].notna().sum() == len(TEXTS) - 1
 
 
-def test_mistakes_are_told(first: tuple[Place, dict[str, Any]], table: Path) -> None:
-    place, _ = first
+def test_mistakes_are_told(command_there: Command, table: Path) -> None:
     for arguments, code, message in (
         ((str(table), "out.docx"), 2, ".docx cannot be written"),
         (("none.csv", "out.csv"), 3, "There is no file none.csv"),
@@ -70,8 +68,8 @@ def test_mistakes_are_told(first: tuple[Place, dict[str, Any]], table: Path) -> 
         ((str(table), "out.csv", "--model", "none"), 2, "No model 'none' is registered"),
         ((str(table), "out.csv", "--alias", "none"), 2, "has the alias 'none'"),
     ):
-        done = place.run("score", *arguments)
-        assert done.returncode == code, done.stderr
-        assert message in done.stderr
-        assert "Traceback" not in done.stderr
-    assert not (place.folder / "out.csv").exists()
+        found, _, err = command_there("score", *arguments)
+        assert found == code, err
+        assert message in err
+        assert "Traceback" not in err
+    assert not Path("out.csv").exists()

@@ -91,6 +91,7 @@ def test_a_file_that_grows_is_not_taken(inbox: Path) -> None:
     assert new_in(inbox, seconds=0.1) == ["done.csv", "slow.csv"]
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) -> None:
     path = inbox / "a.csv"
     path.write_text(GOOD)

@@ -15,7 +15,6 @@ from incumbent.operations.monitored_troubles import Trouble
 from incumbent.operations.status import Status, Title
 from incumbent.title import approval_and_rollback
 from incumbent.tracking.registry_reads import Version
-from tasks import check_health, show
 
 FULL = Trouble(kind="disk", subject="/srv", text="1.5 GiB are free in /srv")
 OLD = [
@@ -53,6 +52,8 @@ def test_what_nobody_took_is_told_again(tmp_path: Path) -> None:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the log has; there is no page."""
+    from tasks import show  # imports Prefect
+
     lines: list[str] = []
     monkeypatch.setattr(show, "say", lambda text, *values: lines.append(text % values))
     monkeypatch.setattr(show, "markdown", lambda *_: None)
@@ -65,6 +66,12 @@ FOUND = Status(
 )  # fmt: skip
 
 
+def _tell() -> None:
+    from tasks import check_health
+
+    check_health.tell.fn(FOUND, 24.0)
+
+
 def test_a_full_disk_is_told_though_nothing_can_be_kept(
     here: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +81,7 @@ def test_a_full_disk_is_told_though_nothing_can_be_kept(
     emitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(prefect_events, "emit", lambda *given, **_: not emitted.append(given))
     monkeypatch.setattr(monitored_troubles, "write_atomically", full)
-    check_health.tell.fn(FOUND, 24.0)
+    _tell()
     assert [given[:2] for given in emitted] == [
         (prefect_events.CHAMPION_OLD, "intents-1"), (prefect_events.CHAMPION_OLD, "intents-2"),
         (prefect_events.WRONG, "monitor"),
@@ -89,7 +96,7 @@ def test_only_what_a_server_took_counts_as_told(
     monkeypatch.setattr(
         prefect_events, "emit", lambda event, *_, **__: event == prefect_events.WRONG
     )
-    check_health.tell.fn(FOUND, 24.0)
+    _tell()
     told = json.loads((here / ".incumbent" / "monitor" / "told.json").read_text())
     assert list(told) == [FULL.key]
 

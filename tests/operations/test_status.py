@@ -65,7 +65,7 @@ def test_servers_that_were_started_and_are_gone_are_named(run: Run, here: Path) 
 
 
 @pytest.mark.slow
-def test_the_local_store_is_enough_and_old_champions_are_named(run: Run) -> None:
+def test_the_local_store_is_enough_and_old_champions_are_named(store: Path, run: Run) -> None:
     from incumbent.tracking.registry_writes import Registry
 
     client = Registry().client

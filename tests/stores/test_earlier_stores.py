@@ -20,7 +20,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from incumbent.classifiers import libraries
+from incumbent.kernels import ktrain_import
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -201,7 +201,7 @@ def test_its_bare_predictors_load_with_ktrain(
     """As they lie among a run's artifacts, where the pretrained weights are not at hand."""
     store = f"sqlite:///{unpacked(release)}/mlruns/mlflow.db"
     client = mlflow.MlflowClient(store, store)
-    libraries.load()
+    ktrain_import.load()
     import ktrain
 
     answers = [asked["answer"] for asked in of_champions(KNOWN[release])]
@@ -211,7 +211,7 @@ def test_its_bare_predictors_load_with_ktrain(
         place = here / answer["model_name"]
         place.mkdir()
         folder = client.download_artifacts(str(version.run_id), "predictor", str(place))
-        with libraries.quiet():
+        with ktrain_import.quiet():
             predictor = ktrain.load_predictor(folder)
             found = predictor.predict_proba([row["text"] for row in answer["predictions"]])
         precision = PRECISION[version.tags["incumbent.precision"]]

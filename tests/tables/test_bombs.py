@@ -29,14 +29,14 @@ HEAD = b"text,label\n"
 READ = """
 import json, os, re, resource, sys
 from pathlib import Path
-from incumbent import sources
+from incumbent.tables import table_reader
 from incumbent.config import DataConfig
 from incumbent.errors import DataError
 
 for file in sys.argv[1:]:
     start, said = sum(os.times()[:4]), "read"
     try:
-        sources.read(file, DataConfig())
+        table_reader.read(file, DataConfig())
     except DataError as error:
         said = str(error)
     # The peak of this program; what `resource` tells holds that of whoever started it.

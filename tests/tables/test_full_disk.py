@@ -10,7 +10,6 @@ import pytest
 
 from incumbent.cli import main
 from incumbent.runtime import failure_explanations
-from tasks import show
 
 
 def _full() -> OSError:
@@ -58,6 +57,8 @@ def test_the_command_ends_as_of_a_failed_stage(capsys: pytest.CaptureFixture[str
 
 
 def test_the_log_has_it_once_and_without_a_traceback() -> None:
+    from tasks import show  # imports Prefect
+
     error = _full()
     records = [
         logging.LogRecord("prefect", 40, "", 0, "it failed", (), (type(error), error, None))

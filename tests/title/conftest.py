@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +14,37 @@ import pytest
 
 from incumbent.classifiers import catalogue, encoded_texts
 from incumbent.config import Config
-from incumbent.data import ingestion
+from incumbent.data import datasets
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation import challenger_assessment
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import fitting
+from tests import shared, warm
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _warmed(helper: warm.Helper) -> Iterator[None]:
+    """A registered model answers in a process of its own, which is forked here."""
+    with warm.patched(helper):
+        yield
+
+
 @pytest.fixture(scope="session")
-def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The caches of all contests."""
-    return tmp_path_factory.mktemp("title")
+def workdir(together: Path) -> Path:
+    """The caches of all contests, and the models that contend, for all workers."""
+    folder = together / "title"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def train(workdir: Path) -> Train:
-    """Train an NBSVM with ktrain and measure it; arguments are config sections or a dataset."""
+    """Train an NBSVM with ktrain and measure it; arguments are config sections or a dataset.
+
+    Each is trained by one worker.
+    """
     made: dict[str, Trained] = {}
 
     def make(dataset: Dataset | None = None, **sections: Any) -> Trained:
@@ -46,10 +62,16 @@ def train(workdir: Path) -> Train:
             known = settings.get(name, {})
             settings[name] = {**known, **values} if isinstance(known, dict) else values
         config = Config.model_validate(settings)
-        data = dataset or ingestion.ingest(config.data, workdir, config.evaluation.slices)
+        data = dataset or datasets.ingest(config.data, workdir, config.evaluation.slices)
         retraining = Retraining.of(data, config)
         if retraining.digest not in made:
-            made[retraining.digest] = _train(config, data, retraining, workdir)
+
+            def keep(folder: Path) -> None:
+                trained = _train(config, data, retraining, workdir)
+                (folder / "trained.pickle").write_bytes(pickle.dumps(trained))
+
+            kept = shared.once(workdir / retraining.digest, keep) / "trained.pickle"
+            made[retraining.digest] = pickle.loads(kept.read_bytes())  # noqa: S301  our own
         return made[retraining.digest]
 
     return make
@@ -95,28 +117,51 @@ def twin(train: Train) -> Trained:
 
 @pytest.fixture(scope="session")
 def stores(
-    tmp_path_factory: pytest.TempPathFactory, workdir: Path, weak: Trained, good: Trained,
-    twin: Trained,
+    tmp_path_factory: pytest.TempPathFactory, together: Path, databases: Path, workdir: Path,
+    helper: warm.Helper, weak: Trained, good: Trained, twin: Trained,
 ) -> Stores:  # fmt: skip
-    folder = tmp_path_factory.mktemp("stores")
-    live = folder / "mlflow.db"
-    arena = Arena(f"sqlite:///{live}", workdir)
+    def hold(folder: Path) -> None:
+        live = folder / "mlflow.db"
+        arena = Arena(f"sqlite:///{live}", workdir)
 
-    def snapshot(name: str) -> Path:
-        return Path(shutil.copy(live, folder / f"{name}.db"))
+        def snapshot(name: str) -> None:
+            shutil.copy(live, folder / f"{name}.db")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", arena.store)
-        Runs(weak.config.tracking)
-        blank = snapshot("blank")
-        arena.enter(weak)
-        one = snapshot("one")
-        version, run = arena.register(good)
-        challenged = snapshot("challenged")
-        arena.hold_contest(good, version, run)
-        two = snapshot("two")
-        arena.enter(twin)
-        return Stores(blank, one, challenged, two, snapshot("three"))
+        shutil.copy(databases / "mlflow.db", live)
+        with pytest.MonkeyPatch.context() as patch, warm.patched(helper):
+            patch.setenv("MLFLOW_TRACKING_URI", arena.store)
+            Runs(weak.config.tracking)
+            snapshot("blank")
+            arena.enter(weak)
+            snapshot("one")
+            version, run = arena.register(good)
+            snapshot("challenged")
+            arena.contest(good, version, run)
+            snapshot("two")
+            arena.enter(twin)
+            snapshot("three")
+
+    made = shared.once(together / "stores", hold)
+    # Of its own for each worker: tests damage files, and mend them.
+    own = Path(shutil.copytree(made, tmp_path_factory.mktemp("stores") / "stores"))
+    names = ("blank", "one", "challenged", "two", "three")
+    stores = {name: own / f"{name}.db" for name in names}
+    for store in stores.values():
+        _moved(store, str(made), str(own))
+    return Stores(**stores)
+
+
+def _moved(store: Path, before: str, now: str) -> None:
+    """Have a store know where its artifacts are now."""
+    with closing(sqlite3.connect(store)) as database, database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            for _, column, kind, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
+                if "CHAR" in kind or kind == "TEXT":
+                    database.execute(
+                        f"UPDATE {table} SET {column} = replace({column}, ?, ?) "  # noqa: S608
+                        f"WHERE instr({column}, ?)",
+                        (before, now, before),
+                    )
 
 
 Open = Callable[[Path], Arena]

@@ -85,7 +85,7 @@ def test_that_it_hangs_is_told(
     from flows import monitor as flow
 
     emitted: list[Any] = []
-    monkeypatch.setattr(flow, "_HOURS", 2 / 3600)
+    monkeypatch.setattr(flow, "_HOURS", 0.5 / 3600)
     monkeypatch.setattr(status, "look", lambda *_: time.sleep(60))
     monkeypatch.setattr(prefect_events, "emit", lambda *given: emitted.append(given) or True)
     with pytest.raises(StageTimedOut):

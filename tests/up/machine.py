@@ -67,7 +67,7 @@ class Machine(Place):
             state = str(self.ask(f"flow_runs/{flow_run}")["state_type"])
             if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
                 return state
-            time.sleep(1)
+            time.sleep(0.2)
         raise AssertionError(f"the run is still {state} after {_RUN_SECONDS} s")
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:

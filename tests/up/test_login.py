@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,7 +24,7 @@ import pytest
 from tests.conftest import ROOT, settings
 from tests.up.machine import Machine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
 
 LOGIN = "owner:planted-login-secret"
 READER = "reader:planted-data-secret"
@@ -86,12 +87,17 @@ def data() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(
+    tmp_path_factory: pytest.TempPathFactory, databases: Path, warmed: None
+) -> Iterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("machine") / "incumbent")
     # As the documentation has it: Prefect's database under the home folder.
     del machine.environment["PREFECT_HOME"]
     home = machine.folder.parent / "home"
-    home.mkdir()
+    (home / ".prefect").mkdir(parents=True)
+    (machine.folder / "mlruns").mkdir()
+    shutil.copy(databases / "prefect.db", home / ".prefect")
+    shutil.copy(databases / "mlflow.db", machine.folder / "mlruns")
     machine.environment["HOME"] = str(home)
     machine.environment["INCUMBENT_AUTH"] = LOGIN
     try:

@@ -24,6 +24,7 @@ _SERVER = shutil.which("postgres") or (_INSTALLED[-1] if _INSTALLED else None)
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("warmed"),
     pytest.mark.skipif(_SERVER is None, reason="no PostgreSQL here: install Debian's postgresql"),
     pytest.mark.skipif(
         importlib.util.find_spec("psycopg") is None, reason="psycopg is not installed"

@@ -16,7 +16,7 @@ from incumbent.tracking.registry_writes import Registry
 from tests.conftest import Place
 from tests.up.machine import Machine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
 
 QUICK = {
     "data": {"sample": 200},
@@ -27,7 +27,7 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, warmed: None) -> Iterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("machine"))
     try:
         machine.up()

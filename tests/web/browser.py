@@ -43,7 +43,7 @@ def free_port() -> int:
 def prefect(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
     """A Prefect server on the database in the environment's PREFECT_HOME; gives its address."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start"]
+    command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     settings = {**environment, "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     settings |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -100,7 +100,7 @@ def _wait(look: Callable[[], str], enough: Callable[[str], bool], wanted: tuple[
 def _served(
     command: list[str], environment: Mapping[str, str], folder: Path, address: str, health: str
 ) -> Iterator[None]:
-    log = folder / f"{Path(command[0]).name}-{address.rsplit(':', 1)[1]}.log"
+    log = folder / f"{command[2]}-{address.rsplit(':', 1)[1]}.log"
     with log.open("w") as output:
         server = subprocess.Popen(
             command, env=dict(environment), cwd=folder, stdout=output, stderr=output,

@@ -15,6 +15,7 @@ from tests.web import browser
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("warmed"),
     pytest.mark.skipif(not browser.available(), reason=browser.MISSING),
 ]
 First = tuple[Place, dict[str, Any]]
