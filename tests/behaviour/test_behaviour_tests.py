@@ -63,7 +63,7 @@ def test_the_packaged_tests_are_few_enough_for_every_challenger(packaged: Suite)
 def test_the_packaged_file_goes_with_the_package() -> None:
     project = Path(__file__).parents[2] / "pyproject.toml"
     data = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
-    assert "behaviour.yaml" in data["incumbent"]
+    assert "behaviour/behaviour.yaml" in data["incumbent"]
 
 
 def test_cases_on_real_reviews(packaged: Suite) -> None:

@@ -376,9 +376,9 @@ def test_files_that_did_not_change_are_not_parsed_again(tmp_path, monkeypatch):
     train, test = save(ROWS, tmp_path / "a.xlsx"), save(ROWS[:2], tmp_path / "b.csv")
     config = DataConfig(train=train, test=test)
     read: list[str] = []
-    parse = datasets.sources.parts
+    parse = ingestion.table_reader.parts
     monkeypatch.setattr(
-        datasets.sources,
+        ingestion.table_reader,
         "parts",
         lambda source, *a, **k: read.append(source) or parse(source, *a, **k),
     )

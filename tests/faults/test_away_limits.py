@@ -36,8 +36,8 @@ def test_a_stage_that_takes_too_long_ends() -> None:
     [
         ("watch", "find_target", {"settle_seconds": 0.0}),
         ("monitor", "examine", {}),
-        ("rollback", "crown", {"model_name": "m", "reason": "r"}),
-        ("approve", "crown", {"model_name": "m", "version": 1}),
+        ("rollback", "approve_or_roll_back", {"model_name": "m", "reason": "r"}),
+        ("approve", "approve_or_roll_back", {"model_name": "m", "version": 1}),
         ("score", "Registry", {"source": "a.csv", "output": "b.csv", "max_hours": HOURS}),
     ],
 )
