@@ -59,6 +59,7 @@ class Helper:
 
     def __init__(self, asked: socket.socket, modules: frozenset[str]) -> None:
         self.modules = modules
+        self.owner = os.getpid()  # whose children they are: no fork of it may ask
         self._socket = asked
         self._lock = threading.Lock()
 
@@ -115,6 +116,7 @@ class Popen(subprocess.Popen[Any]):
         plain = not (asked["pass_fds"] or asked["preexec_fn"] or asked["shell"])
         return (
             plain
+            and os.getpid() == self.helper.owner
             and isinstance(args, (list, tuple))
             and [os.fspath(a) for a in args[:2]] == [sys.executable, "-m"]
             and args[2] in self.helper.modules
