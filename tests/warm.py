@@ -26,7 +26,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,10 @@ def serve(asked: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's are for those who were forked
         signal.signal(number, signal.SIG_IGN)
     while True:
-        message, files, *_ = socket.recv_fds(asked, _MESSAGE, 3)
+        try:
+            message, files, *_ = socket.recv_fds(asked, _MESSAGE, 3)
+        except ConnectionError:  # killed
+            message = b""
         if not message:
             os._exit(0)
         reader, writer = os.pipe()
@@ -212,7 +215,8 @@ def serve(asked: socket.socket) -> None:
         child = int(os.read(reader, 32))
         os.close(reader)
         os.waitpid(between, 0)  # now the child is theirs
-        asked.send(str(child).encode())
+        with suppress(ConnectionError):  # killed meanwhile, at which the child ends, too
+            asked.send(str(child).encode())
 
 
 def _become(job: dict[str, Any], files: Sequence[int]) -> None:
