@@ -35,6 +35,7 @@ from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_reads import CHAMPION
 from incumbent.tracking.registry_writes import Registry
 from tests.faults.cuts import die_at
+from tests.warm import help_children
 
 NAME = "reviews"
 # MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
@@ -57,6 +58,7 @@ def start(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None)
         os.close(writer)
         return child, reader
     try:
+        help_children()
         if kill_at is not None:
             die_at(kill_at)
         answer = work(*arguments)
