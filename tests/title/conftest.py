@@ -24,10 +24,13 @@ from tests import shared, warm
 from tests.title.arena import NAME, Arena, Stores, Train, Trained
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _warmed(helper: warm.Helper) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def _warmed(request: pytest.FixtureRequest) -> Iterator[None]:
     """A registered model answers in a process of its own, which is forked here."""
-    with warm.patched(helper):
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
+    with warm.patched(request.getfixturevalue("helper")):
         yield
 
 
