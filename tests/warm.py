@@ -26,7 +26,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Helper:
 
     def __init__(self, asked: socket.socket, modules: frozenset[str]) -> None:
         self.modules = modules
+        self.owner = os.getpid()  # whose children they are: no fork of it may ask
         self._socket = asked
         self._lock = threading.Lock()
 
@@ -116,6 +117,7 @@ class Popen(subprocess.Popen[Any]):
         plain = not (asked["pass_fds"] or asked["preexec_fn"] or asked["shell"])
         return (
             plain
+            and os.getpid() == self.helper.owner
             and isinstance(args, (list, tuple))
             and [os.fspath(a) for a in args[:2]] == [sys.executable, "-m"]
             and args[2] in self.helper.modules
@@ -192,7 +194,10 @@ def serve(asked: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's are for those who were forked
         signal.signal(number, signal.SIG_IGN)
     while True:
-        message, files, *_ = socket.recv_fds(asked, _MESSAGE, 3)
+        try:
+            message, files, *_ = socket.recv_fds(asked, _MESSAGE, 3)
+        except ConnectionError:  # killed
+            message = b""
         if not message:
             os._exit(0)
         reader, writer = os.pipe()
@@ -211,7 +216,8 @@ def serve(asked: socket.socket) -> None:
         child = int(os.read(reader, 32))
         os.close(reader)
         os.waitpid(between, 0)  # now the child is theirs
-        asked.send(str(child).encode())
+        with suppress(ConnectionError):  # killed meanwhile, at which the child ends, too
+            asked.send(str(child).encode())
 
 
 def _become(job: dict[str, Any], files: Sequence[int]) -> None:

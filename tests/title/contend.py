@@ -26,6 +26,7 @@ from incumbent.ledger import Ledger
 from incumbent.registry import CHAMPION, Registry
 from incumbent.runs import Runs
 from tests.faults.cuts import die_at
+from tests.warm import help_children
 
 NAME = "reviews"
 # MLflow loads what it logs, to try its example: ten seconds of TensorFlow for each point below.
@@ -48,6 +49,7 @@ def start(work: Callable[..., Any], *arguments: Any, kill_at: int | None = None)
         os.close(writer)
         return child, reader
     try:
+        help_children()
         if kill_at is not None:
             die_at(kill_at)
         answer = work(*arguments)
