@@ -48,8 +48,9 @@ SMALL = (
 # Modules that take longest, the longest first: see the table at the end of a run. Begun last,
 # one of them would leave the other workers idle.
 LONGEST = (
-    "test_signals", "test_retrain", "test_crash", "test_away", "test_faults", "test_login",
-    "test_resuming", "test_devices",
+    "test_retrain", "test_resuming", "test_transformer", "test_signals", "test_contest",
+    "test_learning_rate", "test_servers", "test_up", "test_devices", "test_bert", "test_bad_input",
+    "test_crash", "test_login", "test_sabotage", "test_accumulation",
 )  # fmt: skip
 # What a test that is not marked slow does without.
 HEAVY = {"great_expectations", "ktrain", "mlflow", "tensorflow", "tf_keras"}
