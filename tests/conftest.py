@@ -36,6 +36,8 @@ environment.prepare()
 # logging, unless it is the interpreter's own; pytest's would be gone for all that follows.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
+pytest_plugins = ["tests.trainings"]  # the fixtures of classifiers, training and kernels
+
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., tuple[int, str, str]]
 # Enough to beat the baseline with real weights, in half a minute of training.

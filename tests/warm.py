@@ -40,8 +40,8 @@ from incumbent.training import trainer_process
 MODULES = frozenset(
     {
         "incumbent", model_process.__name__, trainer_process.__name__, prefect_server.__name__,
-        "mlflow", "prefect", "tests.classifiers.exhausting", "tests.classifiers.killed",
-        "tests.classifiers.share", "tests.faults.zygote", "tests.title.contend", "uvicorn",
+        "mlflow", "prefect", "tests.training.exhausting", "tests.training.killed",
+        "tests.training.share", "tests.faults.zygote", "tests.title.contend", "uvicorn",
     }
 )  # fmt: skip
 _STARTING = frozenset({"incumbent", "mlflow", "tests.title.contend"})  # that start others

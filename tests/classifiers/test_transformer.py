@@ -17,7 +17,7 @@ from incumbent.data import datasets
 from incumbent.errors import ConfigError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
-from tests.classifiers.conftest import Run, ready
+from tests.trainings import Run, ready
 
 pytestmark = pytest.mark.slow
 

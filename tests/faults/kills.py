@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 
 from incumbent.classifiers import pretrained_weights
-from tests.classifiers.conftest import write_bert
 from tests.conftest import settings
 from tests.faults.ground import CHALLENGE, OPTIONS, Ground, Trial
 from tests.faults.processes import Run
+from tests.trainings import write_bert
 
 # What the command says when each stage begins.
 STAGES = {

@@ -15,9 +15,9 @@ import pytest
 
 from incumbent.classifiers import pretrained_weights
 from incumbent.tracking.registry_writes import Registry
-from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults import away
+from tests.trainings import write_bert
 
 # Each run is one of several processes, which a busy machine takes its time for.
 pytestmark = [

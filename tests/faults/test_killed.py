@@ -15,8 +15,8 @@ import mlflow
 import pytest
 
 from incumbent.classifiers import pretrained_weights
-from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
+from tests.trainings import write_bert
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
 

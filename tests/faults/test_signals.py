@@ -22,9 +22,9 @@ from incumbent.classifiers import pretrained_weights
 from incumbent.retraining import earlier_retrainings
 from incumbent.servers import prefect_server
 from tests import warm
-from tests.classifiers.conftest import write_bert
 from tests.conftest import Place, settings
 from tests.faults.processes import until
+from tests.trainings import write_bert
 
 pytestmark = pytest.mark.slow
 

@@ -65,7 +65,7 @@ def train(warmed: None, rows: Path) -> Train:
             "validation_fraction": 0.05, **settings,
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "tests.classifiers.share", str(count), str(rows),
+            [sys.executable, "-m", "tests.training.share", str(count), str(rows),
              json.dumps(whole)],
             capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip

@@ -110,7 +110,7 @@ def test_memory_that_runs_out_ends_in_the_same_steps_and_nearly_the_same_loss(
     whole.fit()
     short = prepare(embedded, "short", **settings)
     monkeypatch.setattr(
-        trainer_client, "_processes", Ahead("tests.classifiers.exhausting", talks=True)
+        trainer_client, "_processes", Ahead("tests.training.exhausting", talks=True)
     )
     monkeypatch.setenv("MOST_ROWS", "10")
     monkeypatch.setenv("AFTER_STEPS", "5")

@@ -19,7 +19,7 @@ from incumbent.config import ServingConfig
 from incumbent.data import datasets
 from incumbent.errors import StageError
 from incumbent.predictor import ONNX, Predictor
-from tests.classifiers.conftest import Run, ready
+from tests.trainings import Run, ready
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """Trains on so many virtual CPU devices, which a process sets up but once; run as a module.
 
-    python -m tests.classifiers.share DEVICES FOLDER SETTINGS
+    python -m tests.training.share DEVICES FOLDER SETTINGS
 
 FOLDER holds rows.json (texts, labels); SETTINGS are the training config's, as JSON. The loss of
 each step, and a prediction of the saved model, are printed as JSON.

@@ -13,7 +13,7 @@ from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
 from incumbent.kernels import ktrain_import
-from tests.classifiers.conftest import LAYERS
+from tests.trainings import LAYERS
 
 pytestmark = pytest.mark.slow
 

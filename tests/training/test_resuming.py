@@ -138,7 +138,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_metrics(
     warmed: None, tmp_path: Path, one_layer: Path, devices: int
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.classifiers.killed", tmp_path, one_layer, str(devices)],
+        [sys.executable, "-m", "tests.training.killed", tmp_path, one_layer, str(devices)],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,6 +1,6 @@
 """Trains twice, once left alone and once killed again and again; run as a module.
 
-    python -m tests.classifiers.killed FOLDER WEIGHTS DEVICES
+    python -m tests.training.killed FOLDER WEIGHTS DEVICES
 
 DEVICES are virtual ones of the CPU. Each training is a process of its own, forked when all is
 imported. The last line printed is a JSON list of two: metrics, steps and what was said.

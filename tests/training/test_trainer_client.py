@@ -28,9 +28,7 @@ def run(
     prepare: Ready, dataset: Callable[..., datasets.Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Any]:
     """Has the stand-in do one thing: gives the run that asked it, and what came of it."""
-    monkeypatch.setattr(
-        trainer_client, "_processes", Ahead("tests.classifiers.standin", talks=True)
-    )
+    monkeypatch.setattr(trainer_client, "_processes", Ahead("tests.training.standin", talks=True))
 
     def ask(what: str) -> tuple[Any, BaseException]:
         monkeypatch.setenv("STANDIN", what)
