@@ -46,7 +46,9 @@ def make_databases(made: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m"]
     with subprocess.Popen(
-        [*command, "incumbent.servers.prefect_server", str(port)], env=environment, stdin=subprocess.PIPE
+        [*command, "incumbent.servers.prefect_server", str(port)],
+        env=environment,
+        stdin=subprocess.PIPE,
     ) as server:
         subprocess.run(
             [*command, "incumbent", "models"], env=environment, check=True, cwd=made,
