@@ -51,8 +51,8 @@ SMALL = (
 # one of them would leave the other workers idle.
 LONGEST = (
     "test_retrain", "test_resuming", "test_transformer", "test_signals", "test_contest",
-    "test_learning_rate", "test_servers", "test_up", "test_devices", "test_keras_bert", "test_bad_input",
-    "test_crash", "test_login", "test_sabotage", "test_gradient_accumulation",
+    "test_learning_rate", "test_servers", "test_up", "test_devices", "test_keras_bert",
+    "test_bad_input", "test_crash", "test_login", "test_sabotage", "test_gradient_accumulation",
 )  # fmt: skip
 # What a test that is not marked slow does without.
 HEAVY = {"great_expectations", "ktrain", "mlflow", "tensorflow", "tf_keras"}
