@@ -16,7 +16,7 @@ import pytest
 from incumbent.classifiers import catalogue, encoded_texts, pretrained_weights
 from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
-from incumbent.data import datasets
+from incumbent.data import datasets, ingestion
 from incumbent.kernels import ktrain_import
 from incumbent.training import fitting
 from incumbent.training.callbacks import Progress
@@ -73,7 +73,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reviews(workdir: Path) -> Callable[[int], datasets.Dataset]:
     """So many of the embedded reviews."""
-    return lambda rows: datasets.ingest(DataConfig(sample=rows), workdir)
+    return lambda rows: ingestion.ingest(DataConfig(sample=rows), workdir)
 
 
 @pytest.fixture

@@ -174,12 +174,12 @@ def test_bad_input(case: str, train: Path, command: Command) -> None:
 
 def test_control_characters_are_replaced_and_reported(train: Path) -> None:
     from incumbent.config import DataConfig
-    from incumbent.data import datasets
+    from incumbent.data import datasets, ingestion
 
     frame = pd.DataFrame([*GOOD, ("bell\a here", "pos")], columns=["text", "label"])
     frame.to_csv("train.csv", index=False)
     read = datasets.load(
-        datasets.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
+        ingestion.ingest(DataConfig(train="train.csv", test="test.xlsx"), Path("work")).train
     )
     assert read["text"].iloc[-1] == "bell  here"
     assert list(read["control"]) == [False] * len(GOOD) + [True]

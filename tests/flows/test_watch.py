@@ -156,7 +156,9 @@ def test_a_file_that_cannot_be_looked_into_waits_and_is_told_once(
         collect_inbox.show, "say", lambda message, *values: said.append(message % values)
     )
     monkeypatch.setattr(
-        collect_inbox.events, "emit", lambda event, _, subject, *rest, **more: told.append(subject)
+        collect_inbox.prefect_events,
+        "emit",
+        lambda event, _, subject, *rest, **more: told.append(subject),
     )
     (here / "inbox").mkdir()
     (here / "inbox" / "a.csv").write_text(GOOD)

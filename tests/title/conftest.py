@@ -14,7 +14,7 @@ import pytest
 
 from incumbent.classifiers import catalogue, encoded_texts
 from incumbent.config import Config
-from incumbent.data import datasets
+from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation import challenger_assessment
 from incumbent.retraining.retraining_identity import Retraining
@@ -65,7 +65,7 @@ def train(workdir: Path) -> Train:
             known = settings.get(name, {})
             settings[name] = {**known, **values} if isinstance(known, dict) else values
         config = Config.model_validate(settings)
-        data = dataset or datasets.ingest(config.data, workdir, config.evaluation.slices)
+        data = dataset or ingestion.ingest(config.data, workdir, config.evaluation.slices)
         retraining = Retraining.of(data, config)
         if retraining.digest not in made:
 
