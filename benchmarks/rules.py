@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.world import Drawn
 from incumbent.config import PromotionConfig
-from incumbent.decision import decision_rule, error_budget
+from incumbent.decision import error_budget, proof_and_ruling
 from incumbent.decision.error_budget import PastContest
 from incumbent.evaluation.paired_tests import mcnemar
 from incumbent.evaluation.scored_predictions import Scored
@@ -87,13 +87,13 @@ class Incumbent:
         best = accuracies[0]
         for week in range(1, len(drawn.probability)):
             challenger = drawn.scored(week)
-            improvement = decision_rule.improvement(challenger, holder, self.config)
+            improvement = proof_and_ruling.improvement(challenger, holder, self.config)
             shared = [(contest, float(np.corrcoef(improvement, b)[0, 1])) for contest, b in against]
             allowance = error_budget.allow(
                 past, champion, error_budget.loading_of(shared), self.config.alpha,
                 self.config.half_life,
             )  # fmt: skip
-            enough = decision_rule.prove(challenger, holder, allowance, self.config).enough
+            enough = proof_and_ruling.prove(challenger, holder, allowance, self.config).enough
             passed = enough and accuracies[week] >= best - self.config.ratchet_margin
             contest = PastContest(
                 champion=champion, critical=allowance.critical, loading=allowance.loading,

@@ -25,7 +25,7 @@ from prefect.runtime import task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from incumbent.errors import StageError
-from incumbent.servers import prefect_server
+from incumbent.servers import prefect_outages
 from incumbent.servers.ports_and_commands import TRAINING
 from tasks import show
 
@@ -91,13 +91,13 @@ class _Slot:
         except httpx.HTTPError as error:
             show.say(
                 "the slot of the concurrency limit %r was not given back (%s): it is free again "
-                "within a minute or two", TRAINING, prefect_server.reason(error),
+                "within a minute or two", TRAINING, prefect_outages.reason(error),
             )  # fmt: skip
 
     def _granted(self) -> float | None:
         """Ask for the slot until the server answers; the seconds until it may be asked again."""
         try:
-            return prefect_server.waited_for(self._ask)
+            return prefect_outages.waited_for(self._ask)
         except httpx.HTTPError as error:
             failure = error
         # Not in the handler: a failure of a network as its context would have the stage repeated.
@@ -165,14 +165,14 @@ def _server() -> Iterator[SyncPrefectClient]:
 
 
 def _explained(error: httpx.HTTPError) -> str:
-    what = f"a slot of the concurrency limit {TRAINING!r}: {prefect_server.reason(error)}"
-    if prefect_server.passes(error):
+    what = f"a slot of the concurrency limit {TRAINING!r}: {prefect_outages.reason(error)}"
+    if prefect_outages.passes(error):
         return (
-            f"{prefect_server.named()} did not give {what}. Waited "
-            f"{prefect_server.PATIENCE:g} s for it. Run again when it answers: what is done stays."
+            f"{prefect_outages.named()} did not give {what}. Waited "
+            f"{prefect_outages.PATIENCE:g} s for it. Run again when it answers: what is done stays."
         )
     # It says so (422) if the limit is 0.
     return (
-        f"{prefect_server.named()} refused {what}. See that the limit is 1 or more: "
+        f"{prefect_outages.named()} refused {what}. See that the limit is 1 or more: "
         f"`prefect gcl update {_LIMIT} --limit 1`."
     )

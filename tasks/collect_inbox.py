@@ -19,7 +19,7 @@ from incumbent.errors import ConfigError, IncumbentError, StageError, StageTimed
 from incumbent.operations import inbox_files, prefect_events
 from incumbent.operations.inbox_files import Seen, Watched
 from incumbent.runtime import url_secrets
-from incumbent.servers import prefect_server
+from incumbent.servers import temporary_prefect_server
 from incumbent.servers.prefect_api_client import PrefectApi
 from tasks import show
 
@@ -59,7 +59,7 @@ def find_target(deployment: str) -> Target:
         StageError: if no Prefect server is named, or it does not answer.
         ConfigError: if there is no such deployment, or its config is wrong.
     """
-    address = prefect_server.reach()
+    address = temporary_prefect_server.reach()
     if address is None:
         raise StageError(
             f"Deployments are a Prefect server's, and none is named: `make up` starts one that has "

@@ -28,7 +28,7 @@ from prefect.settings import (
 from incumbent.errors import IncumbentError
 from incumbent.runtime import failure_explanations
 from incumbent.runtime.markdown import escaped
-from incumbent.servers import prefect_server
+from incumbent.servers import prefect_outages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +66,9 @@ def _sent(create: Callable[[], T], key: str) -> T | None:
     artifact has a client of its own.
     """
     try:
-        return prefect_server.waited_for(create)
+        return prefect_outages.waited_for(create)
     except httpx.HTTPError as error:
-        say("%s is not on the run's page: %s", key, prefect_server.reason(error))
+        say("%s is not on the run's page: %s", key, prefect_outages.reason(error))
         return None
 
 

@@ -46,7 +46,7 @@ def make_databases(made: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m"]
     with subprocess.Popen(
-        [*command, "incumbent.servers.prefect_server", str(port)],
+        [*command, "incumbent.servers.temporary_prefect_server", str(port)],
         env=environment,
         stdin=subprocess.PIPE,
     ) as server:

@@ -33,13 +33,14 @@ from typing import Any
 from incumbent.kernels import ktrain_import
 from incumbent.runtime import environment
 from incumbent.scoring import model_process
-from incumbent.servers import prefect_server
+from incumbent.servers import temporary_prefect_server
 from incumbent.training import trainer_process
 
-# What is forked: all that sets its own limits of memory, as `incumbent.confined` does, is not.
+# What is forked: all that sets its own limits of memory, as `incumbent.tables.xls_sandbox` does, is not.
 MODULES = frozenset(
     {
-        "incumbent", model_process.__name__, trainer_process.__name__, prefect_server.__name__,
+        "incumbent", model_process.__name__, trainer_process.__name__,
+        temporary_prefect_server.__name__,
         "mlflow", "prefect", "tests.training.exhausting", "tests.training.killed",
         "tests.training.share", "tests.faults.zygote", "tests.title.contend", "uvicorn",
     }

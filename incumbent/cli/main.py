@@ -152,12 +152,12 @@ def _flow(settings: Config) -> Outcome:
 
     with environment.importing():
         from flows.retrain import retrain as flow
-        from incumbent.servers import prefect_server
+        from incumbent.servers import temporary_prefect_server
         from incumbent.training import trainer_client
         from tasks import show
-    with trainer_client.ahead(), prefect_server.errors():
+    with trainer_client.ahead(), temporary_prefect_server.errors():
         trainer_client.expect()
-        prefect_server.start(meanwhile=_load_libraries)
+        temporary_prefect_server.start(meanwhile=_load_libraries)
         show.leave_errors_to_the_command()
         outcome: Outcome = flow(settings)
     return outcome

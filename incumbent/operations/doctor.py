@@ -121,9 +121,9 @@ def _mlflow() -> tuple[bool, str]:
 
 
 def _prefect() -> tuple[bool, str]:
-    from incumbent.servers import prefect_server
+    from incumbent.servers import temporary_prefect_server
 
-    address = prefect_server.reach()
+    address = temporary_prefect_server.reach()
     if address is None:
         return True, "no PREFECT_API_URL: each run starts a server of its own"
     return True, f"answers at {address}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from incumbent.decision.decision_rule import Ruling
+    from incumbent.decision.proof_and_ruling import Ruling
     from incumbent.evaluation.evaluation_summary import Evaluation
     from incumbent.evaluation.interval_formulas import Estimate
     from incumbent.title.ledger import Entry

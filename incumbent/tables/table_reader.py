@@ -14,10 +14,10 @@ import pandas as pd
 from incumbent.errors import DataError
 from incumbent.runtime.url_secrets import public
 from incumbent.tables import (
-    csv_and_json_lines,
-    excel_workbooks,
+    csv_and_json_reading,
+    excel_reading,
     fsspec_files,
-    parquet_parts,
+    parquet_reading,
     tick_columns,
 )
 from incumbent.tables.file_formats import (
@@ -196,17 +196,17 @@ def _tables(
             raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
         file.seek(0)
         if suffix in PARQUET and not name_of(shown).lower().endswith(PACKED):
-            yield from parquet_parts.parts_of_parquet(file, shown, chosen, _PART)
+            yield from parquet_reading.parts_of_parquet(file, shown, chosen, _PART)
             return
         data = fsspec_files.unpacked(file.read(), shown)
     if suffix in EXCEL:
-        yield excel_workbooks.read(data, shown, sheet)
+        yield excel_reading.read(data, shown, sheet)
     elif suffix in DELIMITERS:
-        yield csv_and_json_lines.from_csv(data, shown, encoding, DELIMITERS[suffix])
+        yield csv_and_json_reading.from_csv(data, shown, encoding, DELIMITERS[suffix])
     elif suffix in JSON_LINES:
-        yield csv_and_json_lines.from_json_lines(data, shown, encoding, columns, optional)
+        yield csv_and_json_reading.from_json_lines(data, shown, encoding, columns, optional)
     else:
-        yield from parquet_parts.parts_of_parquet(io.BytesIO(data), shown, chosen, _PART)
+        yield from parquet_reading.parts_of_parquet(io.BytesIO(data), shown, chosen, _PART)
 
 
 def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from incumbent.data.datasets import Split
-from incumbent.decision import decision_rule, evidence, gates
+from incumbent.decision import evidence, gates, proof_and_ruling
 from incumbent.decision.evidence import Reign, Role
 from incumbent.errors import DataRefused
 from incumbent.runtime import environment
@@ -93,7 +93,7 @@ def hold(
             registry, challenge, champion, reign, contests, fresh=fresh
         )
         fresh = False  # if this is to be decided again, the answers are minutes old
-        ruling = decision_rule.decide(found)
+        ruling = proof_and_ruling.decide(found)
         evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None
         accuracy = challenge.assessment.measured.accuracy

@@ -17,7 +17,7 @@ from incumbent.config import Config
 from incumbent.data import datasets, leaked_test_rows
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
-from incumbent.decision import decision_rule, error_budget, evidence
+from incumbent.decision import error_budget, evidence, proof_and_ruling
 from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
 from incumbent.errors import RegistryError
 from incumbent.evaluation import slices
@@ -258,7 +258,7 @@ def _correlations(
 
 def _improvement(evidence: Evidence) -> pd.Series[float]:
     """The improvement on each compared row, as its case measured it, by the row's number."""
-    better = decision_rule.improvement(
+    better = proof_and_ruling.improvement(
         evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
     )
     return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from incumbent.decision import decision_rule, evidence
+from incumbent.decision import evidence, proof_and_ruling
 from incumbent.errors import ConfigError
 from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry, Ledger
@@ -51,7 +51,7 @@ def explain(registry: Registry, name: str, version: int) -> Explanation:
             Runs(registry.tracking), judged.evidence_run_id, Path(place), judged.evidence_folder
         )
         digest = evidence.digest(Path(place) / judged.evidence_folder)
-    ruling = decision_rule.decide(found)
+    ruling = proof_and_ruling.decide(found)
     differences = _differences(judged, ruling)
     if digest != judged.evidence_digest:
         differences.insert(0, "the stored evidence was changed after the decision")
@@ -62,7 +62,7 @@ def explain(registry: Registry, name: str, version: int) -> Explanation:
     )
 
 
-def _differences(entry: Entry, ruling: decision_rule.Ruling) -> list[str]:
+def _differences(entry: Entry, ruling: proof_and_ruling.Ruling) -> list[str]:
     """What of a ruling is not as the ledger has it."""
     found = []
     if entry.decision != ruling.decision:

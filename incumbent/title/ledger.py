@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from incumbent.decision.decision_rule import Comparison, Ruling
 from incumbent.decision.error_budget import Allowance, PastContest
 from incumbent.decision.evidence import Reign
 from incumbent.decision.gates import Gate
+from incumbent.decision.proof_and_ruling import Comparison, Ruling
 from incumbent.errors import RegistryError
 from incumbent.runtime import markdown
 from incumbent.tracking.registry_reads import CHAMPION, LEDGER, Version

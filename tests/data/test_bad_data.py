@@ -20,7 +20,7 @@ from openpyxl import Workbook
 from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError, StageTimedOut
-from incumbent.tables import fsspec_files, parquet_parts, table_reader
+from incumbent.tables import fsspec_files, parquet_reading, table_reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -330,7 +330,7 @@ def test_nor_one_of_a_damaged_file(monkeypatch, tmp_path):
     monkeypatch.setenv("TOKEN", "HIDDEN")
     (tmp_path / "HIDDEN").mkdir()
     (tmp_path / "HIDDEN" / "a.parquet").write_bytes(b"PAR1")
-    monkeypatch.setattr(parquet_parts.pq, "ParquetFile", fail)
+    monkeypatch.setattr(parquet_reading.pq, "ParquetFile", fail)
     message = refuse(f"{tmp_path}/${{TOKEN}}/a.parquet", {})
     assert "${TOKEN}/a.parquet: not found" in message
     assert "HIDDEN" not in message

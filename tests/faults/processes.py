@@ -80,7 +80,7 @@ def prefect(environment: dict[str, str], port: int, folder: Path) -> subprocess.
     """Start a Prefect server; it ends with this process."""
     with (folder / "prefect.log").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "incumbent.servers.prefect_server", str(port)],
+            [sys.executable, "-m", "incumbent.servers.temporary_prefect_server", str(port)],
             cwd=ROOT, env={k: v for k, v in environment.items() if k != "PREFECT_API_URL"},
             stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from prefect.exceptions import TerminationSignal
 
 from incumbent.classifiers import pretrained_weights
 from incumbent.retraining import earlier_retrainings
-from incumbent.servers import prefect_server
+from incumbent.servers import temporary_prefect_server
 from tests import warm
 from tests.conftest import Place, settings
 from tests.faults.processes import until
@@ -206,7 +206,7 @@ def test_where_ctrl_c_is_ignored_sigterm_saves_the_step(begun: Place) -> None:
 @pytest.fixture(scope="module")
 def hardly_warmed() -> Iterator[warm.Helper]:
     """A helper that leaves most imports to the command, to be interrupted in."""
-    before = (earlier_retrainings.__name__, prefect_server.__name__, "flows.retrain")
+    before = (earlier_retrainings.__name__, temporary_prefect_server.__name__, "flows.retrain")
     with warm.started(frozenset({"incumbent"}), before) as helper:
         yield helper
 

@@ -14,7 +14,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.errors import IncumbentError
-from incumbent.servers import prefect_server
+from incumbent.servers import prefect_outages, temporary_prefect_server
 from tasks import await_training_slot, show
 from tasks.retry_policy import RETRIES
 
@@ -37,10 +37,10 @@ def retrain(seconds: float) -> None:
 
 def main(seconds: float, patience: float, renewal: float) -> None:
     """Run the flow as the command does."""
-    prefect_server.PATIENCE, await_training_slot._RENEWAL = patience, renewal
+    prefect_outages.PATIENCE, await_training_slot._RENEWAL = patience, renewal
     try:
-        with prefect_server.errors():
-            prefect_server.reach()
+        with temporary_prefect_server.errors():
+            temporary_prefect_server.reach()
             show.leave_errors_to_the_command()
             retrain(seconds)
     except IncumbentError as error:

@@ -196,7 +196,7 @@ def test_a_deployment_that_is_none_is_named(here: Path, prefect_server: None) ->
 def test_without_a_server_it_says_which_would_do(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from incumbent.servers import prefect_server as servers
+    from incumbent.servers import temporary_prefect_server as servers
     from tasks.collect_inbox import find_target
 
     monkeypatch.setattr(servers, "reach", lambda: None)

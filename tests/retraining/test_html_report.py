@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incumbent.config import EvaluationConfig
-from incumbent.decision.decision_rule import decide
+from incumbent.decision.proof_and_ruling import decide
 from incumbent.evaluation import plots
 from incumbent.evaluation.evaluation_summary import evaluate, top_losses
 from incumbent.retraining.html_report import Report, render

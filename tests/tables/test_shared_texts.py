@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from incumbent.tables import excel_workbooks, xls_sandbox
+from incumbent.tables import excel_reading, xls_sandbox
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -67,7 +67,7 @@ def one_text(length: int, cells: int, others: int = 0) -> bytes:
 )
 def test_texts_and_dates(names: dict[str, str]) -> None:
     parts = {names.get(name, name): content for name, content in PARTS.items()}
-    table = excel_workbooks.read(packed(parts), "a.xlsx", "A & B")
+    table = excel_reading.read(packed(parts), "a.xlsx", "A & B")
     assert table.where == "a.xlsx, sheet 'A & B'"
     assert table.header == ["text", ""]
     assert table.rows == [["a fine film", datetime.date(2023, 3, 15)]]
@@ -78,10 +78,10 @@ def test_a_long_text_among_many_short_ones_is_read(monkeypatch: pytest.MonkeyPat
     asked: list[bytes] = []
     read = xls_sandbox.read
     monkeypatch.setattr(xls_sandbox, "read", lambda *of: asked.append(of[0]) or read(*of))
-    table = excel_workbooks.read(one_text(20_000, cells=1, others=8_999), "a.xlsx", 0)
+    table = excel_reading.read(one_text(20_000, cells=1, others=8_999), "a.xlsx", 0)
     assert len(asked) == 1
     assert table.header == ["text"]
     assert table.rows == [["x" * 20_000], *[["text"]] * 8_999]
     assert [*table.numbers] == [*range(2, 9_002)]
-    assert excel_workbooks.read(one_text(20_000, cells=9), "a.xlsx", 0).rows == [["x" * 20_000]] * 9
+    assert excel_reading.read(one_text(20_000, cells=9), "a.xlsx", 0).rows == [["x" * 20_000]] * 9
     assert len(asked) == 1

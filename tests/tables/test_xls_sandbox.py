@@ -11,7 +11,7 @@ import pytest
 from python_calamine import CalamineError, CalamineWorkbook
 
 from incumbent.errors import DataError
-from incumbent.tables import excel_workbooks, xls_sandbox
+from incumbent.tables import excel_reading, xls_sandbox
 from tests import biff
 
 HEADER = (biff.text(2, 1, "text"), biff.text(2, 2, "label"))
@@ -54,7 +54,7 @@ def test_a_sheet_that_is_not_there_and_one_that_is_blank() -> None:
         (0, "is empty"),
     ):
         with pytest.raises(DataError, match=part):
-            excel_workbooks.read(data, "a.xls", sheet)
+            excel_reading.read(data, "a.xls", sheet)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_sheet_that_is_not_there_and_one_that_is_blank() -> None:
 )
 def test_memory_that_no_workbook_of_that_size_needs_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=r"a\.xls needs far more memory .* save it as \.xlsx"):
-        excel_workbooks.read(data, "a.xls", 0)
+        excel_reading.read(data, "a.xls", 0)
 
 
 def test_damage_is_told_from_other_errors() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import mlflow.models.utils
 
-from incumbent.decision import decision_rule
+from incumbent.decision import proof_and_ruling
 from incumbent.retraining import registration
 from incumbent.scoring import model_client
 from incumbent.title import (
@@ -159,7 +159,7 @@ def warm(trained: Any) -> int:
 
 def meet(trained: Any, all_decided: Any) -> int:
     """Decide about a model once all others are decided too; gives how often it had to be."""
-    decide, times = decision_rule.decide, 0
+    decide, times = proof_and_ruling.decide, 0
 
     def together(found: Any) -> Any:
         nonlocal times
@@ -169,7 +169,7 @@ def meet(trained: Any, all_decided: Any) -> int:
             all_decided.wait()
         return ruling
 
-    decision_rule.decide = together
+    proof_and_ruling.decide = together
     hold_contest(trained)
     return times
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from incumbent.config import PromotionConfig
-from incumbent.decision import decision_rule
+from incumbent.decision import proof_and_ruling
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.errors import ConfigError, DataRefused
 from incumbent.title import (
@@ -72,7 +72,9 @@ def test_the_champion_is_scored_by_its_own_predictor(
 
 def test_a_decision_is_computed_again_from_what_is_stored(three: Arena, tmp_path: Path) -> None:
     for entry in three.ledger.entries():
-        ruling = decision_rule.decide(replayed(entry.evidence_run_id, tmp_path / str(entry.number)))
+        ruling = proof_and_ruling.decide(
+            replayed(entry.evidence_run_id, tmp_path / str(entry.number))
+        )
         assert ruling.decision == entry.decision
         assert ruling.gates == entry.gates
         assert ruling.comparison == entry.comparison
@@ -148,15 +150,15 @@ def test_an_alias_moved_by_hand_is_respected_and_recorded(two: Arena) -> None:
 def test_an_alias_moved_by_hand_during_a_contest_is_left_alone(
     two: Arena, twin: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide, moved = decision_rule.decide, []
+    decide, moved = proof_and_ruling.decide, []
 
-    def meanwhile(found: Evidence) -> decision_rule.Ruling:
+    def meanwhile(found: Evidence) -> proof_and_ruling.Ruling:
         if not moved:
             two.registry.set_alias(two.registry.version(NAME, 1), CHAMPION)
             moved.append(True)
         return decide(found)
 
-    monkeypatch.setattr(decision_rule, "decide", meanwhile)
+    monkeypatch.setattr(proof_and_ruling, "decide", meanwhile)
     entry = two.enter(twin)
     by_hand = two.ledger.entries()[-2]
     assert (by_hand.decision, by_hand.champion) == ("moved by hand", 1)

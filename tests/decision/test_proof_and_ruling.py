@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from incumbent.config import PromotionConfig
 from incumbent.decision import error_budget, evidence
-from incumbent.decision.decision_rule import Ruling, decide, prove
 from incumbent.decision.error_budget import EVEN, Allowance, PastContest
 from incumbent.decision.evidence import Evidence, Reign, Role, Tally
+from incumbent.decision.proof_and_ruling import Ruling, decide, prove
 from incumbent.errors import RegistryError
 from incumbent.evaluation.paired_tests import accuracy_difference
 from incumbent.evaluation.scored_predictions import Scored

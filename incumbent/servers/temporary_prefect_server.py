@@ -18,29 +18,23 @@ import threading
 import time
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import StageError
 from incumbent.runtime import environment
-from incumbent.runtime.backoff import Patience
 from incumbent.runtime.server_login import AUTH
+from incumbent.servers import prefect_outages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import httpx
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.server.api.server import SubprocessASGIServer
     from uvicorn import Server
 
-PATIENCE = 300.0
-"""Seconds to wait for a server that goes away in the middle of a run."""
 
-_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses
 _ANSWER = 10  # seconds that a server may take to say that it is there
 _STOP_SECONDS = 10
-
-T = TypeVar("T")
 
 
 def reach() -> str | None:
@@ -135,55 +129,6 @@ def start(meanwhile: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def waited_for(ask: Callable[[], T]) -> T:
-    """What the server answers; it is asked again while it is away, for up to `PATIENCE`.
-
-    Args:
-        ask: Makes the request, by a client of its own: one that has reached the server before
-            waits by itself, for longer and in silence.
-
-    Raises:
-        httpx.HTTPError: if it refuses, or stays away.
-    """
-    import httpx
-
-    patience = Patience(named(), PATIENCE)
-    while True:
-        try:
-            answer = ask()
-        except httpx.HTTPError as error:
-            if not (passes(error) and patience.wait(reason(error))):
-                raise
-        else:
-            patience.answered()
-            return answer
-
-
-def passes(error: httpx.HTTPError) -> bool:
-    """Whether a request may succeed later."""
-    import httpx
-
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in _TRANSIENT
-    return isinstance(error, httpx.TransportError)
-
-
-def reason(error: httpx.HTTPError) -> str:
-    """Why a request failed, in one line."""
-    import httpx
-
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"{error.response.status_code} {error.response.reason_phrase}".rstrip()
-    return str(error) or type(error).__name__
-
-
-def named() -> str:
-    """The server, for messages."""
-    from prefect.settings import PREFECT_API_URL
-
-    return f"The Prefect server at {PREFECT_API_URL.value() or 'an address of this run'}"
-
-
 @contextmanager
 def errors() -> Iterator[None]:
     """Name the server that went away for longer than Prefect's client tries.
@@ -198,9 +143,9 @@ def errors() -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise StageError(
-            f"{named()} went away ({reason(error)}), for longer than PREFECT_CLIENT_MAX_RETRIES "
-            f"({PREFECT_CLIENT_MAX_RETRIES.value()}) tries took. Start it, then run again: what is "
-            "done stays."
+            f"{prefect_outages.named()} went away ({prefect_outages.reason(error)}), for longer "
+            f"than PREFECT_CLIENT_MAX_RETRIES ({PREFECT_CLIENT_MAX_RETRIES.value()}) tries took. "
+            "Start it, then run again: what is done stays."
         ) from error
 
 
