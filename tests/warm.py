@@ -36,7 +36,7 @@ from incumbent.scoring import model_process
 from incumbent.servers import temporary_prefect_server
 from incumbent.training import trainer_process
 
-# What is forked: all that sets its own limits of memory, as `incumbent.tables.xls_sandbox` does, is not.
+# What is forked. What sets its own limits of memory, as `tables.xls_sandbox` does, is not.
 MODULES = frozenset(
     {
         "incumbent", model_process.__name__, trainer_process.__name__,
