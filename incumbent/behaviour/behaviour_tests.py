@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from incumbent.behaviour import perturbations
 from incumbent.behaviour.behaviour_yaml import Direction, Functionality, Suite, load
 from incumbent.errors import StageError
-from incumbent.evaluation.interval_formulas import Estimate, wilson
+from incumbent.evaluation.wilson_and_bootstrap import Estimate, wilson
 from incumbent.label_sets import is_set_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from incumbent.decision.error_budget import Allowance
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.decision.gates import Gate
 from incumbent.evaluation.calibrated_loss import calibrated_losses
-from incumbent.evaluation.interval_formulas import Estimate
 from incumbent.evaluation.paired_tests import (
     Difference,
     McNemar,
@@ -26,6 +25,7 @@ from incumbent.evaluation.paired_tests import (
     mcnemar,
 )
 from incumbent.evaluation.scored_predictions import Scored
+from incumbent.evaluation.wilson_and_bootstrap import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

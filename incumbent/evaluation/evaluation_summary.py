@@ -16,15 +16,15 @@ from pydantic import BaseModel
 
 from incumbent.data.label_arrays import names_of, strata
 from incumbent.errors import StageError
-from incumbent.evaluation.interval_formulas import (
+from incumbent.evaluation.metric_formulas import Metrics, metrics_of, ranked, terms_of
+from incumbent.evaluation.scored_predictions import SUM_TOLERANCE, Scored
+from incumbent.evaluation.wilson_and_bootstrap import (
     Estimate,
     percentile,
     resamples,
     reversed_percentile,
     wilson,
 )
-from incumbent.evaluation.metric_formulas import Metrics, metrics_of, ranked, terms_of
-from incumbent.evaluation.scored_predictions import SUM_TOLERANCE, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

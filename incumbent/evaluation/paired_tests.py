@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from incumbent.data.label_arrays import strata as strata_of
 from incumbent.errors import StageError
-from incumbent.evaluation.interval_formulas import Estimate, resamples, wilson
 from incumbent.evaluation.scored_predictions import Scored
+from incumbent.evaluation.wilson_and_bootstrap import Estimate, resamples, wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,9 +16,9 @@ from incumbent.evaluation.figure_style import (
     short,
     style,
 )
-from incumbent.evaluation.interval_formulas import wilson
 from incumbent.evaluation.roc_curves import precision_recall, roc
 from incumbent.evaluation.scored_predictions import Scored
+from incumbent.evaluation.wilson_and_bootstrap import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

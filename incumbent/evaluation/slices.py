@@ -19,7 +19,7 @@ from incumbent import label_sets
 from incumbent.data import language_detection
 from incumbent.data.label_arrays import truth_of
 from incumbent.errors import StageError
-from incumbent.evaluation.interval_formulas import Estimate, wilson
+from incumbent.evaluation.wilson_and_bootstrap import Estimate, wilson
 from incumbent.tables.table_reader import SLICE
 
 if TYPE_CHECKING:

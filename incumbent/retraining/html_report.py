@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from incumbent.decision.proof_and_ruling import Ruling
     from incumbent.evaluation.evaluation_summary import Evaluation
-    from incumbent.evaluation.interval_formulas import Estimate
+    from incumbent.evaluation.wilson_and_bootstrap import Estimate
     from incumbent.title.ledger import Entry
 
 PREVIEW = 280

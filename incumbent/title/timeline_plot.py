@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from incumbent.evaluation.figure_style import COLOURS, GRID, MUTED, canvas, save, short
-from incumbent.evaluation.interval_formulas import Estimate
+from incumbent.evaluation.wilson_and_bootstrap import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

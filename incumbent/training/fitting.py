@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent.classifiers import encoded_texts, served_model_export
+from incumbent.classifiers import encoded_texts, int8_or_float32_export
 from incumbent.classifiers.classifier_base import Built, Classifier, Rows
-from incumbent.classifiers.served_model_export import Served
+from incumbent.classifiers.int8_or_float32_export import Served
 from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.errors import TrainingDiverged
 from incumbent.evaluation.plots import learning_rates
@@ -114,7 +114,7 @@ def fit(
             raise
         fitted.predictor.save(str(folder))
     classifier.complete(folder)
-    served = served_model_export.serve(
+    served = int8_or_float32_export.serve(
         classifier, fitted.exact(folder), fitted.predictor.preproc, validation.then(train),
         served_folder(folder), text_column, serving,
     )  # fmt: skip

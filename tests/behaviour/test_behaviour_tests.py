@@ -18,7 +18,7 @@ from incumbent.behaviour import behaviour_tests, perturbations
 from incumbent.behaviour.behaviour_tests import Suite
 from incumbent.data import embedded_reviews
 from incumbent.errors import ConfigError, StageError
-from incumbent.evaluation.interval_formulas import wilson
+from incumbent.evaluation.wilson_and_bootstrap import wilson
 
 CLASSES = ("neg", "pos")
 TEXTS = [f"Review number {n} of a rather long film about the sea." for n in range(200)]

@@ -17,7 +17,7 @@ from incumbent.config import EvaluationConfig
 from incumbent.data.label_arrays import strata
 from incumbent.errors import StageError
 from incumbent.evaluation.evaluation_summary import Evaluation, evaluate, top_losses
-from incumbent.evaluation.interval_formulas import percentile, resamples, wilson
+from incumbent.evaluation.wilson_and_bootstrap import percentile, resamples, wilson
 from tests.evaluation.cases import tagged
 
 CONFIG = EvaluationConfig(bootstrap_samples=200)
@@ -132,7 +132,7 @@ def test_the_same_seed_gives_the_same_evidence():
 
 
 def test_blocks_of_resamples_come_to_as_many_as_asked_for(monkeypatch):
-    monkeypatch.setattr("incumbent.evaluation.interval_formulas.WEIGHTS_AT_ONCE", 70)
+    monkeypatch.setattr("incumbent.evaluation.wilson_and_bootstrap.WEIGHTS_AT_ONCE", 70)
     strata = np.array([0, 0, 0, 1, 1, 5, 5, 5, 5, 5])
     blocks = list(resamples(strata, 25, seed=0))
     weights = np.concatenate(blocks, axis=1)

@@ -10,7 +10,6 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from incumbent.config import EvaluationConfig
 from incumbent.errors import StageError
 from incumbent.evaluation import paired_tests
-from incumbent.evaluation.interval_formulas import resamples
 from incumbent.evaluation.paired_tests import (
     Scored,
     accuracy_difference,
@@ -18,6 +17,7 @@ from incumbent.evaluation.paired_tests import (
     macro_f1_difference,
     mcnemar,
 )
+from incumbent.evaluation.wilson_and_bootstrap import resamples
 
 CONFIG = EvaluationConfig(bootstrap_samples=400)
 

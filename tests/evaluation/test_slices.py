@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from incumbent.data import language_detection
 from incumbent.errors import StageError
 from incumbent.evaluation import slices
-from incumbent.evaluation.interval_formulas import wilson
+from incumbent.evaluation.wilson_and_bootstrap import wilson
 
 WORDS = st.lists(st.text(max_size=6) | st.just("other"), max_size=5).map(" ".join)
 

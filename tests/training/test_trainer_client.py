@@ -123,7 +123,7 @@ def test_what_is_finished_starts_no_process(
     prepare: Ready, dataset: Callable[..., datasets.Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_client, "_processes", None)
-    from incumbent.classifiers.served_model_export import Served
+    from incumbent.classifiers.int8_or_float32_export import Served
     from incumbent.training.fitting import TrainedModel, served_folder
 
     ready = prepare(dataset(["good film", "bad film"] * 4, ["pos", "neg"] * 4), model="nbsvm")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import encoded_texts, onnx_conversion, served_model_export
+from incumbent.classifiers import encoded_texts, int8_or_float32_export, onnx_conversion
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.config import ServingConfig
 from incumbent.data import datasets
@@ -29,7 +29,7 @@ def embedded(reviews: Callable[[int], datasets.Dataset]) -> datasets.Dataset:
     return reviews(120)
 
 
-Serve = Callable[..., tuple[served_model_export.Served, Predictor]]
+Serve = Callable[..., tuple[int8_or_float32_export.Served, Predictor]]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def serve(trained: Run, plain: Any, tmp_path_factory: pytest.TempPathFactory) ->
     rows = Rows(*encoded_texts.load(trained.encoded.train))
 
     @functools.cache
-    def make(**config: Any) -> tuple[served_model_export.Served, Predictor]:
+    def make(**config: Any) -> tuple[int8_or_float32_export.Served, Predictor]:
         serving = ServingConfig().model_copy(update=config)  # unchecked: see the impossible one
-        served = served_model_export.serve(
+        served = int8_or_float32_export.serve(
             trained.classifier, plain.model, plain.preproc, rows,
             tmp_path_factory.mktemp("served") / "predictor", "text", serving,
         )  # fmt: skip
@@ -72,11 +72,11 @@ def serve(trained: Run, plain: Any, tmp_path_factory: pytest.TempPathFactory) ->
 FILES = {"incumbent.json", "model.onnx", "tokenizer.json"}
 
 
-def files(served: served_model_export.Served) -> set[str]:
+def files(served: int8_or_float32_export.Served) -> set[str]:
     return {file.name for file in served.folder.iterdir()}
 
 
-def megabytes(served: served_model_export.Served) -> float:
+def megabytes(served: int8_or_float32_export.Served) -> float:
     return (served.folder / ONNX).stat().st_size / 1e6
 
 
@@ -96,7 +96,9 @@ def test_int8_is_taken_while_it_costs_little(serve: Serve, plain: Any, trained: 
     assert megabytes(served) < 1.5  # 30,522 words of 32 numbers each, a byte a number
     assert files(served) == FILES
     exact = np.asarray(plain.predict_proba(texts))
-    found = served_model_export.expected_loss(exact, model.probabilities(texts), multilabel=False)
+    found = int8_or_float32_export.expected_loss(
+        exact, model.probabilities(texts), multilabel=False
+    )
     assert served.int8_loss == pytest.approx(found, abs=1e-5)
     assert "served in int8: int8 costs" in str(served)
 
@@ -170,12 +172,12 @@ def test_nothing_heavy_is_loaded_to_serve(serve: Serve) -> None:
 def test_a_label_that_changes_costs_what_the_exact_model_gave_it_more() -> None:
     exact = np.array([[0.6, 0.4], [0.9, 0.1], [0.5, 0.5]])
     rounded = np.array([[0.4, 0.6], [0.8, 0.2], [0.5, 0.5]])
-    assert served_model_export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(
+    assert int8_or_float32_export.expected_loss(exact, rounded, multilabel=False) == pytest.approx(
         0.2 / 3
     )
     # Of sets, that all labels are right: 0.6 * 0.9 in place of 0.4 * 0.9.
     exact, rounded = np.array([[0.6, 0.1]]), np.array([[0.4, 0.1]])
-    assert served_model_export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(
+    assert int8_or_float32_export.expected_loss(exact, rounded, multilabel=True) == pytest.approx(
         0.2 * 0.9
     )
 
