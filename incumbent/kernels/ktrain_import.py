@@ -25,13 +25,13 @@ def load() -> None:
     TensorFlow's C++ side writes to file descriptor 2 before its log level is read, so the
     descriptor itself is turned away meanwhile; if the import fails, what was written is shown.
     """
-    if "ktrain" in sys.modules:
-        return
-    environment.prepare()
     if not hasattr(np, "Inf"):
         # NumPy 2 took the name away; ktrain 0.41.4 sets out from it at each `fit_onecycle` and
         # `autofit` (lroptimize/triangular.py, line 133).
         np.Inf = np.inf  # type: ignore[attr-defined]
+    if "ktrain" in sys.modules:
+        return
+    environment.prepare()
     sys.stderr.flush()
     saved = os.dup(2)
     with uninterrupted(), tempfile.TemporaryFile() as written:

@@ -53,6 +53,7 @@ def train(
     minutes: float | Literal["auto"] = 0,
 ) -> Any:  # fmt: skip
     """Train as `fit` does, with a checkpoint after each step, and do something in one."""
+    ktrain_import.load()
     rows, held_out = fitting._rows(run.encoded, run.classifier.training)
 
     def on_step(progress: callbacks.Progress) -> None:
