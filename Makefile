@@ -82,7 +82,7 @@ pictures: $(INSTALLED) ## Remake the README's pictures from the last run here (w
 	@$(BIN)/python -m tests.web.pictures
 
 clean: down ## Remove the environment and every cache, but no model and no record of the inbox
-	rm -rf $(VENV) .venv-3.* $(TORCH) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .venv-3.* $(TORCH) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	@# .incumbent/watched is no cache: without it, all files of the inbox are trained on again.
 	@if test -d .incumbent; then \
 	  find .incumbent -mindepth 1 -maxdepth 1 ! -name watched -exec rm -rf {} +; \

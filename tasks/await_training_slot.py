@@ -25,6 +25,7 @@ from prefect.runtime import task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from incumbent.errors import StageError
+from incumbent.runtime.server_login import AUTH
 from incumbent.servers import prefect_outages
 from incumbent.servers.ports_and_commands import TRAINING
 from tasks import show
@@ -33,6 +34,7 @@ _LIMIT = f"tag:{TRAINING}"  # as Prefect names the limit of a tag
 _LEASE = 60.0  # seconds for which a slot is held; the server allows no fewer
 _RENEWAL = 20.0  # seconds between renewals, so that one or two may fail
 _ANSWER = 20.0  # seconds that the server may take
+_AT_THE_END = 3.0  # seconds that it may take when the training has ended, or was interrupted
 _END = 2.0  # seconds that a renewal which is under way may take when the training has ended
 
 
@@ -80,19 +82,23 @@ class _Slot:
             self._renewals.start()
 
     def give_back(self) -> None:
-        """Free the slot; nothing waits for a server that is away, as the lease ends by itself."""
+        """Free the slot, or leave it to the end of its lease: what is trained stays trained."""
         self._over.set()
         if self._lease is None:
             return
         self._renewals.join(_END)
         try:
-            with _server() as server:
-                server.release_concurrency_slots_with_lease(self._lease)
-        except httpx.HTTPError as error:
+            self._release(self._lease)
+        except Exception as error:  # noqa: BLE001  whatever it is, nothing in the run depends on it
             show.say(
                 "the slot of the concurrency limit %r was not given back (%s): it is free again "
                 "within a minute or two", TRAINING, prefect_outages.reason(error),
             )  # fmt: skip
+
+    @staticmethod
+    def _release(lease: UUID) -> None:
+        with _server(_AT_THE_END) as server:
+            server.release_concurrency_slots_with_lease(lease)
 
     def _granted(self) -> float | None:
         """Ask for the slot until the server answers; the seconds until it may be asked again."""
@@ -113,7 +119,7 @@ class _Slot:
         except httpx.HTTPStatusError as error:
             if error.response.status_code != HTTPStatus.LOCKED:
                 raise
-            return float(error.response.headers["Retry-After"])
+            return float(error.response.headers.get("Retry-After", _RENEWAL))
         granted = ConcurrencyLimitWithLeaseResponse.model_validate(answer.json())
         if granted.limits:
             self._lease = granted.lease_id
@@ -127,10 +133,17 @@ class _Slot:
                     server.renew_concurrency_lease(self._lease, _LEASE)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == HTTPStatus.GONE:  # it ended while that was away
-                    with contextlib.suppress(httpx.HTTPError):
-                        self._ask()  # if another training has the slot now, both go on
-            except httpx.HTTPError:
+                    with contextlib.suppress(Exception):
+                        self._take_anew()
+            except Exception:  # noqa: BLE001, S112  a proxy may answer anything
                 continue
+
+    def _take_anew(self) -> None:
+        """Ask for the slot again; if another training has it by now, both go on."""
+        before = self._lease
+        self._ask()
+        if self._over.is_set() and self._lease not in (before, None):  # the training has ended
+            self._release(self._lease)
 
     def _say_who(self) -> None:
         """Say in one line who has the slots; it is a look, for people."""
@@ -155,11 +168,11 @@ class _Slot:
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[SyncPrefectClient]:
+def _server(answer: float = _ANSWER) -> Iterator[SyncPrefectClient]:
     """A client that makes no request again by itself: it would wait for minutes, in silence."""
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client({"timeout": _ANSWER}, sync_client=True) as server,
+        get_client({"timeout": answer}, sync_client=True) as server,
     ):
         yield server
 
@@ -171,8 +184,8 @@ def _explained(error: httpx.HTTPError) -> str:
             f"{prefect_outages.named()} did not give {what}. Waited "
             f"{prefect_outages.PATIENCE:g} s for it. Run again when it answers: what is done stays."
         )
-    # It says so (422) if the limit is 0.
-    return (
-        f"{prefect_outages.named()} refused {what}. See that the limit is 1 or more: "
-        f"`prefect gcl update {_LIMIT} --limit 1`."
-    )
+    status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+    remedy = f"See {AUTH}." if status == HTTPStatus.UNAUTHORIZED else ""
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:  # what it says of a limit of 0
+        remedy = f"See that the limit is 1 or more: `prefect gcl update {_LIMIT} --limit 1`."
+    return f"{prefect_outages.named()} refused {what}. {remedy}".rstrip()

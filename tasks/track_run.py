@@ -103,8 +103,8 @@ def _tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
         failed = isinstance(error, Exception)
         if not failed or isinstance(error, StoreAway):
             runs.patience.seconds = 0  # nobody waits for it any more
-        # The error itself says more than that it could not be recorded; the next run of it
-        # ends what MLflow takes to be running.
+        # The error itself says more than that it could not be recorded; the next run of this
+        # retraining ends what MLflow takes to be running.
         with suppress(StoreAway):
             if failed:
                 runs.tag(run, {"incumbent.error": str(error)[:5000]})

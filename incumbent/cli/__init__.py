@@ -1,5 +1,6 @@
 """The command `incumbent`: arguments in, exit codes, tables and JSON out.
 
-The highest wing: it may import all others, and the flow that `incumbent retrain` runs. Begin with
-`main`; the commands about one machine and about the title have modules of their own.
+The highest wing: it may import all others, the flow that `incumbent retrain` runs, and
+`tasks.show`. Begin with `main`; the commands about servers and about the title have modules of
+their own.
 """

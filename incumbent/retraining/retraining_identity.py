@@ -32,7 +32,7 @@ class Retraining(BaseModel):
 
     @property
     def baselines(self) -> Path:
-        """Where the evidence on baselines is kept, for all retrainings."""
+        """Where the evaluations of baselines are kept, for all retrainings."""
         return self.folder.parent.parent / "baselines"
 
     def last_run(self, run_id: str) -> str:

@@ -33,7 +33,8 @@ _OF_DISKS = {
     errno.EIO: "Look at its disk: it may be failing or gone",
 }
 _CAUSE = re.compile(r"Caused by \w+\([\"']?(.*?)[\"']?\)\)")
-_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses, MLflow's own choice
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+"""HTTP statuses of requests that may succeed later; MLflow's own choice."""
 _OF_NETWORKS = {
     errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH,
     errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH, errno.EPIPE, errno.ESTALE, errno.ETIMEDOUT,
@@ -49,7 +50,7 @@ def passes(error: BaseException) -> bool:
         if isinstance(cause, requests.exceptions.SSLError | requests.exceptions.InvalidURL):
             return False
         if isinstance(cause, requests.exceptions.HTTPError):
-            return cause.response is not None and cause.response.status_code in _TRANSIENT
+            return cause.response is not None and cause.response.status_code in TRANSIENT
         if isinstance(cause, requests.exceptions.RequestException):
             return True
         if isinstance(cause, OperationalError):
@@ -100,7 +101,7 @@ def of_network(error: BaseException) -> bool:
         status = getattr(
             cause, "status", getattr(getattr(cause, "response", None), "status_code", 0)
         )
-        if isinstance(cause, ConnectionError | TimeoutError) or status in _TRANSIENT:
+        if isinstance(cause, ConnectionError | TimeoutError) or status in TRANSIENT:
             return True
         if isinstance(cause, socket.gaierror):
             return cause.errno == socket.EAI_AGAIN  # another failure is a wrong name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from incumbent.runtime.backoff import Patience
+from incumbent.runtime.failure_explanations import TRANSIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 PATIENCE = 300.0
 """Seconds to wait for a server that goes away in the middle of a run."""
 
-_TRANSIENT = {408, 429, 500, 502, 503, 504}  # HTTP statuses
-
 T = TypeVar("T")
 
 
@@ -23,8 +22,8 @@ def waited_for(ask: Callable[[], T]) -> T:
     """What the server answers; it is asked again while it is away, for up to `PATIENCE`.
 
     Args:
-        ask: Makes the request, by a client of its own: one that has reached the server before
-            waits by itself, for longer and in silence.
+        ask: Makes the request with a new client. Prefect's client tries again by itself once it
+            has reached the server, for longer than we wait and without a message.
 
     Raises:
         httpx.HTTPError: if it refuses, or stays away.
@@ -48,11 +47,11 @@ def passes(error: httpx.HTTPError) -> bool:
     import httpx
 
     if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in _TRANSIENT
+        return error.response.status_code in TRANSIENT
     return isinstance(error, httpx.TransportError)
 
 
-def reason(error: httpx.HTTPError) -> str:
+def reason(error: Exception) -> str:
     """Why a request failed, in one line."""
     import httpx
 

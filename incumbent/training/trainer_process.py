@@ -96,7 +96,8 @@ def _main() -> None:
     messages = _Messages()
     requests = child_processes.listen()
     interrupts.listen()
-    # Its parent's word, though that ignore it (after `nohup`, or in a shell's background).
+    # The parent interrupts this process by SIGINT, though it may itself ignore that and have handed
+    # it down (`nohup`, a shell's background).
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         environment.prepare()

@@ -139,7 +139,7 @@ def stores(
             snapshot("one")
             version, run = arena.register(good)
             snapshot("challenged")
-            arena.contest(good, version, run)
+            arena.hold_contest(good, version, run)
             snapshot("two")
             arena.enter(twin)
             snapshot("three")

@@ -42,7 +42,7 @@ def decide(arena: Arena, version: Version, run: Run, trained: Trained, **changed
 def test_it_is_decided_about_before_the_next_one(challenged: Arena, twin: Trained) -> None:
     version, run = challenged.register(twin)
     assert decide(challenged, version, run, twin) == ["2 promoted"]
-    entry, champion = challenged.contest(twin, version, run)
+    entry, champion = challenged.hold_contest(twin, version, run)
     assert (entry.version, entry.decision, entry.previous_champion) == (3, "kept", 2)
     assert champion is not None
     assert champion.version == 2

@@ -80,7 +80,7 @@ def test_weights_corrupted_in_the_registry_are_caught_by_the_round_trip(
 def test_a_first_model_that_is_corrupted_takes_no_title(empty: Arena, good: Trained) -> None:
     version, run = empty.register(good)
     corrupt(files(version))
-    entry, champion = empty.contest(good, version, run)
+    entry, champion = empty.hold_contest(good, version, run)
     assert entry.decision == "rejected"
     assert champion is None
     assert empty.champion() is None
