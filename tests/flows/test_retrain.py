@@ -262,7 +262,7 @@ def test_another_seed_is_judged_against_the_champion(
     report = (place.folder / outcome["report"]).read_text(encoding="utf-8")
     explained = command_there("explain", "2")[1]
     for gate in record["gates"]:
-        assert gate["name"].replace("_", "\\\\_") in page
+        assert gate["name"].replace("_", "\\_") in page
         assert gate["name"].replace("_", " ") in report
         assert f"{gate['verdict']:8} {gate['name']}" in explained
     assert "the same decision, gate by gate" in explained
