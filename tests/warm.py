@@ -119,6 +119,8 @@ class Popen(subprocess.Popen[Any]):
 
     def _is_ours(self, args: Any, asked: dict[str, Any]) -> bool:
         plain = not (asked["pass_fds"] or asked["preexec_fn"] or asked["shell"])
+        plain &= asked["umask"] == asked["process_group"] == -1 and asked["restore_signals"]
+        plain &= all(asked[name] is None for name in ("uid", "gid", "gids"))
         return (
             plain
             and os.getpid() == self.helper.owner

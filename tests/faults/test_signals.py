@@ -222,18 +222,20 @@ def _as_it_makes_its_database(running: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "moment"),
+    ("stop", "moment", "warmed"),
     [
-        (_ctrl_c, _at_once), (_terminate, _at_once),
-        (_ctrl_c, _as_it_makes_its_database), (_terminate, _as_it_makes_its_database),
-        (_terminate_all, _as_it_makes_its_database),
+        (_ctrl_c, _at_once, False), (_terminate, _at_once, True),
+        (_ctrl_c, _as_it_makes_its_database, True), (_terminate, _as_it_makes_its_database, True),
+        (_terminate_all, _as_it_makes_its_database, True),
     ],
 )  # fmt: skip
 def test_interrupted_as_the_server_starts(
     place: Place, hardly_warmed: warm.Helper, stop: Callable[[Running], None],
-    moment: Callable[[Running], None],
+    moment: Callable[[Running], None], *, warmed: bool,
 ) -> None:  # fmt: skip
-    with warm.patched(hardly_warmed), _running(place, *OPTIONS) as running:
+    """Once as users start it: with all of its imports to come, and none of them done."""
+    start = warm.patched(hardly_warmed) if warmed else contextlib.nullcontext()
+    with start, _running(place, *OPTIONS) as running:
         running.wait_for("temporary server")
         moment(running)
         stop(running)
