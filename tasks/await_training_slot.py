@@ -74,9 +74,7 @@ class _Slot:
         """Wait for the slot; say once what for."""
         said = False
         while (pause := self._granted()) is not None:
-            if not said:
-                self._say_who()
-                said = True
+            said = said or self._say_who()
             time.sleep(pause)
         if self._lease is not None:  # the server has such a limit
             self._renewals.start()
@@ -145,14 +143,16 @@ class _Slot:
         if self._over.is_set() and self._lease not in (before, None):  # the training has ended
             self._release(self._lease)
 
-    def _say_who(self) -> None:
-        """Say in one line who has the slots; it is a look, for people."""
+    def _say_who(self) -> bool:
+        """Say in one line who has the slots, for people; false if the server did not tell."""
         with contextlib.suppress(PrefectException, httpx.HTTPError), _server() as server:
             limit = server.read_global_concurrency_limit_by_name(_LIMIT)
             show.say(
                 "waiting for a slot of the concurrency limit %r: %s of %s taken, by %s",
                 TRAINING, limit.active_slots, limit.limit, self._holders(server),
             )  # fmt: skip
+            return True
+        return False
 
     def _holders(self, server: SyncPrefectClient) -> str:
         """The runs that train, in words."""

@@ -7,6 +7,7 @@ however that ended.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import queue
@@ -28,6 +29,7 @@ _SCRATCH = "INCUMBENT_SCRATCH"  # the variable that names the folder for a proce
 def listen() -> queue.SimpleQueue[str]:
     """Within such a process: through what its request will come. It ends when its input does."""
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    atexit.register(_clear_if_left, os.getppid())  # it may meet its closed output before its input
     threading.Thread(target=_pass_on, args=(requests,), daemon=True).start()
     return requests
 
@@ -39,9 +41,19 @@ def _pass_on(requests: queue.SimpleQueue[str]) -> None:
         if read.endswith(b"\n"):
             requests.put(read.decode())
             read = b""
-    if scratch := os.environ.get(_SCRATCH):  # whoever started it was killed, and will not
-        shutil.rmtree(scratch, ignore_errors=True)
+    _clear()
     os._exit(1)
+
+
+def _clear_if_left(parent: int) -> None:
+    if os.getppid() != parent:
+        _clear()
+
+
+def _clear() -> None:
+    """Delete the temporary files: whoever started this process was killed, and will not."""
+    if scratch := os.environ.get(_SCRATCH):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Process:

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conftest import Place
@@ -91,11 +92,11 @@ def _killable(place: Place, command: list[str], address: str, health: str) -> It
         server.kill()
 
 
-def until(true: Callable[[], bool], seconds: float) -> None:
-    """Wait until something is true."""
+def until(true: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    """Wait until something is true; a log says why it is not."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, log.read_text() if log else ""
         time.sleep(0.1)
 
 

@@ -126,7 +126,7 @@ def test_a_server_that_goes_away_as_the_slot_is_taken(server: Server, moment: Mo
     with server.run(door.port) as (process, log):
         assert door.shut.wait(60), log.read_text()
         if lost:
-            away.until(lambda: "waiting for a slot" in log.read_text(), 120)
+            away.until(lambda: "waiting for a slot" in log.read_text(), 120, log)
             assert server.taken() == 1
             server.end_leases()
         code = process.wait(timeout=120)
