@@ -16,6 +16,9 @@ from incumbent.servers.prefect_api_client import PrefectApi
 MAX_HOURS = 24.0
 """Hours after which a run is called stuck, unless asked otherwise."""
 
+_ENDED = ("COMPLETED", "FAILED", "CRASHED")
+_UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
+
 
 class Scheduled(BaseModel, frozen=True):
     """A deployment with schedules: `next` is when it is due, in ISO 8601."""
@@ -134,10 +137,6 @@ def _moment(text: str | None) -> str | None:
     if text is None:
         return None
     return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
-
-
-_ENDED = ("COMPLETED", "FAILED", "CRASHED")
-_UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 
 
 def stuck(running: Sequence[Running], hours: float = MAX_HOURS) -> list[str]:

@@ -14,6 +14,8 @@ from incumbent.tables.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+
 
 def from_csv(data: bytes, source: str, encoding: str, delimiter: str) -> Table:
     """Read CSV or TSV; the header is row 1, and a quoted cell may hold line breaks.
@@ -138,6 +140,3 @@ def decode(data: bytes, source: str, encoding: str) -> str:
             f"{source}, line {line}: byte 0x{data[error.start]:02x} is not {encoding}. Save the "
             f"file as UTF-8, or set data.encoding to the encoding it has, such as {guess}."
         ) from None
-
-
-_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
