@@ -39,7 +39,7 @@ faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full d
 test: $(INSTALLED) lint types ## Lint, types and all tests
 	@$(BIN)/python -m pytest $(PARTED) --dist loadfile --no-loadscope-reorder
 
-quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server
+quick: $(INSTALLED) ## The unit tests alone: no TensorFlow, no server, no long simulation
 	@$(BIN)/python -m pytest $(PARTED) --dist worksteal -m "not slow"
 
 pythons: $(INSTALLED) ## The unit tests on every other supported Python that is here, each in a .venv-3.x

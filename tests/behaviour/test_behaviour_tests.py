@@ -113,6 +113,7 @@ def test_every_change_gets_its_share(load: Callable[[str], Suite]) -> None:
 
 
 @given(st.lists(st.text(max_size=40) | st.sampled_from(HOSTILE), max_size=20), st.integers(0, 99))
+@pytest.mark.slow
 def test_no_text_is_its_own_original(texts: list[str], seed: int) -> None:
     found = behaviour_tests.cases(behaviour_tests.load(), texts, CLASSES, seed)
     changed = found[found["kind"] != "functionality"]

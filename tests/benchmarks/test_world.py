@@ -46,6 +46,7 @@ def test_the_rules_walk_as_they_say(random: np.random.Generator) -> None:
     assert rules.Incumbent()(drawn, accuracies)[0] == 0  # five points worse
 
 
+@pytest.mark.slow
 def test_a_year_is_the_same_for_the_same_seed_and_judged_by_every_rule() -> None:
     scenario = Scenario(0.0, 0.006, WEEKS, 1000)
     found = year(3, scenario, World(), tuple(RULES))

@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import io
 import re
-import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError, StageTimedOut
 from incumbent.tables import fsspec_files, parquet_reading, table_reader
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,10 +287,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def refusing():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Refusing)) as address:
+        yield address
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train.parquet"])

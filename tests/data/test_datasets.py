@@ -323,6 +323,7 @@ def test_old_excel(tmp_path):
     assert frame["label"].tolist() == ["1", "0"]
 
 
+@pytest.mark.slow
 def test_old_excel_cut_short(tmp_path):
     path = tmp_path / "a.xls"
     for size in range(600, 5600, 100):

@@ -54,6 +54,7 @@ def test_no_film_is_on_both_sides():
     assert len(train) + len(test) == len(corpus)
 
 
+@pytest.mark.slow
 def test_same_bytes_every_time_whatever_is_there(written, tmp_path):
     (tmp_path / "train.xlsx").write_text("half a file")
     # A zip entry's date counts in steps of two seconds.

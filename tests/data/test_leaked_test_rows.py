@@ -71,6 +71,7 @@ def test_shuffled_words_are_another_text(texts, train):
     assert verdict("not good", "good not") == "nothing"
 
 
+@pytest.mark.slow
 def test_other_reviews_are_other_texts():
     """Of thousands of short reviews, hardly any is like one of another film."""
     corpus = embedded_reviews._corpus()["text"].tolist()  # sorted by film

@@ -141,6 +141,7 @@ def test_the_first_contest_of_a_reign_may_spend_its_share_whatever_its_loading()
         assert allow([], 7, loading, ALPHA, HALF_LIFE).level == pytest.approx(ALPHA / 14)
 
 
+@pytest.mark.slow
 def test_hundreds_of_contests_spend_what_they_may_and_no_more() -> None:
     found = reign([1] * 400, loading=0)
     spent = 1 - np.prod([1 - contest.level for contest in found])

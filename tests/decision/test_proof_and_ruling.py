@@ -431,6 +431,7 @@ def test_a_champion_that_lacks_a_class_can_be_beaten(rules: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+@pytest.mark.slow
 def test_an_equal_challenger_is_promoted_as_rarely_as_it_says(metric: Any) -> None:
     rules = PromotionConfig(metric=metric)
     passed, first = 0, error_budget.allow([], 1, EVEN, rules.alpha, rules.half_life)
@@ -445,6 +446,7 @@ def test_an_equal_challenger_is_promoted_as_rarely_as_it_says(metric: Any) -> No
     assert rarely <= 7
 
 
+@pytest.mark.slow
 def test_a_loss_of_just_the_margin_is_ruled_out_as_rarely_as_it_says() -> None:
     rng, rules = np.random.default_rng(0), PromotionConfig(policy="non_inferiority", margin=0.02)
     passed = 0

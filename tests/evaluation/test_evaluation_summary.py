@@ -75,6 +75,7 @@ def test_calibration_error_by_hand():
 
 
 @pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.slow
 def test_bootstrap_intervals_agree_with_resampling_the_rows(k):
     truth, probabilities = predictions(400, k, seed=3)
     config = EvaluationConfig(bootstrap_samples=2000)
@@ -284,6 +285,7 @@ def test_the_calibration_error_of_sets_is_that_of_their_answers_one_by_one():
     assert found.calibration_error.value == pytest.approx(one_by_one.calibration_error.value)
 
 
+@pytest.mark.slow
 def test_intervals_of_sets_agree_with_resampling_the_rows():
     truth, [p] = tagged(np.random.default_rng(7), 400, [0.8])
     config = EvaluationConfig(bootstrap_samples=2000)

@@ -64,6 +64,7 @@ def test_texts_without_words_are_refused():
         NBSVM().fit(["...", "!?"], ["neg", "pos"], seed=0)
 
 
+@pytest.mark.slow
 def test_it_is_a_strong_baseline_on_the_embedded_reviews(tmp_path):
     train, test = (
         pd.read_excel(path, engine="calamine", dtype=str, keep_default_na=False)

@@ -220,6 +220,7 @@ def scores(model, weights):
 
 
 @pytest.mark.parametrize("several", [False, True])
+@pytest.mark.slow
 def test_stratified_intervals_are_those_of_leaving_out_one_row_after_another(several, monkeypatch):
     # The textbook's interval from the same draws, its acceleration by the jackknife: rows of the
     # stratum that one is left out of make up for it.
@@ -269,6 +270,7 @@ def test_rare_sets_of_labels_share_a_stratum():
     assert sorted(sizes) == [20, 19 + 3, 25]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_and_the_tests_hold_their_level():
     # Equally good models on skewed classes: the truth is 0.
     rng = np.random.default_rng(0)

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conftest import Place
+from tests.serving import serving
 from tests.web.browser import free_port
 
 _ID = re.compile(r"/(?:m-)?[0-9a-f]{32}\b")
@@ -145,9 +145,5 @@ def losing_answers(address: str, *, reads: bool = False) -> Iterator[tuple[str, 
             pass
 
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{proxy.server_port}", lost
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
+    with serving(proxy) as address:
+        yield address, lost

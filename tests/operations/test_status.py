@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from incumbent.cli import main
 from incumbent.operations import status
 from incumbent.servers.prefect_api_client import PrefectApi
+from tests.serving import serving
 from tests.web import browser
 
 Run = Callable[..., tuple[int, str, str]]
@@ -128,12 +128,8 @@ class _Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def bad_night(tmp_path: Path) -> Iterator[Callable[[], status.Status]]:
     """Looks at a server on which all went wrong."""
-    server = HTTPServer(("127.0.0.1", 0), _Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/api"
-    yield lambda: status.look({"PREFECT_API_URL": address}, tmp_path)
-    server.shutdown()
-    server.server_close()
+    with serving(HTTPServer(("127.0.0.1", 0), _Answers)) as address:
+        yield lambda: status.look({"PREFECT_API_URL": f"{address}/api"}, tmp_path)
 
 
 @pytest.mark.parametrize("start", [None, "2020-11-25T03:00:00Z"])

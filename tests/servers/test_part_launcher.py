@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from incumbent.servers import part_launcher, supervisord
+from tests.serving import serving
 
 RUNS = [{"id": "r1", "name": "retrain reviews"}, {"id": "r2", "name": "watch"}]
 
@@ -47,14 +47,12 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Server]:
-    with _Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    server = _Server()
+    with serving(server) as address:
         monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         monkeypatch.setenv(supervisord.FOLDER_MARK, str(tmp_path))
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import socketserver
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from incumbent.servers import part_launcher
 from incumbent.servers.ports_and_commands import FOLDER
 from incumbent.servers.prefect_api_client import PrefectApi
 from tests.conftest import ROOT
+from tests.serving import serving
 from tests.title.arena import Arena
 from tests.web import browser
 
@@ -104,18 +104,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def receiver() -> Iterator[_Receiver]:
-    with _Receiver() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = _Receiver()
+    with serving(server):
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
 def mailbox() -> Iterator[_Mailbox]:
-    with _Mailbox() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = _Mailbox()
+    with serving(server):
         yield server
-        server.shutdown()
 
 
 def _wait(there: Any) -> None:

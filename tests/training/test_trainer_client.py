@@ -71,6 +71,7 @@ def test_the_last_words_of_one_that_crashed_are_shown(run: Any) -> None:
     assert str(error).endswith("CUDA is lost")
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_hold_a_single_row_is_the_end(run: Any) -> None:
     asked, error = run("exhaust")
     parts = [line.split("each batch in ")[1].split()[0] for line in asked.said]

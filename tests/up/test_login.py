@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, settings
+from tests.serving import serving
 from tests.up.machine import Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
@@ -80,10 +80,8 @@ class Store(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def data() -> Iterator[str]:
     """The address of a server that has the reviews, with a login in it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{READER}@127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Store)) as address:
+        yield address.replace("://", f"://{READER}@")
 
 
 @pytest.fixture(scope="module")
