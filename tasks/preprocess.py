@@ -7,10 +7,11 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent.classifiers import catalogue, encoded_texts
-from incumbent.classifiers.encoded_texts import Encoded
+from incumbent.classifiers import catalogue
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
+from incumbent.encoders import encoded_texts
+from incumbent.encoders.encoded_texts import Encoded
 from tasks import show
 from tasks.retry_policy import RETRIES
 

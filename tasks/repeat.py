@@ -9,10 +9,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.classifiers import catalogue
-from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
+from incumbent.encoders.encoded_texts import Encoded
 from incumbent.evaluation import challenger_assessment
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining.retraining_identity import Retraining

@@ -9,9 +9,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.classifiers import catalogue
-from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import Config
 from incumbent.data import ingestion
+from incumbent.encoders.encoded_texts import Encoded
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.tracking.metrics_buffer import MetricsBuffer
 from incumbent.tracking.mlflow_run_files import Run

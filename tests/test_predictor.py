@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from incumbent.predictor import Predictor, cut, shortener
 
 NO_TOKENIZER = Path("nowhere")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incumbent.classifiers.classifier_base import Rows
-from incumbent.classifiers.encoded_texts import Ids, recipe
 from incumbent.classifiers.transformer import TransformerClassifier
 from incumbent.data.label_arrays import names_of
+from incumbent.encoders.encoded_texts import Ids, recipe
 from incumbent.evaluation.calibrated_loss import calibrated_losses
 from incumbent.evaluation.nbsvm_baseline import NBSVM
 from incumbent.evaluation.scored_predictions import Scored

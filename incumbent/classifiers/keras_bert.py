@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_conversion, pretrained_weights, tokenizing
 from incumbent.classifiers.classifier_base import Built, Classifier, Rows
-from incumbent.classifiers.encoded_texts import Ids, recipe
+from incumbent.encoders import onnx_conversion, pretrained_weights, tokenizing
+from incumbent.encoders.encoded_texts import Ids, recipe
 from incumbent.errors import ConfigError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import ONNX, TOKENIZER, shortener

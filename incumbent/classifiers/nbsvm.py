@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_conversion
 from incumbent.classifiers.classifier_base import Built, Classifier, Rows
-from incumbent.classifiers.encoded_texts import Ids, recipe
+from incumbent.encoders import onnx_conversion
+from incumbent.encoders.encoded_texts import Ids, recipe
 from incumbent.evaluation.nbsvm_baseline import ALPHA
 from incumbent.predictor import LINEAR, WORDS, Linear, shortener, sigmoid, softmax
 

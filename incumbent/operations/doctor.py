@@ -78,7 +78,7 @@ def _libraries() -> tuple[bool, str]:
 
 
 def _weights() -> tuple[bool, str]:
-    from incumbent.classifiers import pretrained_weights
+    from incumbent.encoders import pretrained_weights
 
     folder = pretrained_weights.resolve(pretrained_weights.BUNDLED)
     return True, f"bundled MiniLM, SHA-256 verified, in {folder}"

@@ -62,7 +62,7 @@ class Retraining(BaseModel):
         )  # fmt: skip
         settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
         if config.training.model != "nbsvm":
-            from incumbent.classifiers import pretrained_weights
+            from incumbent.encoders import pretrained_weights
 
             settings += pretrained_weights.fingerprint(
                 pretrained_weights.default(config.training.weights, config.training.model)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from incumbent import errors
-from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import ServingConfig
+from incumbent.encoders import encoded_texts
 from incumbent.errors import MemoryExhausted, StageError
 from incumbent.runtime.child_processes import Ahead, Process
 from incumbent.training import checkpoints, trainer_process

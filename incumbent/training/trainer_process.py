@@ -22,8 +22,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.classifiers import catalogue
-from incumbent.classifiers.encoded_texts import Encoded
 from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
+from incumbent.encoders.encoded_texts import Encoded
 from incumbent.errors import IncumbentError, MemoryExhausted, StageError
 from incumbent.kernels import ktrain_import
 from incumbent.runtime import child_processes, environment, failure_explanations, interrupts

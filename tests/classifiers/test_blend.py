@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.blend import fit_weight
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
 from incumbent.data.label_arrays import names_of
+from incumbent.encoders import encoded_texts
 from incumbent.evaluation.nbsvm_baseline import NBSVM
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.kernels import ktrain_import

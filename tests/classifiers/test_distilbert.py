@@ -67,7 +67,7 @@ def test_another_model_is_refused_by_its_name(
 
 def test_without_a_network_a_hub_name_is_a_clear_error(tmp_path: Path) -> None:
     code = (
-        "from incumbent.classifiers import pretrained_weights\n"
+        "from incumbent.encoders import pretrained_weights\n"
         "pretrained_weights.resolve(pretrained_weights.default('bundled', 'distilbert'))"
     )
     done = subprocess.run(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import pretrained_weights
 from incumbent.data import datasets
+from incumbent.encoders import pretrained_weights
 from incumbent.errors import ConfigError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import encoded_texts
 from incumbent.data import datasets
+from incumbent.encoders import encoded_texts
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 

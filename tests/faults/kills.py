@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from tests.conftest import settings
 from tests.faults.ground import CHALLENGE, OPTIONS, Ground, Trial
 from tests.faults.processes import Run

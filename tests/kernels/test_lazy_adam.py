@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
+from incumbent.encoders import encoded_texts
 from incumbent.kernels import ktrain_import
 from tests.trainings import LAYERS
 

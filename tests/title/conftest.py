@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from incumbent.classifiers import catalogue, encoded_texts
+from incumbent.classifiers import catalogue
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.data.datasets import Dataset
+from incumbent.encoders import encoded_texts
 from incumbent.evaluation import challenger_assessment
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.tracking.mlflow_runs import Runs

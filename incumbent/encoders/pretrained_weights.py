@@ -87,7 +87,7 @@ def google_checkpoint(name: str, cache: Path) -> Path:
         partial = target.with_name(f"{target.name}.{os.getpid()}")
         partial.mkdir(parents=True, exist_ok=True)
         _convert(folder, config, partial)
-        _install(partial, target)
+        install(partial, target)
     return target
 
 
@@ -108,7 +108,7 @@ def tokenizer_folder(folder: Path, cache: Path) -> Path:
         )
         partial = target.with_name(f"{target.name}.{os.getpid()}")
         tokenizer.save_pretrained(str(partial))
-        _install(partial, target)
+        install(partial, target)
     return target
 
 
@@ -177,7 +177,7 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _install(partial: Path, target: Path) -> None:
+def install(partial: Path, target: Path) -> None:
     """Move a finished folder into place; a concurrent run may have been quicker."""
     try:
         partial.rename(target)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from incumbent.errors import ConfigError, StageError
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incumbent.classifiers import encoded_texts
-from incumbent.classifiers.encoded_texts import batches, hold_out, pad, width
 from incumbent.data import canonical_text, datasets
+from incumbent.encoders import encoded_texts
+from incumbent.encoders.encoded_texts import batches, hold_out, pad, width
 
 
 @given(

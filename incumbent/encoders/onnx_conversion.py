@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers.encoded_texts import Ids
+from incumbent.encoders.encoded_texts import Ids
 from incumbent.errors import StageError
 from incumbent.kernels import ktrain_import
 
@@ -77,6 +77,34 @@ def write_onnx(logits: Callable[[Any], Any], examples: Ids, file: Path) -> None:
     _mean_as_such(model.graph)
     onnx.save(model, file)
     _compare(logits, examples, file)
+
+
+def append_linear(
+    source: Path, weights: NDArray[np.float32], bias: NDArray[np.float32], target: Path
+) -> None:
+    """Write an ONNX model of vectors (1, n_units) as one of logits (1, k), by a linear layer.
+
+    Args:
+        source: The model of vectors.
+        weights: The layer's weights, (n_units, k).
+        bias: Its bias, (k,).
+        target: Where the model of logits goes.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(source)
+    (output,) = model.graph.output
+    (last,) = (node for node in model.graph.node if output.name in node.output)
+    last.output[list(last.output).index(output.name)] = "vector"
+    for name, array in (("head_weights", weights), ("head_bias", bias)):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    model.graph.node.extend([
+        helper.make_node("MatMul", ["vector", "head_weights"], ["products"], "head_product"),
+        helper.make_node("Add", ["products", "head_bias"], [output.name], "head_sum"),
+    ])  # fmt: skip
+    output.type.tensor_type.shape.dim[-1].dim_value = len(bias)
+    onnx.save(model, target)
 
 
 def _without_weights(traced: Any) -> tuple[Any, dict[str, NDArray[Any]]]:
