@@ -13,7 +13,7 @@ GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 PARTED := --numprocesses auto --maxprocesses 4
 INSTALLED := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: help setup retrain up down bench faults test quick pythons lint types audit lock docs pictures clean
+.PHONY: help setup retrain up down bench models faults test quick pythons lint types audit lock docs pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ down: ## Stop them
 
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+models: $(INSTALLED) ## What each model costs and gives (takes an hour); ARGS="--data DIR --only NAME --docs"
+	@$(BIN)/python -m benchmarks.models $(ARGS)
 
 faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full disk' --quick --docs"
 	@$(BIN)/python -m tests.faults $(ARGS)
