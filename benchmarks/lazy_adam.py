@@ -64,14 +64,15 @@ def _predict(
     """Probabilities (n,) of the second class on the test rows."""
     import dataclasses
 
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.classifiers.transformer import TransformerClassifier
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
     from incumbent.data import datasets
+    from incumbent.encoders import encoded_texts
     from incumbent.predictor import Predictor
     from incumbent.training import fitting
 
-    config = TrainingConfig(seed=seed)
+    config = TrainingConfig(model="transformer", epochs=1, seed=seed)
     classifier = catalogue.create(config, PreprocessingConfig(), dataset.classes, workdir)
     build = TransformerClassifier.build
     classifier.build = lambda *rows: dataclasses.replace(  # type: ignore[method-assign]

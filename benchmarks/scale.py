@@ -69,8 +69,9 @@ def _source(options: Options, rows: int) -> Path:
 
 def _stages(settings: Answer) -> Contender:
     """The stages of the flow before training, without Prefect and MLflow around them."""
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.config import DataConfig, PreprocessingConfig, TrainingConfig, ValidationConfig
+    from incumbent.encoders import encoded_texts
     from incumbent.validation import great_expectations_runner
 
     workdir = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
@@ -86,13 +87,18 @@ def _stages(settings: Answer) -> Contender:
         if not verdict.passed:
             raise RuntimeError(verdict.refusal())
         classifier = catalogue.create(
-            TrainingConfig(), PreprocessingConfig(max_length=256), dataset.classes, workdir
+            TrainingConfig(model="transformer"),
+            PreprocessingConfig(max_length=256),
+            dataset.classes,
+            workdir,
         )
         encoded_texts.encode(verdict.dataset, classifier.tokenize, classifier.recipe, 256, workdir)
         return {"seconds": time.perf_counter() - start, "bytes": _peak()}
 
     # Imports cost the same at every size, and would bend the curve.
-    classifier = catalogue.create(TrainingConfig(), PreprocessingConfig(), ("neg", "pos"), workdir)
+    classifier = catalogue.create(
+        TrainingConfig(model="transformer"), PreprocessingConfig(), ("neg", "pos"), workdir
+    )
     classifier.tokenize(["A text."])
     import great_expectations  # noqa: F401
 

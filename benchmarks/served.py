@@ -18,17 +18,18 @@ def ktrain_folder(options: Options) -> Path:
     folder = options.scratch / "run" / "predictor"
     if folder.is_dir():
         return folder
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
     from incumbent.data import datasets
+    from incumbent.encoders import encoded_texts
     from incumbent.training import fitting
 
     drawn = reviews.frame(options, 96)
     data = drawn.rename(columns={"Reviews": "text", "Sentiment": "label"}).reset_index(drop=True)
     data = canonical_text.canonical(data.assign(row=range(len(data)), found="text"))
     classifier = catalogue.create(
-        TrainingConfig(batch_size=16), PreprocessingConfig(max_length=MAX_LENGTH), ("neg", "pos"),
-        options.scratch,
+        TrainingConfig(model="transformer", epochs=1, batch_size=16),
+        PreprocessingConfig(max_length=MAX_LENGTH), ("neg", "pos"), options.scratch,
     )  # fmt: skip
     dataset = datasets.save([data], [data.head(16)], ("train", "test"), options.scratch)
     encoded = encoded_texts.encode(

@@ -86,7 +86,7 @@ def _settings(options: Options, rows: int, max_length: int, batch_size: int) -> 
 
 
 def _weights() -> Answer:
-    from incumbent.classifiers import pretrained_weights
+    from incumbent.encoders import pretrained_weights
 
     return {"weights": str(pretrained_weights.resolve(pretrained_weights.BUNDLED))}
 
@@ -97,10 +97,11 @@ def _process(name: str, settings: Answer) -> Process:
 
 def _incumbent(settings: Answer) -> Contender:
     """Train as the product does: its classifier, batches and optimizer in ktrain's learner."""
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.classifiers.classifier_base import Rows
     from incumbent.config import PreprocessingConfig, TrainingConfig
     from incumbent.data import datasets
+    from incumbent.encoders import encoded_texts
     from incumbent.kernels import ktrain_import
     from incumbent.training import devices, fitting
 
@@ -109,7 +110,7 @@ def _incumbent(settings: Answer) -> Contender:
     data = canonical_text.canonical(data.assign(row=range(len(data)), found="text"))
     scratch = Path(tempfile.mkdtemp(prefix="incumbent-bench-"))
     classifier = catalogue.create(
-        TrainingConfig(batch_size=settings["batch_size"]),
+        TrainingConfig(model="transformer", epochs=1, batch_size=settings["batch_size"]),
         PreprocessingConfig(max_length=settings["max_length"]), ("0", "1"), scratch,
     )  # fmt: skip
     dataset = datasets.save([data], [data.head(8)], ("train", "test"), scratch)

@@ -9,6 +9,7 @@ from incumbent.retraining.retraining_identity import Retraining
 from incumbent.retraining.retraining_outcome import Clock, Outcome
 from incumbent.runtime import environment
 from tasks import announce, show
+from tasks.choose import choose
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.preprocess import preprocess
@@ -46,6 +47,7 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
         skipped = find_earlier(retraining, config) or too_little_new(dataset, config)
     if skipped is not None:
         return skipped.model_copy(update={"timings": clock.timings})
+    config = choose(dataset, config)
     with tracked(retraining, config) as run:
         with clock("validate"):
             verdict = validate(dataset, config, retraining, run)

@@ -184,10 +184,14 @@ class PreprocessingConfig(Section):
 class TrainingConfig(Section):
     """The model and how it is trained."""
 
-    model: Literal["transformer", "distilbert", "bert", "nbsvm", "blend"] = "transformer"
+    model: Literal["auto", "transformer", "distilbert", "bert", "features", "nbsvm", "blend"] = (
+        "auto"
+    )
     """`transformer` and `distilbert` are Hugging Face models, `bert` is ktrain's keras_bert
-    route, `nbsvm` a linear model on word n-grams. `blend` averages `transformer` and the NBSVM of
-    the baseline, with a weight fitted on held-out rows."""
+    route. `features` leaves a Hugging Face encoder as it is and trains a linear head on its mean
+    states: seconds a run. `nbsvm` is a linear model on word n-grams. `blend` averages
+    `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows. `auto` takes
+    `features` for fewer than 1,000 rows and `transformer` for more."""
     weights: str = "bundled"
     """Pretrained weights: `bundled` (MiniLM, shipped with the installation), a folder or a hub
     name. For `bert`: `bundled`, or a folder with a Google BERT checkpoint."""
@@ -202,12 +206,16 @@ class TrainingConfig(Section):
     it, so that embeddings learn slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate."""
     schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Passes over the training rows; with `triangular`, the most there may be."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = "auto"
+    """Passes over the training rows; with `triangular`, the most there may be. `auto`: as many as
+    make 300 steps, or 16 a class if that is more, and from 1 to 10."""
     early_stopping: Annotated[int, Field(ge=1)] = 2
     """`triangular` only: stop after so many epochs without a lower validation loss."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Share of *train* that is held out, stratified, to watch training, and to weigh a `blend`."""
+    head: Literal["probe", "random"] = "probe"
+    """Where the last layer of a Hugging Face model begins: `probe` fits it to the encoder as it is
+    and trains on from there (Kumar et al. 2022); `random` is what ktrain does."""
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are: smaller steps, quicker training."""
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"

@@ -74,7 +74,10 @@ def test_off_is_no_false(tmp_path: Path) -> None:
         ("training: {epoch: 3}", "training.epoch: unknown key; did you mean epochs?"),
         ("trainning: {}", "trainning: unknown key; did you mean training?"),
         ("data: {zzz: 1}", "known keys are train, test"),
-        ("training: {epochs: many}", "training.epochs: input should be an integer (found 'many')"),
+        (
+            "training: {epochs: many}",
+            "training.epochs: input should be an integer or 'auto' (found 'many')",
+        ),
         ("training: {epochs: 0}", "training.epochs: input should be greater than or equal to 1"),
         ("training: {schedule: cosine}", "'onecycle', 'triangular' or 'sgdr'"),
         ("training: {learning_rate: -1}", "input should be greater than 0 or 'auto' (found -1)"),

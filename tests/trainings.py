@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent.classifiers import catalogue, encoded_texts, pretrained_weights
+from incumbent.classifiers import catalogue
 from incumbent.classifiers.classifier_base import Classifier
 from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
 from incumbent.data import datasets, ingestion
+from incumbent.encoders import encoded_texts, pretrained_weights
 from incumbent.kernels import ktrain_import
 from incumbent.training import fitting
 from incumbent.training.callbacks import Progress
@@ -96,7 +97,9 @@ def ready(
     preprocessing = PreprocessingConfig.model_validate(
         {"max_length": max_length, "truncation": truncation}
     )
-    config = TrainingConfig.model_validate({"batch_size": 16, **given})
+    config = TrainingConfig.model_validate(
+        {"model": "transformer", "epochs": 1, "batch_size": 16, **given}
+    )
     classifier = catalogue.create(
         config, preprocessing, data.classes, workdir, multilabel=data.multilabel
     )

@@ -45,6 +45,10 @@ def create(
         from incumbent.classifiers.keras_bert import BertClassifier
 
         return BertClassifier(training, preprocessing, classes, workdir, multilabel)
+    if training.model == "features":
+        from incumbent.classifiers.features import FeaturesClassifier
+
+        return FeaturesClassifier(training, preprocessing, classes, workdir, multilabel)
     if training.model == "blend":
         from incumbent.classifiers.blend import BlendClassifier
 

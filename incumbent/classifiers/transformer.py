@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from incumbent.classifiers import onnx_conversion, pretrained_weights, tokenizing
 from incumbent.classifiers.classifier_base import Built, Classifier, Rows
-from incumbent.classifiers.encoded_texts import Ids, batches, pad, recipe
+from incumbent.encoders import onnx_conversion, pooling_layer, pretrained_weights, tokenizing
+from incumbent.encoders.encoded_texts import Ids, batches, pad, recipe
 from incumbent.errors import ConfigError
 from incumbent.predictor import ONNX, TOKENIZER, shortener
 
+_LAST = ("classifier", "out_proj", "logits_proj")
+"""What transformers calls the layer that gives the logits."""
+_PROBED, _PROBED_A_CLASS = 2000, 20  # training rows that a head is fitted on, at the most
 # Families that number positions from one past the padding id, and so have fewer than they say.
 _OFFSET = ("roberta", "camembert", "longformer", "mpnet")
 
@@ -28,6 +31,7 @@ class TransformerClassifier(Classifier):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         name = pretrained_weights.default(self.training.weights, self.training.model)
+        self.weights = name
         distilbert = self.training.model == "distilbert"
         self.folder = pretrained_weights.resolve(name)
         if not (self.folder / "config.json").is_file():
@@ -76,8 +80,11 @@ class TransformerClassifier(Classifier):
         from incumbent.kernels.layer_replacement import lean
         from incumbent.kernels.lazy_adam import LazyAdam, count_layers
 
+        folder, probed = self.folder, self.training.head == "probe"
+        if probed and pooling_layer.trained_by_mean(folder):
+            folder = pooling_layer.added(folder, self.weights, self.workdir)
         preprocessor = text.Transformer(
-            str(self.folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
+            str(folder), maxlen=self.preprocessing.max_length, class_names=list(self.classes)
         )
         # Language detection calls short texts anything; only Chinese and Japanese would differ.
         preprocessor.lang = "en"
@@ -89,6 +96,9 @@ class TransformerClassifier(Classifier):
         model = preprocessor.get_classifier(multilabel=self.multilabel)
         if self.training.freeze_embeddings:
             getattr(model, model.base_model_prefix).embeddings.trainable = False
+        pad_id = preprocessor.get_tokenizer().pad_token_id
+        if probed:
+            self._start_from_probe(model, train, pad_id)
         lean(model)
         decay, layers = self.training.layer_decay, count_layers(model)
         if decay < 1 and not layers:
@@ -96,7 +106,6 @@ class TransformerClassifier(Classifier):
                 f"training.layer_decay is {decay:g}, and the layers of a "
                 f"{model.config.model_type!r} model cannot be told apart; set it to 1."
             )
-        pad_id = preprocessor.get_tokenizer().pad_token_id
         return Built(
             model=model,
             preprocessor=preprocessor,
@@ -123,16 +132,80 @@ class TransformerClassifier(Classifier):
         """Drop this machine's paths from the saved configuration."""
         file = folder / "config.json"
         settings = json.loads(file.read_text("utf-8"))
-        settings["_name_or_path"] = pretrained_weights.default(
-            self.training.weights, self.training.model
-        )
+        settings["_name_or_path"] = self.weights
         file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+    def _start_from_probe(self, model: Any, train: Rows, pad_id: int) -> None:
+        """Begin with the head that fits the encoder as it is (Kumar et al. 2022, LP-FT).
+
+        A head of random numbers pulls the encoder about before it knows anything; with many labels,
+        or few rows, training may end before it does.
+        """
+        from incumbent.classifiers.linear_head import fit_head
+
+        head = _last_layer(model, len(self.classes))
+        if head is None:
+            return
+        most = max(_PROBED, _PROBED_A_CLASS * len(self.classes))
+        rows = np.random.default_rng(self.training.seed).permutation(len(train.labels))[:most]
+        # Every class keeps a row: their first ones.
+        some = train.take(np.union1d(rows, _first_of_each(train.labels)))
+        vectors = self._inputs_of(head, model, some, pad_id)
+        head.set_weights(fit_head(vectors, some.labels, len(self.classes)))
+
+    def _inputs_of(self, head: Any, model: Any, rows: Rows, pad_id: int) -> NDArray[np.float32]:
+        """What a layer of the model is given for these rows, (n, n_units)."""
+        import tensorflow as tf
+
+        call, given = head.call, []
+
+        def caught(inputs: Any, *rest: Any, **named: Any) -> Any:
+            given.append(inputs)
+            return call(inputs, *rest, **named)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)  # type: ignore[untyped-decorator]
+        def inputs(tokens: Any, mask: Any) -> Any:
+            model({"input_ids": tokens, "attention_mask": mask}, training=False)
+            return tf.cast(given.pop(), tf.float32)
+
+        order = np.argsort([len(row) for row in rows.ids], kind="stable")
+        parts = np.split(
+            order, range(self.training.batch_size, len(order), self.training.batch_size)
+        )
+        head.call = caught
+        try:
+            vectors = np.concatenate(
+                [
+                    inputs(*pad(rows.ids, part, pad_id, self.preprocessing.max_length)).numpy()
+                    for part in parts
+                ]
+            )
+        finally:
+            head.call = call
+        return np.asarray(vectors[np.argsort(order)])
 
     def _dataset(self, rows: Rows, pad_id: int) -> Any:
         return _like_length_dataset(
             rows.ids, self.targets(rows.labels), self.training.batch_size, pad_id,
             self.preprocessing.max_length, self.training.seed,
         )  # fmt: skip
+
+
+def _last_layer(model: Any, classes: int) -> Any:
+    """The dense layer that a Hugging Face classifier ends in; None if it ends otherwise."""
+    import tensorflow as tf
+
+    for layer in model.submodules:
+        if type(layer) is tf.keras.layers.Dense and layer.name in _LAST and layer.units == classes:
+            return layer
+    return None
+
+
+def _first_of_each(truth: NDArray[Any]) -> NDArray[np.int64]:
+    """The first row of each class; with several labels, the first with and without each."""
+    if truth.ndim == 1:
+        return np.unique(truth, return_index=True)[1]
+    return np.unique([side.argmax() for side in np.hstack([truth, ~truth]).T])
 
 
 def _like_length_dataset(

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from incumbent.classifiers import encoded_texts, int8_or_float32_export
+from incumbent.classifiers import int8_or_float32_export
 from incumbent.classifiers.classifier_base import Built, Classifier, Rows
 from incumbent.classifiers.int8_or_float32_export import Served
 from incumbent.config import ServingConfig, TrainingConfig
+from incumbent.encoders import encoded_texts
 from incumbent.errors import TrainingDiverged
 from incumbent.evaluation.plots import learning_rates
 from incumbent.kernels import ktrain_import
@@ -122,7 +123,7 @@ def fit(
     found = classifier.supplement(served.folder, folder, train, validation)
     if found:
         say(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items()))
-        last = classifier.training.epochs
+        last = int(classifier.training.epochs)
         on_step(Progress(fitted.steps, fitted.steps, last, found))
     trained = TrainedModel(
         folder=folder, served=served, device=device, rows=len(train.labels), plot=fitted.plot,
@@ -170,6 +171,7 @@ def _fit(
     from incumbent.training import gradient_accumulation
 
     config = classifier.training
+    classifier.prepare(train, validation)
     tf.keras.utils.set_random_seed(config.seed)
     with ktrain_import.uninterrupted(), devices.chosen(config) as strategy:
         built = classifier.build(train, validation)
@@ -207,7 +209,7 @@ def _run(
         built.model, train_data=built.train, val_data=built.validation,
         batch_size=config.batch_size, eval_batch_size=math.ceil(config.batch_size / parts),
     )  # fmt: skip
-    total = math.ceil(rows / config.batch_size) * config.epochs
+    total = math.ceil(rows / config.batch_size) * int(config.epochs)
     reporter = step_reporter(total, on_step)
     checkpointer = Checkpointer(saved, reporter)
     if checkpointer.found:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from incumbent.classifiers import encoded_texts, int8_or_float32_export, onnx_conversion
+from incumbent.classifiers import int8_or_float32_export
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.config import ServingConfig
 from incumbent.data import datasets
+from incumbent.encoders import encoded_texts, onnx_conversion
 from incumbent.errors import StageError
 from incumbent.predictor import ONNX, Predictor
 from tests.trainings import Run, ready

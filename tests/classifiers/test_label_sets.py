@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incumbent.classifiers import encoded_texts
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
+from incumbent.encoders import encoded_texts
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
 
@@ -38,11 +38,12 @@ def remarks(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     return datasets.save([frame], [frame], ("train", "test"), folder, NAMES)
 
 
-@pytest.mark.parametrize("model", ["transformer", "bert", "nbsvm"])
+@pytest.mark.parametrize("model", ["transformer", "bert", "features", "nbsvm"])
 def test_it_learns_labels_and_is_saved_as_it_was_trained(
     prepare: Callable[..., Any], remarks: datasets.Dataset, tiny_bert: Path, model: str
 ) -> None:
-    rate, epochs = (0.05, 8) if model == "nbsvm" else (1e-2, 2)
+    rates = {"transformer": 2e-3, "bert": 1e-2, "features": 1e-2, "nbsvm": 0.05}
+    rate, epochs = rates[model], 8 if model == "nbsvm" else 2
     weights = {} if model == "nbsvm" else {"weights": str(tiny_bert)}
     run = prepare(
         remarks, model=model, learning_rate=rate, epochs=epochs, validation_fraction=0.2, **weights

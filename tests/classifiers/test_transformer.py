@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from incumbent.classifiers import encoded_texts, pretrained_weights
 from incumbent.classifiers.classifier_base import Rows
 from incumbent.data import datasets
+from incumbent.encoders import encoded_texts, pretrained_weights
 from incumbent.errors import ConfigError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
@@ -117,8 +117,7 @@ def test_the_real_weights_learn_and_are_saved_as_ktrain_saves(
     # ktrain leaves copies of the weights; TensorFlow's own code files go when the process ends.
     assert [file for file in scratch.iterdir() if "autograph" not in file.name] == []
     assert (trained.rows, trained.validation_rows, trained.steps) == (190, 10, 36)
-    losses = run.reported("train_loss")
-    assert losses[-1] < 0.8 * losses[0]
+    assert run.reported("train_loss")[0] < 0.5 < np.log(2), "the head knows something already"
     assert trained.metrics["train_loss"] < 0.6
     assert [state.step for state in run.progress if "validation_loss" in state.metrics] == [
         12, 24, 36,

@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow as client_of
 import pytest
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from incumbent.tracking.registry_writes import Registry
 from tests.conftest import Place, settings
 from tests.faults import away
@@ -26,7 +26,8 @@ pytestmark = [
 
 EPOCHS, STEPS = 50, 10
 LONG = settings(
-    "data.sample=200", "preprocessing.max_length=8", "training.weights=weights",
+    "data.sample=200", "preprocessing.max_length=8", "training.model=transformer",
+    "training.weights=weights",
     f"training.epochs={EPOCHS}", "training.batch_size=19", "promotion.on_min_accuracy=off",
     "promotion.on_baseline=off", "evaluation.bootstrap_samples=100",
 )  # fmt: skip

@@ -14,14 +14,15 @@ from typing import Any
 import mlflow
 import pytest
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from tests.conftest import Place, settings
 from tests.trainings import write_bert
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
 
 OPTIONS = settings(
-    "data.sample=200", "preprocessing.max_length=8", "training.weights=weights",
+    "data.sample=200", "preprocessing.max_length=8", "training.model=transformer",
+    "training.weights=weights",
     "training.epochs=20", "training.batch_size=19", "training.checkpoint_minutes=0.01",
     "evaluation.bootstrap_samples=100",
 )  # fmt: skip

@@ -19,7 +19,7 @@ import mlflow
 import pytest
 from prefect.exceptions import TerminationSignal
 
-from incumbent.classifiers import pretrained_weights
+from incumbent.encoders import pretrained_weights
 from incumbent.retraining import earlier_retrainings
 from incumbent.servers import temporary_prefect_server
 from tests import warm
@@ -29,9 +29,15 @@ from tests.trainings import write_bert
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = settings("data.sample=200", "training.epochs=200", "training.freeze_embeddings=true")
+OPTIONS = settings(
+    "data.sample=200", "training.model=transformer", "training.epochs=200",
+    "training.freeze_embeddings=true",
+)  # fmt: skip
 # Weights that reach their steps in seconds, and take minutes for all of them.
-TINY = settings("data.sample=200", "training.epochs=1000", "training.weights=weights")
+TINY = settings(
+    "data.sample=200", "training.model=transformer", "training.epochs=1000",
+    "training.weights=weights",
+)  # fmt: skip
 
 
 class Running:

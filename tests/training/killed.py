@@ -24,14 +24,18 @@ def main(folder: Path, weights: Path, count: int) -> None:
     from incumbent.kernels import ktrain_import
 
     ktrain_import.load()
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.config import DataConfig, PreprocessingConfig, ServingConfig, TrainingConfig
+    from incumbent.encoders import encoded_texts
     from incumbent.training import callbacks, devices, fitting
 
     random.seed()  # a fork has what its parent had
     callbacks._REPORT_EVERY = 0.0
     dataset = ingestion.ingest(DataConfig(sample=200), folder)
-    settings = {"weights": str(weights), "batch_size": 38, "learning_rate": 1e-3, "epochs": 6}
+    settings = {
+        "model": "transformer", "weights": str(weights), "batch_size": 38, "learning_rate": 1e-3,
+        "epochs": 6,
+    }  # fmt: skip
     config = TrainingConfig.model_validate(settings | {"checkpoint_minutes": 0})
     classifier = catalogue.create(
         config, PreprocessingConfig(max_length=8), dataset.classes, folder

@@ -23,9 +23,10 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
     import tensorflow as tf
 
     from incumbent import predictor
-    from incumbent.classifiers import catalogue, encoded_texts
+    from incumbent.classifiers import catalogue
     from incumbent.config import PreprocessingConfig, ServingConfig, TrainingConfig
     from incumbent.data import datasets
+    from incumbent.encoders import encoded_texts
     from incumbent.training import devices, fitting
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -37,7 +38,7 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
     frame = pd.DataFrame({"text": content["texts"], "label": content["labels"]})
     frame = frame.assign(row=range(len(frame)), found="text", control=False)
     dataset = datasets.save([frame], [frame], ("train", "test"), folder / "datasets")
-    config = TrainingConfig.model_validate(settings)
+    config = TrainingConfig.model_validate({"model": "transformer", "epochs": 1} | settings)
     classifier = catalogue.create(
         config, PreprocessingConfig(max_length=32), dataset.classes, folder
     )

@@ -1,0 +1,50 @@
+"""What `auto` stands for in `training`: which model, and how many epochs, fit the data.
+
+The rules are those that did best on the sets of docs/models.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+from incumbent.config import TrainingConfig
+from incumbent.data.datasets import Dataset
+
+FEW_ROWS = 1000
+"""Training rows below which a frozen encoder does better than one that is trained."""
+LEAST_STEPS, STEPS_A_CLASS = 300, 16
+"""Steps of training that a network wants: at least, and for each class or label."""
+MOST_EPOCHS = 10
+"""Of few rows, more passes only teach by heart."""
+
+
+def chosen(training: TrainingConfig, dataset: Dataset) -> tuple[TrainingConfig, str]:
+    """Replace `auto` for the model and the epochs, and say why in one line.
+
+    Args:
+        training: What the config says; where it is no `auto`, it stays.
+        dataset: The data to train on.
+
+    Returns:
+        The settings, and the reason, empty if there was nothing to choose.
+    """
+    rows, count = dataset.train.rows, len(dataset.classes)
+    kind = "labels, any number a row" if dataset.multilabel else "classes"
+    data, found = f"{rows:,} rows of {count} {kind}", training
+    why = []
+    if training.model == "auto":
+        few = rows < FEW_ROWS
+        found = found.model_copy(update={"model": "features" if few else "transformer"})
+        reason = (
+            f"fewer than {FEW_ROWS:,} teach a head on a frozen encoder better than a whole network"
+            if few
+            else f"{FEW_ROWS:,} or more teach a whole network"
+        )
+        why.append(f"model {found.model}: {reason}")
+    if training.epochs == "auto":
+        wanted = max(LEAST_STEPS, STEPS_A_CLASS * count)
+        steps = math.ceil(rows * (1 - training.validation_fraction) / training.batch_size)
+        epochs = min(max(round(wanted / steps), 1), MOST_EPOCHS)
+        found = found.model_copy(update={"epochs": epochs})
+        why.append(f"epochs {epochs}: {steps:,} steps each, some {wanted:,} are wanted")
+    return found, f"{data}: {'; '.join(why)}" if why else ""
