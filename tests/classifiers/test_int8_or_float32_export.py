@@ -190,3 +190,15 @@ def test_rows_follow_one_another() -> None:
     assert both.texts == ["a", "b", "c"]
     assert both.labels.tolist() == [0, 1, 0]
     assert len(both.ids) == 3
+
+
+def test_the_first_layer_and_what_is_answered_from_stay_exact() -> None:
+    from onnx import helper
+
+    parts = ("attention/self/query", "attention/self/value", "attention/output/dense",
+             "intermediate/dense", "output/dense")  # fmt: skip
+    names = [f"model/encoder/layer_._{n}/{part}/MatMul" for n in range(3) for part in parts]
+    nodes = [helper.make_node("MatMul", ["a", "b"], ["c"], name) for name in names]
+    nodes.append(helper.make_node("Gemm", ["a", "b"], ["c"], "model/classifier/MatMul_Gemm__7"))
+    graph = helper.make_graph(nodes, "graph", [], [])
+    assert int8_or_float32_export._exact(graph) == names[:5] + names[11:13]
