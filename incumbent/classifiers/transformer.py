@@ -151,6 +151,8 @@ class TransformerClassifier(Classifier):
         # Every class keeps a row: their first ones.
         some = train.take(np.union1d(rows, _first_of_each(train.labels)))
         vectors = self._inputs_of(head, model, some, pad_id)
+        if not np.isfinite(vectors).all():
+            return  # broken weights; the training says so
         head.set_weights(fit_head(vectors, some.labels, len(self.classes)))
 
     def _inputs_of(self, head: Any, model: Any, rows: Rows, pad_id: int) -> NDArray[np.float32]:
