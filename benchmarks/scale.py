@@ -87,7 +87,7 @@ def _stages(settings: Answer) -> Contender:
         if not verdict.passed:
             raise RuntimeError(verdict.refusal())
         classifier = catalogue.create(
-            TrainingConfig(model="transformer"),
+            TrainingConfig(model="transformer", epochs=1),
             PreprocessingConfig(max_length=256),
             dataset.classes,
             workdir,
@@ -97,8 +97,11 @@ def _stages(settings: Answer) -> Contender:
 
     # Imports cost the same at every size, and would bend the curve.
     classifier = catalogue.create(
-        TrainingConfig(model="transformer"), PreprocessingConfig(), ("neg", "pos"), workdir
-    )
+        TrainingConfig(model="transformer", epochs=1),
+        PreprocessingConfig(),
+        ("neg", "pos"),
+        workdir,
+    )  # fmt: skip
     classifier.tokenize(["A text."])
     import great_expectations  # noqa: F401
 

@@ -215,7 +215,8 @@ class TrainingConfig(Section):
     """Share of *train* that is held out, stratified, to watch training, and to weigh a `blend`."""
     head: Literal["probe", "random"] = "probe"
     """Where the last layer of a Hugging Face model begins: `probe` fits it to the encoder as it is
-    and trains on from there (Kumar et al. 2022); `random` is what ktrain does."""
+    and trains on from there (Kumar et al. 2022), and weights that were trained by the mean of their
+    tokens, as the bundled ones, get a layer that makes it; `random` is what ktrain does."""
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are: smaller steps, quicker training."""
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"

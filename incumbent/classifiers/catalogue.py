@@ -36,6 +36,8 @@ def create(
     Raises:
         ConfigError: if its weights cannot be had.
     """
+    if "auto" in (training.model, training.epochs):
+        raise ValueError("training.model and training.epochs are to be chosen first: see `choice`")
     environment.prepare()
     if training.model == "nbsvm":
         from incumbent.classifiers.nbsvm import NbsvmClassifier

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from incumbent.classifiers.classifier_base import Built, Rows
-from incumbent.classifiers.linear_head import fit_head
+from incumbent.classifiers.linear_head import fit_head, some_rows
 from incumbent.classifiers.transformer import TransformerClassifier
 from incumbent.encoders import onnx_conversion
 from incumbent.encoders.frozen_encoder import FrozenEncoder
@@ -41,7 +41,8 @@ class FeaturesClassifier(TransformerClassifier):
         activation = "sigmoid" if self.multilabel else "softmax"
         head = layers.Dense(len(self.classes), activation=activation)
         model = Sequential([layers.Input(shape=(vectors.shape[1],)), head])
-        head.set_weights(fit_head(vectors, train.labels, len(self.classes)))
+        rows = some_rows(train.labels, len(vectors), self.training.seed)
+        head.set_weights(fit_head(vectors[rows], train.labels[rows], len(self.classes)))
         held_out = encoder.vectors(validation.texts)
         return Built(
             model, EmbeddedTexts(encoder, list(self.classes), self.multilabel),
@@ -57,6 +58,4 @@ class FeaturesClassifier(TransformerClassifier):
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
 
     def complete(self, folder: Path) -> None:
-        """Put the encoder beside the head, for ktrain to load both from one folder."""
-        for name in (ONNX, TOKENIZER):
-            shutil.copyfile(self._encoder.folder / name, folder / name)
+        """Leave it: there is no Hugging Face model in ktrain's folder, and none of our paths."""

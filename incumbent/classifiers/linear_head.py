@@ -11,7 +11,22 @@ from incumbent.evaluation.nbsvm_baseline import ALPHA
 
 C = 30.0
 """scikit-learn's inverse strength of the ridge, for vectors of a length of 1."""
+_MOST_ROWS = 10_000  # more hardly change so few numbers, and of many labels each takes a fit
 _MOST_STEPS = 1000  # of L-BFGS, which takes some tens
+
+
+def some_rows(truth: NDArray[Any], most: int, seed: int) -> NDArray[np.int64]:
+    """Indices of rows to fit a head on: about `most` at random, at most 10,000.
+
+    Each class has one among them; of several labels, each has one with it and one without, if there
+    is any. The truth is int (n,) or bool (n, k).
+    """
+    drawn = np.random.default_rng(seed).permutation(len(truth))[: min(most, _MOST_ROWS)]
+    if truth.ndim == 1:
+        first = np.unique(truth, return_index=True)[1]
+    else:
+        first = np.array([side.argmax() for side in np.hstack([truth, ~truth]).T])
+    return np.union1d(drawn, first)
 
 
 def fit_head(

@@ -21,6 +21,7 @@ from incumbent.predictor import ONNX, TOKENIZER, shortener
 _LAST = ("classifier", "out_proj", "logits_proj")
 """What transformers calls the layer that gives the logits."""
 _PROBED, _PROBED_A_CLASS = 2000, 20  # training rows that a head is fitted on, at the most
+_AT_ONCE = 32  # rows of a forward pass for them, whatever memory a batch of training may take
 # Families that number positions from one past the padding id, and so have fewer than they say.
 _OFFSET = ("roberta", "camembert", "longformer", "mpnet")
 
@@ -141,15 +142,13 @@ class TransformerClassifier(Classifier):
         A head of random numbers pulls the encoder about before it knows anything; with many labels,
         or few rows, training may end before it does.
         """
-        from incumbent.classifiers.linear_head import fit_head
+        from incumbent.classifiers.linear_head import fit_head, some_rows
 
         head = _last_layer(model, len(self.classes))
         if head is None:
             return
         most = max(_PROBED, _PROBED_A_CLASS * len(self.classes))
-        rows = np.random.default_rng(self.training.seed).permutation(len(train.labels))[:most]
-        # Every class keeps a row: their first ones.
-        some = train.take(np.union1d(rows, _first_of_each(train.labels)))
+        some = train.take(some_rows(train.labels, most, self.training.seed))
         vectors = self._inputs_of(head, model, some, pad_id)
         if not np.isfinite(vectors).all():
             return  # broken weights; the training says so
@@ -171,9 +170,7 @@ class TransformerClassifier(Classifier):
             return tf.cast(given.pop(), tf.float32)
 
         order = np.argsort([len(row) for row in rows.ids], kind="stable")
-        parts = np.split(
-            order, range(self.training.batch_size, len(order), self.training.batch_size)
-        )
+        parts = np.split(order, range(_AT_ONCE, len(order), _AT_ONCE))
         head.call = caught
         try:
             vectors = np.concatenate(
@@ -183,7 +180,7 @@ class TransformerClassifier(Classifier):
                 ]
             )
         finally:
-            head.call = call
+            del head.call  # and its class's is there again
         return np.asarray(vectors[np.argsort(order)])
 
     def _dataset(self, rows: Rows, pad_id: int) -> Any:
@@ -201,13 +198,6 @@ def _last_layer(model: Any, classes: int) -> Any:
         if type(layer) is tf.keras.layers.Dense and layer.name in _LAST and layer.units == classes:
             return layer
     return None
-
-
-def _first_of_each(truth: NDArray[Any]) -> NDArray[np.int64]:
-    """The first row of each class; with several labels, the first with and without each."""
-    if truth.ndim == 1:
-        return np.unique(truth, return_index=True)[1]
-    return np.unique([side.argmax() for side in np.hstack([truth, ~truth]).T])
 
 
 def _like_length_dataset(

@@ -12,7 +12,7 @@ from incumbent.encoders.frozen_encoder import FrozenEncoder
 
 
 class EmbeddedTexts(TextPreprocessor):  # type: ignore[misc]
-    """Saved with a predictor, it wants `encoder` set to that in the predictor's own folder."""
+    """Loaded with a predictor, it takes the weights by their name in `training.weights`."""
 
     def __init__(self, encoder: FrozenEncoder, classes: list[str], multilabel: bool) -> None:
         super().__init__(encoder.max_length, classes, multilabel=multilabel)

@@ -10,12 +10,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent import __version__
 from incumbent.config import TrackingConfig
 from incumbent.encoders import onnx_conversion, pretrained_weights, tokenizing
 from incumbent.kernels import ktrain_import
@@ -39,7 +41,12 @@ class FrozenEncoder:
 
     def __init__(self, name: str, max_length: int, workdir: Path = _WORKDIR) -> None:
         self._name, self.max_length, self._workdir = name, max_length, workdir
-        self.folder = workdir / "encoders" / pretrained_weights.fingerprint(name)[:32]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the ONNX model and its tokenizer are, made by this release from these weights."""
+        fingerprint = pretrained_weights.fingerprint(self._name)[:32]
+        return self._workdir / "encoders" / f"{fingerprint}-{__version__}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be unpickled with the default workdir: the folders of this machine say nothing there."""

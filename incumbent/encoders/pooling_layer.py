@@ -1,7 +1,7 @@
 """A BERT that was trained by the mean of its tokens, as one that is read at its first token.
 
 BERT's classifiers read the first token's state, and sentence-transformers' encoders taught that
-token nothing: a head on it begins far behind one on the mean (on 45 intents, a macro F1 of 0.67 in
+token nothing: a head on it begins far behind one on the mean (on 45 intents, a macro F1 of 0.68 in
 place of 0.82). A layer on top sets it right. Its attention looks at all tokens alike and passes
 them on as they are, so that the first token's state becomes the mean, and it learns from there. It
 is a layer as any other: ktrain saves and loads the model as it does every BERT.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent import __version__
 from incumbent.encoders import pretrained_weights
 
 _POOLING = Path("1_Pooling") / "config.json"  # as sentence-transformers writes it
@@ -45,7 +46,7 @@ def added(folder: Path, name: str, cache: Path) -> Path:
         name: Theirs, as in `training.weights`.
         cache: Where it is kept.
     """
-    target = cache / "pooled" / pretrained_weights.fingerprint(name)[:16]
+    target = cache / "pooled" / f"{pretrained_weights.fingerprint(name)[:16]}-{__version__}"
     if target.is_dir():
         return target
     from safetensors.numpy import load_file, save_file

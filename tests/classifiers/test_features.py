@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ TEXTS = ["A masterpiece of a film, moving and funny.", "A dull, lifeless mess.",
 
 
 def test_few_reviews_teach_it(
-    prepare: Callable[..., Any], reviews: Callable[[int], datasets.Dataset]
+    prepare: Callable[..., Any],
+    reviews: Callable[[int], datasets.Dataset],
+    here: Path,  # the saved predictor's encoder is made anew in `.incumbent`
 ) -> None:
     run = prepare(reviews(600), model="features")
     trained = run.fit()
@@ -34,6 +37,7 @@ def test_few_reviews_teach_it(
         plain = ktrain.load_predictor(str(run.folder))
         assert np.allclose(plain.predict_proba(TEXTS), served.probabilities(TEXTS), atol=1e-5)
     assert plain.model.count_params() == 385 * 2
+    assert (here / ".incumbent" / "encoders").is_dir()
 
 
 def test_many_classes_of_few_rows(prepare: Callable[..., Any], dataset: Any) -> None:

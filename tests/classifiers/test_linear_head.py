@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from incumbent.classifiers.linear_head import C, fit_head
+from incumbent.classifiers.linear_head import C, fit_head, some_rows
 from incumbent.predictor import sigmoid, softmax
 
 
@@ -45,3 +45,17 @@ def test_a_rare_label_is_rare_and_one_that_no_row_has_rarer(vectors: Any) -> Non
     assert ((own[:, 0] > 0.5) == truth[:, 0]).mean() > 0.9
     assert own[:, 1].mean() == pytest.approx(3 / 120, abs=0.01)
     assert 0 < p[2] < 0.01 < 0.99 < p[3] < 1
+
+
+def test_of_many_rows_some_are_taken_and_no_class_is_left_out() -> None:
+    truth = np.zeros(30_000, np.int64)
+    truth[29_999] = 1
+    taken = some_rows(truth, 30_000, seed=0)
+    assert 10_000 <= len(taken) <= 10_002
+    assert truth[taken].sum() == 1
+    sets = np.zeros((50, 2), bool)
+    sets[:49, 0] = sets[7, 1] = True
+    taken = some_rows(sets, 3, seed=0)
+    assert len(taken) <= 7
+    assert sets[taken].any(axis=0).all()
+    assert not sets[taken].all(axis=0).any()

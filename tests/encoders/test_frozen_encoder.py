@@ -68,4 +68,6 @@ def test_texts_cut_elsewhere_are_other_texts(encoder: FrozenEncoder) -> None:
 
 def test_it_is_saved_without_this_machines_folders(encoder: FrozenEncoder) -> None:
     assert str(encoder.folder.parent).encode() not in pickle.dumps(encoder)
+    gone = FrozenEncoder("no/such/folder", 32, encoder.folder)
+    assert pickle.loads(pickle.dumps(gone)).max_length == 32, "weights are looked for when wanted"  # noqa: S301
     assert pickle.loads(pickle.dumps(encoder)).max_length == 32  # noqa: S301  our own
