@@ -95,10 +95,9 @@ def test_two_devices_have_the_losses_of_one(train: Train, one: dict[str, Any]) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_learns_as_well_and_is_saved_whole(
-    train: Train, one: dict[str, Any], precision: str
-) -> None:
-    half = train(1, precision=precision)
-    assert half["losses"] == pytest.approx(one["losses"], abs=0.05)
+def test_half_precision_learns_as_well_and_is_saved_whole(train: Train, precision: str) -> None:
+    # Both from the same head: one that is fitted to rounded states begins elsewhere.
+    whole, half = (train(1, head="random", precision=p) for p in ("float32", precision))
+    assert half["losses"] == pytest.approx(whole["losses"], abs=0.05)
     assert half["policy"] == "float32"  # as it was before
-    assert np.allclose(half["probabilities"], one["probabilities"], atol=0.05)
+    assert np.allclose(half["probabilities"], whole["probabilities"], atol=0.05)
