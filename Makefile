@@ -32,7 +32,7 @@ down: ## Stop them
 bench: $(INSTALLED) $(TORCH)/.installed ## Every speed benchmark against its peer; ARGS="--only NAME --quick --docs"
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-models: $(INSTALLED) ## What each model costs and gives (takes an hour); ARGS="--data DIR --only NAME --docs"
+models: $(INSTALLED) ## What each model costs and gives (takes long); ARGS="--data DIR --only NAME --docs"
 	@$(BIN)/python -m benchmarks.models $(ARGS)
 
 faults: $(INSTALLED) ## Every fault, injected (takes long); ARGS="--only 'full disk' --quick --docs"

@@ -9,10 +9,9 @@ from incumbent.retraining.retraining_identity import Retraining
 from incumbent.retraining.retraining_outcome import Clock, Outcome
 from incumbent.runtime import environment
 from tasks import announce, show
-from tasks.choose import choose
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
-from tasks.preprocess import preprocess
+from tasks.preprocess import choose, preprocess
 from tasks.promote import promote
 from tasks.register import register
 from tasks.repeat import repeat

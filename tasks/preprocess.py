@@ -1,4 +1,4 @@
-"""Turn texts into model input."""
+"""Choose the model that the data wants, and turn texts into its input."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent.classifiers import catalogue
+from incumbent.classifiers import catalogue, choice
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.encoders import encoded_texts
 from incumbent.encoders.encoded_texts import Encoded
 from tasks import show
 from tasks.retry_policy import RETRIES
+
+
+def choose(dataset: Dataset, config: Config) -> Config:
+    """The config with a model and its epochs in place of `auto`; the log says why."""
+    training, reason = choice.chosen(config.training, dataset)
+    if reason:
+        show.say("%s", reason)
+    return config.model_copy(update={"training": training})
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)

@@ -1,6 +1,6 @@
 """What `auto` stands for in `training`: which model, and how many epochs, fit the data.
 
-The rules are those that did best on the sets of docs/models.md.
+They are rules of thumb, few rows having been tried; `make models` measures what they choose.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from incumbent.config import TrainingConfig
 from incumbent.data.datasets import Dataset
 
 FEW_ROWS = 1000
-"""Training rows below which a frozen encoder does better than one that is trained."""
+"""Training rows below which an encoder stays frozen: its head takes seconds."""
 LEAST_STEPS, STEPS_A_CLASS = 300, 16
 """Steps of training that a network wants: at least, and for each class or label."""
 MOST_EPOCHS = 10
@@ -35,12 +35,8 @@ def chosen(training: TrainingConfig, dataset: Dataset) -> tuple[TrainingConfig, 
     if training.model == "auto":
         few = rows < FEW_ROWS
         found = found.model_copy(update={"model": "features" if few else "transformer"})
-        reason = (
-            f"fewer than {FEW_ROWS:,} teach a head on a frozen encoder better than a whole network"
-            if few
-            else f"{FEW_ROWS:,} or more teach a whole network"
-        )
-        why.append(f"model {found.model}: {reason}")
+        size = f"fewer than {FEW_ROWS:,} rows" if few else f"{FEW_ROWS:,} rows or more"
+        why.append(f"model {found.model}: {size}")
     if training.epochs == "auto":
         wanted = max(LEAST_STEPS, STEPS_A_CLASS * count)
         steps = math.ceil(rows * (1 - training.validation_fraction) / training.batch_size)

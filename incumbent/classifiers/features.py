@@ -7,6 +7,7 @@ it, and a run takes seconds.
 from __future__ import annotations
 
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from incumbent.predictor import ONNX, TOKENIZER
 class FeaturesClassifier(TransformerClassifier):
     """`features`: a frozen encoder's mean states under a logistic regression."""
 
-    @property
+    @cached_property
     def _encoder(self) -> FrozenEncoder:
         return FrozenEncoder(self.weights, self.preprocessing.max_length, self.workdir)
 
@@ -37,13 +38,13 @@ class FeaturesClassifier(TransformerClassifier):
         from incumbent.encoders.embedded_texts import EmbeddedTexts
 
         encoder = self._encoder
-        vectors = encoder.vectors(train.texts)
+        embedded = encoder.vectors([*train.texts, *validation.texts])
+        vectors, held_out = embedded[: len(train.texts)], embedded[len(train.texts) :]
         activation = "sigmoid" if self.multilabel else "softmax"
         head = layers.Dense(len(self.classes), activation=activation)
         model = Sequential([layers.Input(shape=(vectors.shape[1],)), head])
         rows = some_rows(train.labels, len(vectors), self.training.seed)
         head.set_weights(fit_head(vectors[rows], train.labels[rows], len(self.classes)))
-        held_out = encoder.vectors(validation.texts)
         return Built(
             model, EmbeddedTexts(encoder, list(self.classes), self.multilabel),
             (vectors, self.targets(train.labels)), (held_out, self.targets(validation.labels)),
