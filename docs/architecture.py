@@ -186,9 +186,21 @@ def read() -> tuple[list[Wing], list[Stage]]:
     return found, stages(graph, [wing.name for wing in found])
 
 
+def current(found: list[Wing], way: list[Stage]) -> bool:
+    """Whether the page and the picture are made from what the code says now."""
+    from PIL import Image
+
+    page = PAGE.read_text(encoding="utf-8")
+    with Image.open(PICTURE) as picture:
+        drawn = picture.info["Description"]
+    return page_with(page, block(found, way)) == page and drawn == drawn_from(found, way)
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     now, stages_now = read()
+    if "--check" in sys.argv:
+        sys.exit(0 if current(now, stages_now) else f"{PAGE} or its picture is old: run `make docs`")
     PAGE.write_text(
         page_with(PAGE.read_text(encoding="utf-8"), block(now, stages_now)), encoding="utf-8"
     )

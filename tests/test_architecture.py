@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-
-import pytest
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-REMEDY = "run `make docs`"
 
 
-@pytest.fixture(scope="module")
-def architecture() -> ModuleType:
-    """The script docs/architecture.py."""
-    spec = importlib.util.spec_from_file_location("architecture", ROOT / "docs" / "architecture.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["architecture"] = module
-    spec.loader.exec_module(module)
-    return module
+def test_the_page_and_the_picture_are_those_of_the_imports() -> None:
+    # In a process of its own: Python 3.11's parser fails where another thread parses too
+    # (https://github.com/python/cpython/issues/106905), as libraries of other tests may.
+    done = subprocess.run(
+        [sys.executable, "docs/architecture.py", "--check"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
-def test_the_page_and_the_picture_are_those_of_the_imports(architecture: ModuleType) -> None:
-    wings, stages = architecture.read()
-    page = architecture.PAGE.read_text(encoding="utf-8")
-    assert architecture.page_with(page, architecture.block(wings, stages)) == page, REMEDY
-    with Image.open(architecture.PICTURE) as picture:
-        assert picture.info["Description"] == architecture.drawn_from(wings, stages), REMEDY
-
-
-def test_a_wing_says_what_it_is_for_and_has_fourteen_modules_at_most(
-    architecture: ModuleType,
-) -> None:
-    wings, _ = architecture.read()
-    assert [wing.name for wing in wings if not wing.about] == []
-    assert {wing.name: len(wing.modules) for wing in wings if len(wing.modules) > 14} == {}
+def test_a_wing_says_what_it_is_for_and_has_fourteen_modules_at_most() -> None:
+    wings = sorted((ROOT / "incumbent").glob("*/__init__.py"))
+    assert len(wings) > 10
+    assert [wing for wing in wings if not wing.read_text("utf-8").startswith('"""')] == []
+    assert [wing for wing in wings if len(list(wing.parent.glob("*.py"))) > 15] == []

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from incumbent.evaluation.nbsvm_baseline import ALPHA
 
-C = 30.0
-"""scikit-learn's inverse strength of the ridge, for vectors of a length of 1."""
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""scikit-learn's C, the inverse strength of the ridge, for vectors of a length of 1."""
+_FOLDS = 3
+_MOST_TRIED, _MOST_LABELS = 2000, 20  # rows, and labels, that choose among them
 _MOST_ROWS = 10_000  # more hardly change so few numbers, and of many labels each takes a fit
 _MOST_STEPS = 1000  # of L-BFGS, which takes some tens
 
@@ -36,30 +38,71 @@ def fit_head(
 
     The truth is int (n,), for a softmax of `classes` outputs; or bool (n, k), for a sigmoid of each
     label. A label that all rows have, or none, gets its share of the rows as its bias. The ridge is
-    that for vectors of a length of 1, whatever length these have.
+    the one of `STRENGTHS` with the least log loss in cross-validation: few rows, or classes that
+    vectors hardly tell apart, want a strong one, and the probabilities are sure of themselves
+    without it.
     """
+    length = float(np.sqrt((vectors**2).sum(axis=1).mean())) or 1.0
+    scaled = vectors / length
+    weights, bias = _fitted(scaled, truth, classes, _strength(scaled, truth, classes))
+    return (weights / length).astype(np.float32), bias.astype(np.float32)
+
+
+def _fitted(
+    vectors: NDArray[np.float32], truth: NDArray[Any], classes: int, strength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weights (n_units, k) and the bias (k,) with one strength of the ridge."""
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    length = float(np.sqrt((vectors**2).sum(axis=1).mean())) or 1.0
-    scaled = vectors / length
-
-    def fitted(of: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def regression(of: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         # Where other work has the cores, the threads of BLAS wait for one another for minutes.
         with threadpool_limits(1):
-            model = LogisticRegression(C=C, max_iter=_MOST_STEPS).fit(scaled, of)
-        return model.coef_ / length, model.intercept_
+            model = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(vectors, of)
+        return model.coef_.T, model.intercept_
 
+    weights = np.zeros((vectors.shape[1], classes))
     if truth.ndim == 1:
-        weights, bias = fitted(truth)
-        if classes == 2:  # what speaks for the second speaks against the first
-            weights, bias = np.vstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
-        return weights.T.astype(np.float32), bias.astype(np.float32)
+        there, counts = np.unique(truth, return_counts=True)
+        share = np.bincount(truth, minlength=classes) + ALPHA
+        bias = np.log(share / share.sum())
+        if len(there) == 1:
+            return weights, bias
+        own, own_bias = regression(truth)
+        if len(there) == 2:  # what speaks for the second speaks against the first
+            own, own_bias = np.hstack([-own, own]) / 2, np.hstack([-own_bias, own_bias]) / 2
+        weights[:, there], bias[there] = own, own_bias
+        return weights, bias
     share = (truth.sum(axis=0) + ALPHA) / (len(truth) + 2 * ALPHA)
-    weights = np.zeros((vectors.shape[1], classes), np.float32)
-    bias = np.log(share / (1 - share)).astype(np.float32)
+    bias = np.log(share / (1 - share))
     for label, has in enumerate(truth.T):
         if has.any() and not has.all():
-            own, own_bias = fitted(has)
-            weights[:, label], bias[label] = own[0], own_bias[0]
+            own, own_bias = regression(has)
+            weights[:, label], bias[label] = own[:, 0], own_bias[0]
     return weights, bias
+
+
+def _strength(vectors: NDArray[np.float32], truth: NDArray[Any], classes: int) -> float:
+    """The strength whose held-out log loss is least, by cross-validation on some of the rows."""
+    from scipy.special import log_softmax
+
+    generator = np.random.default_rng(0)
+    some = generator.permutation(len(truth))[:_MOST_TRIED]
+    if truth.ndim == 1:  # so that each class is in each part
+        some = some[np.argsort(truth[some], kind="stable")]
+    else:
+        truth = truth[:, generator.permutation(classes)[:_MOST_LABELS]]
+        classes = truth.shape[1]
+    vectors, truth = vectors[some], truth[some]
+    part = np.arange(len(truth)) % _FOLDS
+    losses = dict.fromkeys(STRENGTHS, 0.0)
+    for strength in STRENGTHS:
+        for fold in range(min(_FOLDS, len(truth))):
+            out = part == fold
+            weights, bias = _fitted(vectors[~out], truth[~out], classes, strength)
+            logits, right = vectors[out] @ weights + bias, truth[out]
+            if truth.ndim == 1:
+                losses[strength] -= log_softmax(logits, axis=1)[np.arange(len(right)), right].sum()
+            else:
+                losses[strength] += np.logaddexp(0, np.where(right, -logits, logits)).sum()
+    return min(losses, key=losses.__getitem__)

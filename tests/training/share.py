@@ -52,7 +52,7 @@ def main(count: int, folder: Path, settings: dict[str, Any]) -> None:
         original(self, batch, logs)
 
     tf.keras.callbacks.CallbackList.on_train_batch_end = noted
-    target = folder / f"run-{count}-{config.precision}" / "predictor"
+    target = folder / f"run-{count}-{config.precision}-{config.head}" / "predictor"
     trained = fitting.fit(
         classifier, encoded, target, "text", ServingConfig(precision="float32"),
         lambda state: reports.append(state.metrics), str,
