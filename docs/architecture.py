@@ -200,7 +200,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     now, stages_now = read()
     if "--check" in sys.argv:
-        sys.exit(0 if current(now, stages_now) else f"{PAGE} or its picture is old: run `make docs`")
+        sys.exit(0 if current(now, stages_now) else f"{PAGE} is old: run `make docs`")
     PAGE.write_text(
         page_with(PAGE.read_text(encoding="utf-8"), block(now, stages_now)), encoding="utf-8"
     )

@@ -204,8 +204,30 @@ class TrainingConfig(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Learning rate of each layer of a Hugging Face model, as a multiple of that of the layer above
     it, so that embeddings learn slowest (Sun et al. 2019, section 5.3.3: 0.95); 1 for one rate."""
-    schedule: Literal["onecycle", "triangular", "sgdr"] = "onecycle"
-    """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping) or warm restarts."""
+    schedule: Literal["onecycle", "triangular", "sgdr", "constant", "linear", "plateau"] = (
+        "onecycle"
+    )
+    """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping), warm restarts (`sgdr`),
+    one rate throughout, one that rises and then falls in lines, or one that is halved when the
+    validation loss falls no more."""
+    cycle_epochs: Annotated[int, Field(ge=1)] = 1
+    """`sgdr` only: epochs of the first cycle, at whose end the rate starts again."""
+    cycle_growth: Annotated[int, Field(ge=1)] = 1
+    """`sgdr` only: how much longer each cycle is than the one before, as a factor."""
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """`linear` only: share of the steps in which the rate rises."""
+    plateau_epochs: Annotated[int, Field(ge=1)] = 1
+    """`plateau` only: halve the rate after so many epochs without a lower validation loss."""
+    keep: Literal["best", "last"] = "last"
+    """The epoch whose weights are kept: that of the lowest validation loss, or the last.
+    `triangular` always keeps the best."""
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """How much of its weights each step takes from a Hugging Face model's matrices, times the
+    learning rate (AdamW, Loshchilov and Hutter 2019; 0.01 is common); biases, normalizations and
+    embeddings are left."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Longest gradient, as a norm over all weights; longer ones are shortened to it. Null clips
+    none."""
     epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = "auto"
     """Passes over the training rows; with `triangular`, the most there may be. `auto`: as many as
     make 300 steps, or 16 a class if that is more, and from 1 to 10."""
@@ -230,6 +252,31 @@ class TrainingConfig(Section):
     that they take 1 % of the time, and at most once a minute."""
     seed: Seed = 1
     """Seed of the split, the initial head, dropout and the order of the batches."""
+
+    def cycles(self, epochs: int) -> tuple[int, ...]:
+        """Lengths (epochs) of the cycles of `sgdr` that make so many epochs, or just more."""
+        found: list[int] = []
+        while sum(found) < epochs:
+            found.append(self.cycle_epochs * self.cycle_growth ** len(found))
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingConfig:
+        if self.weight_decay and self.model in ("nbsvm", "bert"):
+            raise ValueError(
+                f"weight_decay is {self.weight_decay:g}, and model {self.model} is trained without "
+                "one; set it to 0, or another model"
+            )
+        if self.schedule == "sgdr" and self.epochs != "auto":
+            cycles = self.cycles(self.epochs)
+            if (end := sum(cycles)) != self.epochs:
+                ends = f"{end - cycles[-1]} or {end}" if len(cycles) > 1 else str(end)
+                raise ValueError(
+                    f"epochs is {self.epochs}, in the middle of a cycle of schedule sgdr "
+                    f"(cycle_epochs {self.cycle_epochs}, cycle_growth {self.cycle_growth}); set it "
+                    f"to {ends}"
+                )
+        return self
 
 
 class ServingConfig(Section):
@@ -301,6 +348,9 @@ class PromotionConfig(Section):
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Test rows this similar (Jaccard similarity of word pairs) to a training row of either model
     are left out of the comparison."""
+    on_one_answer: Action = "warn"
+    """The challenger answers the same for all test rows, though their labels differ: it has learned
+    nothing. The reason begins with it."""
     min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Lowest test accuracy; of rows with several labels, those count that have all right."""
     on_min_accuracy: Action = "block"

@@ -79,7 +79,18 @@ def test_off_is_no_false(tmp_path: Path) -> None:
             "training.epochs: input should be an integer or 'auto' (found 'many')",
         ),
         ("training: {epochs: 0}", "training.epochs: input should be greater than or equal to 1"),
-        ("training: {schedule: cosine}", "'onecycle', 'triangular' or 'sgdr'"),
+        ("training: {schedule: cosine}", "'sgdr', 'constant', 'linear' or 'plateau'"),
+        (
+            "training: {schedule: sgdr, epochs: 4, cycle_growth: 2}",
+            "epochs is 4, in the middle of a cycle of schedule sgdr (cycle_epochs 1, cycle_growth "
+            "2); set it to 3 or 7",
+        ),
+        ("training: {schedule: sgdr, epochs: 2, cycle_epochs: 5}", "set it to 5"),
+        (
+            "training: {model: nbsvm, weight_decay: 0.01}",
+            "weight_decay is 0.01, and model nbsvm is trained without one",
+        ),
+        ("training: {clip_norm: 0}", "training.clip_norm: input should be greater than 0"),
         ("training: {learning_rate: -1}", "input should be greater than 0 or 'auto' (found -1)"),
         ("training: {learning_rate: fast}", "input should be a number or 'auto' (found 'fast')"),
         ("training: 3", "training: this is a section, with the keys model, weights, "),

@@ -41,6 +41,8 @@ def chosen(training: TrainingConfig, dataset: Dataset) -> tuple[TrainingConfig, 
         wanted = max(LEAST_STEPS, STEPS_A_CLASS * count)
         steps = math.ceil(rows * (1 - training.validation_fraction) / training.batch_size)
         epochs = min(max(round(wanted / steps), 1), MOST_EPOCHS)
+        if training.schedule == "sgdr":
+            epochs = sum(training.cycles(epochs))  # whole cycles
         found = found.model_copy(update={"epochs": epochs})
         why.append(f"epochs {epochs}: {steps:,} steps each, some {wanted:,} are wanted")
     return found, f"{data}: {'; '.join(why)}" if why else ""

@@ -43,7 +43,8 @@ class Built:
     """An untrained classifier as ktrain takes it.
 
     `train` and `validation` are what `ktrain.get_learner` accepts; `loss` is the Keras loss that
-    fits the model's output, `accuracy` the metric that does; `optimizer` makes a new optimizer.
+    fits the model's output, `accuracy` the metric that does; `optimizer` makes a new
+    optimizer, with a `global_clipnorm` or None.
     """
 
     model: Any
@@ -52,7 +53,7 @@ class Built:
     validation: Any
     loss: Any
     accuracy: Any
-    optimizer: Callable[[], Any]
+    optimizer: Callable[..., Any]
 
 
 class Classifier(ABC):

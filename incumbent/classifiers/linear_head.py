@@ -63,7 +63,7 @@ def _fitted(
 
     weights = np.zeros((vectors.shape[1], classes))
     if truth.ndim == 1:
-        there, counts = np.unique(truth, return_counts=True)
+        there = np.unique(truth)
         share = np.bincount(truth, minlength=classes) + ALPHA
         bias = np.log(share / share.sum())
         if len(there) == 1:

@@ -114,7 +114,12 @@ class TransformerClassifier(Classifier):
             validation=self._dataset(validation, pad_id),
             loss=cross_entropy(self.multilabel),
             accuracy=self.accuracy(threshold=0),  # of logits
-            optimizer=partial(LazyAdam, layer_decay=decay, layers=layers),
+            optimizer=partial(
+                LazyAdam,
+                layer_decay=decay,
+                layers=layers,
+                weight_decay=self.training.weight_decay,
+            ),
         )
 
     def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:  # noqa: ARG002

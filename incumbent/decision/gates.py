@@ -65,6 +65,8 @@ def vacancy(evidence: Evidence) -> list[Gate]:
     return list(_judged(evidence, {"ratchet": _COMPARISON["ratchet"]})) if known else []
 
 
+ONE_ANSWER = "one_answer"
+"""The gate that a reason begins with."""
 _SHOWN = 5  # slices that a message names
 
 _Judge = Callable[[Evidence, PromotionConfig], GateResult | None]
@@ -82,6 +84,22 @@ def _round_trip(evidence: Evidence, _: PromotionConfig) -> GateResult:
     fault = evidence.case.round_trip
     good = "loaded from the registry in a process of its own, it answers as it was measured"
     return GateResult(not fault, float(not fault), 1.0, fault or good)
+
+
+def _one_answer(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
+    scored = evidence.scored(Role.CHALLENGER, np.ones(len(evidence.rows), dtype=np.bool_))
+    if len(np.unique(scored.labels, axis=0)) < 2:
+        return None
+    answers = np.unique(scored.predicted, axis=0)
+    names = [name for name, said in zip(evidence.case.classes, answers[0], strict=True) if said]
+    said = f"it gives {len(answers):,} different answers to {len(evidence.rows):,} test rows"
+    if len(answers) == 1:
+        answer = " and ".join(map(repr, names)) or "no label"
+        said = (
+            f"it answers {answer} for all {len(evidence.rows):,} test rows, though their labels "
+            "differ: it has learned nothing (more rows, more epochs or another model may help)"
+        )
+    return GateResult(len(answers) > 1, float(len(answers)), 2.0, said)
 
 
 def _min_accuracy(evidence: Evidence, rules: PromotionConfig) -> GateResult:
@@ -264,6 +282,7 @@ def _seeds(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
 _FIXED: dict[str, Action] = {"block": "block", "warn": "warn"}  # what no config changes
 _FITNESS: dict[str, tuple[str, _Judge]] = {
     "round_trip": ("block", _round_trip),
+    ONE_ANSWER: ("on_one_answer", _one_answer),
     "min_accuracy": ("on_min_accuracy", _min_accuracy),
     "baseline": ("on_baseline", _baseline),
     "slices": ("on_slices", _slices),

@@ -256,9 +256,13 @@ def _rule(fitness: Sequence[Gate], comparative: Sequence[Gate], rule: Rule, mode
     else:
         decision = "waiting" if mode == "manual" else "promoted"
     main = [g for g in every if g.name in (rule, "min_accuracy", "baseline") and g.passed]
-    warned = [gate.message for gate in every if not gate.passed and not gate.blocks]
+    doubted = [gate for gate in every if not gate.passed and not gate.blocks]
+    first = [gate.message for gate in doubted if gate.name == gates.ONE_ANSWER]
+    warned = [gate.message for gate in doubted if gate.name != gates.ONE_ANSWER]
     reason = "; ".join(gate.message for gate in unfit or unproved or main)
     reason = reason or "there is no champion to beat, and no gate blocks"
+    if first:
+        reason = f"warning: {first[0]}. {reason[:1].upper()}{reason[1:]}"
     if warned:
         reason += f". Warnings: {'; '.join(warned)}"
     return Ruling(

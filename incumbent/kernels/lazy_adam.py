@@ -19,18 +19,31 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
     TensorFlow Addons' `LazyAdam`. Dense gradients are treated as by Keras.
 
     With a `layer_decay` below 1 each of the model's `layers` learns that much slower than the one
-    above it; see `layer_factor`.
+    above it; see `layer_factor`. A `weight_decay` above 0 takes that share of the matrices, times
+    the learning rate, in each step, apart from the gradient (AdamW, Loshchilov and Hutter 2019).
     """
 
     def __init__(
-        self, learning_rate: float = 0.001, *, layer_decay: float = 1.0, layers: int = 0
+        self,
+        learning_rate: float = 0.001,
+        *,
+        layer_decay: float = 1.0,
+        layers: int = 0,
+        weight_decay: float = 0.0,
+        global_clipnorm: float | None = None,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, global_clipnorm=global_clipnorm)
         self._layer_decay, self._layers = layer_decay, layers
+        self._weight_decay = weight_decay
 
     def _resource_apply_dense(self, grad: Any, var: Any, apply_state: Any = None) -> Any:
         """Update all of a variable by its gradient, of the same shape."""
-        return super()._resource_apply_dense(grad, var, self._settings(var, apply_state))
+        settings = self._settings(var, apply_state)
+        if not self._weight_decay or not var.name.endswith("/kernel:0"):
+            return super()._resource_apply_dense(grad, var, settings)
+        ((_, own),) = settings.items()
+        with tf.control_dependencies([var.assign_sub(own["lr_t"] * self._weight_decay * var)]):
+            return super()._resource_apply_dense(grad, var, settings)
 
     def _resource_apply_sparse(
         self, grad: Any, var: Any, indices: Any, apply_state: Any = None

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.classifiers import int8_or_float32_export
@@ -18,11 +19,14 @@ from incumbent.encoders import encoded_texts
 from incumbent.errors import TrainingDiverged
 from incumbent.evaluation.plots import learning_rates
 from incumbent.kernels import ktrain_import
+from incumbent.predictor import Predictor
 from incumbent.runtime.atomic_files import write_atomically
-from incumbent.training import checkpoints, devices, learning_rate_finder, random_state
+from incumbent.training import checkpoints, devices, learning_rate_finder, random_state, schedules
 from incumbent.training.callbacks import Progress, step_reporter
 from incumbent.training.checkpoints import Checkpoints
 from incumbent.training.learning_rate_finder import FoundRate
+
+_ASKED = 32  # held-out rows that are asked for together: most models show at once that they differ
 
 
 class TrainedModel(BaseModel):
@@ -120,6 +124,8 @@ def fit(
         served_folder(folder), text_column, serving,
     )  # fmt: skip
     say(str(served))
+    if warning := _one_answer(served.folder, validation):
+        say(warning)
     found = classifier.supplement(served.folder, folder, train, validation)
     if found:
         say(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items()))
@@ -133,6 +139,23 @@ def fit(
     write_atomically(manifest, trained.model_dump_json(indent=1))
     checkpoints.clear(kept)
     return trained
+
+
+def _one_answer(folder: Path, rows: Rows) -> str:
+    """A warning if what is served answers the same for all held-out rows; empty if it does not."""
+    if len(np.unique(rows.labels, axis=0)) < 2:
+        return ""
+    predictor = Predictor().load(folder)
+    answers: set[str] = set()
+    for start in range(0, len(rows.texts), _ASKED):
+        answers |= set(predictor.predict(None, rows.texts[start : start + _ASKED])["label"])
+        if len(answers) > 1:
+            return ""
+    return (
+        f"warning: the model answers {answers.pop()!r} for all {len(rows.texts):,} held-out rows, "
+        "though their labels differ: it has learned nothing. Give it more rows or "
+        "training.epochs, or set training.model: features"
+    )
 
 
 def served_folder(predictor: Path) -> Path:
@@ -176,7 +199,7 @@ def _fit(
     with ktrain_import.uninterrupted(), devices.chosen(config) as strategy:
         built = classifier.build(train, validation)
         random_state.seed(built.model, config.seed)
-        compile_model(built)
+        compile_model(built, config)
     noticed = gradient_accumulation.noticed(classifier, strategy.num_replicas_in_sync, parts)
     with gradient_accumulation.in_parts(built.model, parts), noticed:
         return _run(built, config, len(train.labels), saved, on_step, say, parts)
@@ -217,7 +240,7 @@ def _run(
     _train(learner, config, float(rate), reporter, checkpointer)
     return _Fitted(
         ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size),
-        float(rate), plot, reporter.step, _kept(reporter.epochs, config.schedule),
+        float(rate), plot, reporter.step, schedules.kept(reporter.epochs, config),
     )  # fmt: skip
 
 
@@ -231,7 +254,7 @@ def _find_rate(built: Built, config: TrainingConfig, saved: Checkpoints) -> Foun
         built.model, built.train, config.batch_size, config.lr_find_steps
     )
     with devices.chosen(config):
-        compile_model(built)
+        compile_model(built, config)
     random_state.restore(built.model, states)
     saved.note("learning_rate", asdict(found))
     return found
@@ -245,33 +268,23 @@ def _rows(encoded: encoded_texts.Encoded, config: TrainingConfig) -> tuple[Rows,
     return whole.take(training), whole.take(validation)
 
 
-def compile_model(built: Built) -> None:
+def compile_model(built: Built, config: TrainingConfig) -> None:
     """Give the model an optimizer of its own: ktrain's default is one object for all models.
 
     Half precision of the range of float16 needs its loss scaled (Micikevicius et al. 2018).
     """
     import tensorflow as tf
 
-    optimizer = built.optimizer()
+    optimizer = built.optimizer(global_clipnorm=config.clip_norm)
     if tf.keras.mixed_precision.global_policy().name == "mixed_float16":
         optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     built.model.compile(loss=built.loss, optimizer=optimizer, metrics=[built.accuracy])
 
 
-def _kept(epochs: list[dict[str, float]], schedule: str) -> dict[str, float]:
-    """The metrics of the epoch whose weights the model has after training.
-
-    Keras's early stopping, on in `triangular` only, restores those of the best epoch.
-    """
-    if schedule == "triangular":
-        return min(epochs, key=lambda metrics: metrics["validation_loss"])
-    return epochs[-1]
-
-
 def _train(
     learner: Any, config: TrainingConfig, rate: float, reporter: Any, checkpointer: Any
 ) -> None:
-    """Run the schedule; see ktrain's `Learner` for what each does."""
+    """Run the schedule; the checkpointer learns which callbacks Keras is given in all."""
     run = learner.fit
 
     def fit(*arguments: Any, callbacks: list[Any], **options: Any) -> Any:
@@ -279,13 +292,7 @@ def _train(
         return run(*arguments, callbacks=callbacks, **options)
 
     learner.fit = fit
-    options = {"callbacks": [reporter, checkpointer], "verbose": 0}
     try:
-        if config.schedule == "onecycle":
-            learner.fit_onecycle(rate, config.epochs, **options)
-        elif config.schedule == "triangular":
-            learner.autofit(rate, config.epochs, early_stopping=config.early_stopping, **options)
-        else:
-            learner.fit(rate, config.epochs, cycle_len=1, **options)
+        schedules.run(learner, config, rate, [reporter, checkpointer])
     finally:
         checkpointer.hold.end()

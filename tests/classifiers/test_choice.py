@@ -41,6 +41,11 @@ def test_it_follows_from_rows_and_classes(
     assert f"epochs {epochs}: " in reason
 
 
+def test_warm_restarts_get_whole_cycles(data: Any) -> None:
+    config = TrainingConfig(schedule="sgdr", cycle_growth=2)
+    assert choice.chosen(config, data(10_003, 77))[0].epochs == 7
+
+
 def test_what_the_config_says_stays(data: Any) -> None:
     config = TrainingConfig(model="nbsvm", epochs=7)
     assert choice.chosen(config, data(30)) == (config, "")

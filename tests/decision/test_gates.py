@@ -70,7 +70,19 @@ def seeded(*accuracies: float) -> Build:
     return case
 
 
+def constant(**known: Any) -> Evidence:
+    """The first class for all rows."""
+    return build(np.arange(100) % 2, np.tile([0.7, 0.3], (100, 1)), **known)
+
+
 GATES: dict[str, tuple[Build, str, Build, str]] = {
+    "one_answer": (
+        calibrated(60),
+        "it gives 2 different answers to 100 test rows",
+        constant,
+        "it answers 'a' for all 100 test rows, though their labels differ: it has learned nothing "
+        "(more rows, more epochs or another model may help)",
+    ),
     "min_accuracy": (
         calibrated(60),
         "its accuracy of 60.00% is at least the required 60.00%",
@@ -187,7 +199,8 @@ def test_a_model_that_answers_otherwise_than_it_was_measured_is_blocked_always()
 
 def test_what_is_not_known_is_not_looked_at() -> None:
     assert set(looked_at(counted(70, 10, 10, 10))) == {
-        "round_trip", "min_accuracy", "baseline", "calibration", "negative_flips", "ratchet",
+        "round_trip", "one_answer", "min_accuracy", "baseline", "calibration", "negative_flips",
+        "ratchet",
     }  # fmt: skip
     untried = {"negation": Tally(cases=0, failures=0)}
     about = CHALLENGER.model_copy(update={"behaviour": untried})
@@ -272,7 +285,7 @@ def test_rows_that_the_champion_alone_has_trained_on_count_for_fitness() -> None
 
 def test_a_model_that_has_trained_on_the_whole_test_set_is_not_fit() -> None:
     found = looked_at(alone(100, seen=["challenger"] * 100, parts={"all": np.ones(100, bool)}))
-    assert set(found) == {"round_trip", "min_accuracy", "baseline"}
+    assert set(found) == {"round_trip", "one_answer", "min_accuracy", "baseline"}
     assert found["min_accuracy"].verdict == "blocked"
     assert found["min_accuracy"].message == (
         "all 100 test rows are in its training data, or nearly: how it does on others is not known"

@@ -102,6 +102,42 @@ def test_a_model_that_does_not_come_back_as_it_was_is_rejected() -> None:
     assert ruling.reason == "It cannot be loaded from the registry."
 
 
+@pytest.mark.parametrize(
+    ("baseline", "decision", "rest"),
+    [
+        (0.4, "promoted", "Its gain over the baseline (40.00%) is +10.00 points"),
+        (0.6, "rejected", "Its gain over the baseline (60.00%) is -10.00 points, not above"),
+    ],
+)
+def test_the_same_answer_to_all_rows_is_what_the_reason_begins_with(
+    baseline: float, decision: str, rest: str
+) -> None:
+    rules = {"on_min_accuracy": "off"}
+    constant = np.tile([0.7, 0.3], (100, 1))
+    ruling = decide(build(np.arange(100) % 2, constant, baseline_accuracy=baseline, rules=rules))
+    assert ruling.decision == decision
+    assert ruling.reason.startswith(
+        "Warning: it answers 'a' for all 100 test rows, though their labels differ: it has learned "
+        f"nothing (more rows, more epochs or another model may help). {rest}"
+    )
+    rules = {"on_min_accuracy": "off", "on_one_answer": "block"}
+    ruling = decide(build(np.arange(100) % 2, constant, baseline_accuracy=baseline, rules=rules))
+    assert ruling.decision == "rejected"
+    assert ruling.reason.startswith("It answers 'a' for all 100 test rows")
+
+
+def test_no_label_for_any_row_is_one_answer_too_and_one_label_in_all_rows_is_none() -> None:
+    truth = np.eye(3)[np.arange(60) % 3] > 0
+    nothing = np.full((60, 3), 0.2)
+    assert (
+        "It answers no label for all 60"
+        in decide(build(truth, nothing, rules={"on_one_answer": "block"})).reason
+    )
+    alike = np.zeros(60, np.int64)
+    names = [gate.name for gate in decide(build(alike, np.tile([0.9, 0.1], (60, 1)))).gates]
+    assert "one_answer" not in names
+
+
 def test_what_only_warns_is_said_once_and_last() -> None:
     rules = {"on_min_accuracy": "warn"}
     ruling = decide(alone(55, baseline_accuracy=0.5, by=0.6, rules=rules))

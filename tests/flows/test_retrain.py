@@ -49,7 +49,8 @@ def test_models_and_history_show_it(first: First, command_there: Command) -> Non
     assert record["reason"] == outcome["reason"]
     gates = {gate["name"]: gate for gate in record["gates"]}
     assert set(gates) == {
-        "round_trip", "min_accuracy", "baseline", "slices", "calibration", "behaviour",
+        "round_trip", "one_answer", "min_accuracy", "baseline", "slices", "calibration",
+        "behaviour",
     }  # fmt: skip
     assert all(gates[name]["passed"] for name in ("round_trip", "min_accuracy", "baseline"))
     assert "promoted" in command_there("history")[1]
@@ -60,7 +61,7 @@ def test_the_mlflow_run_holds_everything(first: First, client: mlflow.MlflowClie
     _, outcome = first
     run = client.get_run(outcome["run_id"])
     assert run.info.status == "FINISHED"
-    assert run.data.params["training.learning_rate"] == "0.0003"
+    assert run.data.params["training.learning_rate"] == "0.00015"
     assert run.data.metrics["accuracy"] == outcome["metrics"]["accuracy"]
     assert run.data.tags["prefect.flow_run_id"] == outcome["flow_run_id"]
     assert outcome["flow_run_id"] in run.data.tags["mlflow.note.content"]

@@ -56,6 +56,21 @@ def moved(network: Any, rate: float, **settings: Any) -> dict[str, np.ndarray[An
     return far
 
 
+def test_weight_decay_takes_its_share_of_the_matrices_alone(network: Any) -> None:
+    rate, decay = 0.01, 0.5
+    before = {v.name: v.numpy() for v in network[0].trainable_variables}
+    plain, decayed = moved(network, rate), moved(network, rate, weight_decay=decay)
+    left = 1 - rate * decay
+    matrices = [name for name in plain if name.endswith("/kernel:0")]
+    assert len(matrices) > LAYERS
+    for name in plain:
+        step = plain[name] / 2  # of an unchanging gradient, Adam's first steps are alike
+        expected = (left**2 - 1) * before[name] + (left + 1) * step
+        assert np.allclose(
+            decayed[name], expected if name in matrices else plain[name], atol=1e-6
+        ), name
+
+
 def depth(name: str) -> int:
     """How many layers down from the head."""
     if "embeddings" in name:

@@ -132,6 +132,94 @@ def test_sgdr_restarts_with_every_epoch(
     assert rates[1:, 0] == pytest.approx(1e-9)
 
 
+def test_sgdr_cycles_grow(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=6, schedule="sgdr",
+        cycle_epochs=2, cycle_growth=2,
+    )  # fmt: skip
+    run.train()
+    rates = np.array(run.reported("learning_rate"))
+    assert len(rates) == 6 * STEPS
+    for start, epochs in ((0, 2), (2, 4)):  # half a cosine each (Loshchilov and Hutter 2017, eq. 5)
+        cycle = rates[start * STEPS : (start + epochs) * STEPS]
+        at = np.arange(1, len(cycle)) / len(cycle)
+        assert cycle[1:] == pytest.approx(RATE * (1 + np.cos(np.pi * at)) / 2, rel=1e-3, abs=1e-8)
+
+
+def test_constant_is_constant(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=2, schedule="constant"
+    )  # fmt: skip
+    run.train()
+    assert run.reported("learning_rate") == pytest.approx([RATE] * 2 * STEPS)
+
+
+def test_linear_rises_through_the_warm_up_and_falls_to_the_end(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=RATE, epochs=2, schedule="linear",
+        warmup=0.25,
+    )  # fmt: skip
+    run.train()
+    rising = np.arange(1, 7) / 6  # 6 of 24 steps
+    falling = np.arange(18, 0, -1) / 18
+    expected = RATE * np.concatenate([rising, falling])
+    assert run.reported("learning_rate") == pytest.approx(expected, rel=1e-4)
+
+
+def test_plateau_halves_the_rate_after_each_epoch_that_is_no_better(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, every_step: None
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=0.03, epochs=6, schedule="plateau",
+        validation_fraction=0.3,
+    )  # fmt: skip
+    run.train()
+    rates = np.array(run.reported("learning_rate")).reshape(6, -1)
+    losses = run.reported("validation_loss")
+    expected, rate, best = [], 0.03, np.inf
+    for loss in losses:
+        expected.append(rate)
+        rate, best = (rate, loss) if loss < best else (rate / 2, best)
+    assert np.allclose(rates, np.array(expected)[:, None])
+    assert rates[-1, 0] < 0.03  # at this rate, losses rise
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "constant"])
+def test_the_best_epoch_is_kept(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path, schedule: str
+) -> None:
+    run = prepare(
+        embedded, weights=str(tiny_bert), learning_rate=0.03, epochs=6, schedule=schedule,
+        keep="best", validation_fraction=0.3,
+    )  # fmt: skip
+    trained = run.fit()
+    losses = run.reported("validation_loss")
+    assert len(losses) == 6
+    assert trained.metrics["validation_loss"] == min(losses) < losses[-1]
+    assert _validation_loss(run) == pytest.approx(min(losses), abs=1e-3)
+
+
+def test_long_gradients_are_shortened(
+    prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
+) -> None:
+    plain, clipped = (
+        prepare(embedded, name, weights=str(tiny_bert), learning_rate=RATE, clip_norm=most)
+        for name, most in (("plain", None), ("clipped", 1e-12))
+    )
+    plain.train()
+    clipped.train()
+    # Adam divides by the gradient's size, but for the 1e-7 that it adds, which is far larger now.
+    first, last = (run.reported("train_loss") for run in (plain, clipped))
+    assert last[0] == pytest.approx(first[0], abs=1e-5)
+    assert clipped.reported("validation_loss") != plain.reported("validation_loss")
+
+
 def test_early_stopping_stops_and_keeps_the_best_weights(
     prepare: Ready, embedded: datasets.Dataset, tiny_bert: Path
 ) -> None:
@@ -146,8 +234,12 @@ def test_early_stopping_stops_and_keeps_the_best_weights(
     assert trained.steps == run.progress[-1].step == len(losses) * 9
     assert run.progress[-1].total == 20 * 9
     assert trained.metrics["validation_loss"] == min(losses)
+    assert _validation_loss(run) == pytest.approx(min(losses), abs=1e-3)
+
+
+def _validation_loss(run: Any) -> float:
+    """The loss of what is served, on the rows that were held out."""
     texts, _, labels = encoded_texts.load(run.encoded.train)
     _, held_out = encoded_texts.hold_out(labels, 0.3, run.classifier.training.seed)
     found = Predictor().load(run.served).probabilities([texts[row] for row in held_out])
-    loss = -np.log(found[np.arange(len(held_out)), labels[held_out]]).mean()
-    assert loss == pytest.approx(min(losses), abs=1e-3)
+    return float(-np.log(found[np.arange(len(held_out)), labels[held_out]]).mean())

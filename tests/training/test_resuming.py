@@ -81,10 +81,18 @@ def train(
             },
             STEPS + 1,
         ),
+        (
+            {
+                "schedule": "linear", "epochs": 3, "keep": "best", "clip_norm": 1.0,
+                "weight_decay": 0.01,
+            },
+            2 * STEPS + 5,
+        ),
+        ({"schedule": "plateau", "epochs": 4, "learning_rate": 0.03}, 2 * STEPS + 5),
         ({"model": "bert", "epochs": 2}, STEPS + 5),
         ({"model": "nbsvm", "epochs": 2, "learning_rate": 0.01, "schedule": "sgdr"}, STEPS + 5),
     ],
-    ids=["onecycle", "auto", "triangular", "bert", "nbsvm"],
+    ids=["onecycle", "auto", "triangular", "linear", "plateau", "bert", "nbsvm"],
 )  # fmt: skip
 def test_resumed_training_is_as_that_which_was_not_ended(
     prepare: Ready, embedded: datasets.Dataset, one_layer: Path,
