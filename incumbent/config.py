@@ -181,17 +181,23 @@ class PreprocessingConfig(Section):
     three (Sun et al. 2019, section 5.3.1)."""
 
 
+WITHOUT_WEIGHTS = ("nbsvm", "logreg", "fasttext")
+"""Models that begin without pretrained weights."""
+
+
 class TrainingConfig(Section):
     """The model and how it is trained."""
 
-    model: Literal["auto", "transformer", "distilbert", "bert", "features", "nbsvm", "blend"] = (
-        "auto"
-    )
+    model: Literal[
+        "auto", "transformer", "distilbert", "bert", "features", "nbsvm", "logreg", "fasttext",
+        "blend",
+    ] = "auto"  # fmt: skip
     """`transformer` and `distilbert` are Hugging Face models, `bert` is ktrain's keras_bert
     route. `features` leaves a Hugging Face encoder as it is and trains a linear head on its mean
-    states: seconds a run. `nbsvm` is a linear model on word n-grams. `blend` averages
-    `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows. `auto` takes
-    `features` for fewer than 1,000 rows and `transformer` for more."""
+    states: seconds a run. `nbsvm` and `logreg` are linear models on word n-grams, with and without
+    a naive Bayes start; `fasttext` is ktrain's small network on words. `blend`
+    averages `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows.
+    `auto` takes `features` for fewer than 1,000 rows and `transformer` for more."""
     weights: str = "bundled"
     """Pretrained weights: `bundled` (MiniLM, shipped with the installation), a folder or a hub
     name. For `bert`: `bundled`, or a folder with a Google BERT checkpoint."""
@@ -262,7 +268,7 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingConfig:
-        if self.weight_decay and self.model in ("nbsvm", "bert"):
+        if self.weight_decay and self.model in (*WITHOUT_WEIGHTS, "features", "bert"):
             raise ValueError(
                 f"weight_decay is {self.weight_decay:g}, and model {self.model} is trained without "
                 "one; set it to 0, or another model"

@@ -72,7 +72,10 @@ class Predictor:
         if (folder / NBSVM).is_file():
             self._model, self._shorten = Blend(folder, settings), list
         elif (folder / ONNX).is_file():
-            self._model = Transformer(folder, settings["max_length"])
+            of_words = not (folder / TOKENIZER).is_file()
+            self._model = (WordSequence if of_words else Transformer)(
+                folder, settings["max_length"]
+            )
         else:
             self._model = Linear(folder)
         return self
@@ -170,7 +173,7 @@ class Transformer:
     def __init__(self, folder: Path, max_length: int) -> None:
         from tokenizers import Tokenizer
 
-        self._file = str(folder / ONNX)
+        self._file = folder / ONNX
         self._sessions: dict[int, Any] = {}
         self._loading = threading.Lock()
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -193,17 +196,8 @@ class Transformer:
         """The model on so many threads, loaded once; each holds its own copy of the weights."""
         with self._loading:
             if threads not in self._sessions:
-                self._sessions[threads] = self._load(threads)
+                self._sessions[threads] = _session(self._file, threads)
             return self._sessions[threads]
-
-    def _load(self, threads: int) -> Any:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports usage to its maker
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(self._file, options, providers=["CPUExecutionProvider"])
 
     @staticmethod
     def _logits(session: Any, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -224,8 +218,6 @@ class Linear:
 
     BITS = 20
     LONGEST = 3  # words in an n-gram: 60 bits, and the sign stays free
-    # What Keras's Tokenizer takes for white space, the space itself apart.
-    _SEPARATORS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
 
     def __init__(self, folder: Path) -> None:
         self._numbers: dict[str, int] = json.loads((folder / WORDS).read_text(encoding="utf-8"))
@@ -239,9 +231,7 @@ class Linear:
         return np.stack([self._logits(text) for text in texts])
 
     def _logits(self, text: str) -> NDArray[np.float32]:
-        words = text.lower().translate(self._SEPARATORS).split(" ")
-        known = (self._numbers.get(word) for word in words if word)
-        numbers = np.array([n for n in known if n is not None], dtype=np.int64)
+        numbers = word_numbers(text, self._numbers)
         features = [self._words[numbers], *map(self._weights, self.keys(numbers))]
         taken = np.concatenate(features)[-self._limit :]
         logits: NDArray[np.float32] = self._bias + taken.sum(axis=0)
@@ -263,6 +253,40 @@ class Linear:
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         known: NDArray[np.float32] = self._grams[at[self._keys[at] == keys]]
         return known
+
+
+class WordSequence:
+    """An ONNX model over the numbers of a text's words, padded to one length, by onnxruntime.
+
+    As in `Linear`, words are numbered from 1 and others are passed over. Each text runs alone.
+    """
+
+    def __init__(self, folder: Path, max_length: int) -> None:
+        self._numbers: dict[str, int] = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+        self._length = max_length
+        self._session = _session(folder / ONNX, _cores())
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits (n, n_classes)."""
+        rows = [padded(word_numbers(text, self._numbers), self._length) for text in texts]
+        return np.stack([self._session.run(None, {"input_ids": row[None]})[0][0] for row in rows])
+
+
+# What Keras's Tokenizer takes for white space, the space itself apart.
+_SEPARATORS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
+
+
+def word_numbers(text: str, numbers: dict[str, int]) -> NDArray[np.int64]:
+    """The numbers (n_known,) of those words of a text that have one, as Keras's Tokenizer does."""
+    words = text.lower().translate(_SEPARATORS).split(" ")
+    known = (numbers.get(word) for word in words if word)
+    return np.array([n for n in known if n is not None], dtype=np.int64)
+
+
+def padded(numbers: NDArray[np.int64], length: int) -> NDArray[np.int32]:
+    """The last `length` numbers, after zeros if there are fewer: Keras's `pad_sequences`."""
+    last = numbers[-length:]
+    return np.concatenate([np.zeros(length - len(last), np.int32), last.astype(np.int32)])
 
 
 class Nbsvm:
@@ -333,6 +357,17 @@ def pooled(
     logarithmic opinion pool (Heskes 1998): a constant in a row of logits cancels.
     """
     return weight * one + (1 - weight) * other
+
+
+def _session(file: Path, threads: int) -> Any:
+    """An ONNX model, loaded to run on so many threads."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports usage to its maker
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def _cores() -> int:

@@ -39,10 +39,14 @@ def create(
     if "auto" in (training.model, training.epochs):
         raise ValueError("training.model and training.epochs are to be chosen first: see `choice`")
     environment.prepare()
-    if training.model == "nbsvm":
+    if training.model in ("nbsvm", "logreg"):
         from incumbent.classifiers.nbsvm import NbsvmClassifier
 
         return NbsvmClassifier(training, preprocessing, classes, workdir, multilabel)
+    if training.model == "fasttext":
+        from incumbent.classifiers.fasttext import FastTextClassifier
+
+        return FastTextClassifier(training, preprocessing, classes, workdir, multilabel)
     if training.model == "bert":
         from incumbent.classifiers.keras_bert import BertClassifier
 

@@ -7,7 +7,7 @@ it, and a run takes seconds.
 from __future__ import annotations
 
 import shutil
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ class FeaturesClassifier(TransformerClassifier):
 
     def build(self, train: Rows, validation: Rows) -> Built:
         """Begin with the head that fits the training rows best."""
+        import tensorflow as tf
         from tensorflow.keras import Sequential, layers
 
         from incumbent.encoders.embedded_texts import EmbeddedTexts
-        from incumbent.kernels.lazy_adam import LazyAdam
 
         encoder = self._encoder
         embedded = encoder.vectors([*train.texts, *validation.texts])
@@ -49,7 +49,7 @@ class FeaturesClassifier(TransformerClassifier):
             model, EmbeddedTexts(encoder, list(self.classes), self.multilabel),
             (vectors, self.targets(train.labels)), (held_out, self.targets(validation.labels)),
             self.loss, self.accuracy(),
-            optimizer=partial(LazyAdam, weight_decay=self.training.weight_decay),
+            optimizer=tf.keras.optimizers.legacy.Adam,  # which is saved, for plain ktrain to load
         )  # fmt: skip
 
     def export(self, model: Any, preprocessor: Any, examples: Rows, folder: Path) -> None:  # noqa: ARG002

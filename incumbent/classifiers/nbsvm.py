@@ -1,4 +1,4 @@
-"""NBSVM (Wang & Manning 2012) through ktrain: quick, and needs no pretrained weights."""
+"""NBSVM (Wang & Manning 2012) and logistic regression through ktrain: quick, without weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from incumbent.evaluation.nbsvm_baseline import ALPHA
 from incumbent.predictor import LINEAR, WORDS, Linear, shortener, sigmoid, softmax
 
 _NGRAMS = 3  # ktrain's NBSVM notebook: words, pairs and triples
-_VOCABULARY = 80_000  # words; the same notebook
+VOCABULARY = 80_000  # words; the same notebook
 _NO_TOKENIZER = Path("no-tokenizer")  # texts are cut by words
 _FEATURES_A_WORD = 3  # a word, the pair and the triple that end in it
 
 
 class NbsvmClassifier(Classifier):
-    """`nbsvm`: a linear model on word n-grams; `max_length` counts words."""
+    """`nbsvm` and `logreg`: linear models on word n-grams; `max_length` counts words."""
 
     @property
     def recipe(self) -> str:
@@ -45,16 +45,26 @@ class NbsvmClassifier(Classifier):
         data_train, data_validation, preprocessor = text.texts_from_array(
             list(train.texts), self.targets(train.labels),
             list(validation.texts), self.targets(validation.labels),
-            class_names=list(self.classes), max_features=_VOCABULARY, lang="en",
+            class_names=list(self.classes), max_features=VOCABULARY, lang="en",
             maxlen=self.preprocessing.max_length * _FEATURES_A_WORD,
             ngram_range=_NGRAMS, preprocess_mode="standard", verbose=0,
         )  # fmt: skip
         if self.multilabel:
             ids, targets = data_train
-            model = _one_for_each_label(ids, targets, preprocessor.max_features)
+            size = preprocessor.max_features
+            if self.training.model == "nbsvm":
+                ratios = _ratios(ids, targets > 0.5, size)
+            else:
+                ratios = np.ones((size, len(self.classes)), np.float32)
+                ratios[0] = 0
+            model = _one_for_each_label(targets, ratios, ids.shape[1])
         else:
             model = text.text_classifier(
-                "nbsvm", train_data=data_train, preproc=preprocessor, multilabel=False, verbose=0
+                self.training.model,
+                train_data=data_train,
+                preproc=preprocessor,
+                multilabel=False,
+                verbose=0,
             )
         return Built(
             model, preprocessor, data_train, data_validation, self.loss, self.accuracy(),
@@ -94,22 +104,23 @@ class NbsvmClassifier(Classifier):
         )
 
 
-def _one_for_each_label(ids: NDArray[np.int32], targets: NDArray[np.float32], size: int) -> Any:
-    """A Keras NBSVM for labels of which a row may have any.
+def _one_for_each_label(
+    targets: NDArray[np.float32], ratios: NDArray[np.float32], width: int
+) -> Any:
+    """A linear Keras model for labels of which a row may have any.
 
     ktrain builds its own for classes alone, and fastText in its place for labels. As there, each
-    n-gram's log-count ratio (fixed) is multiplied by a weight of the n-gram (learned); here each
-    label has weights of its own, and begins with its share of the rows as its bias.
+    n-gram's ratio (fixed) is multiplied by a weight of the n-gram (learned); here each label has
+    weights of its own, and begins with its share of the rows as its bias.
 
     Args:
-        ids: The n-grams of each row, filled up with 0 (n, width).
         targets: 1 where a row has a label (n, k).
-        size: One more than the highest id that any row may hold.
+        ratios: Of each n-gram, for each label (n_grams, k); see `_ratios`.
+        width: How many n-grams a row has.
     """
     from tensorflow.keras import Model, layers
 
-    width, k = ids.shape[1], targets.shape[1]
-    ratios = _ratios(ids, targets > 0.5, size)
+    size, k = ratios.shape
     given = layers.Input(shape=(width,))
     fixed = layers.Embedding(size, k, weights=[ratios], trainable=False)(given)
     learned = layers.Embedding(size, k, embeddings_initializer="zeros")(given)

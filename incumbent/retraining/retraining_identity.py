@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent import __version__
 from incumbent.behaviour import behaviour_yaml
-from incumbent.config import Config
+from incumbent.config import WITHOUT_WEIGHTS, Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StageError
 from incumbent.runtime import url_secrets
@@ -61,7 +61,7 @@ class Retraining(BaseModel):
             }
         )  # fmt: skip
         settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
-        if config.training.model != "nbsvm":
+        if config.training.model not in WITHOUT_WEIGHTS:
             from incumbent.encoders import pretrained_weights
 
             settings += pretrained_weights.fingerprint(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from incumbent.classifiers.classifier_base import Rows
+from incumbent.config import WITHOUT_WEIGHTS
 from incumbent.data import datasets
 from incumbent.encoders import encoded_texts
 from incumbent.kernels import ktrain_import
@@ -38,13 +39,15 @@ def remarks(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     return datasets.save([frame], [frame], ("train", "test"), folder, NAMES)
 
 
-@pytest.mark.parametrize("model", ["transformer", "bert", "features", "nbsvm"])
+@pytest.mark.parametrize(
+    "model", ["transformer", "bert", "features", "nbsvm", "logreg", "fasttext"]
+)
 def test_it_learns_labels_and_is_saved_as_it_was_trained(
     prepare: Callable[..., Any], remarks: datasets.Dataset, tiny_bert: Path, model: str
 ) -> None:
-    rates = {"transformer": 2e-3, "bert": 1e-2, "features": 1e-2, "nbsvm": 0.05}
-    rate, epochs = rates[model], 8 if model == "nbsvm" else 2
-    weights = {} if model == "nbsvm" else {"weights": str(tiny_bert)}
+    rates = {"transformer": 2e-3, "bert": 1e-2, "features": 1e-2, "fasttext": 0.02}
+    rate, epochs = rates.get(model, 0.05), 8 if model in WITHOUT_WEIGHTS else 2
+    weights = {} if model in WITHOUT_WEIGHTS else {"weights": str(tiny_bert)}
     run = prepare(
         remarks, model=model, learning_rate=rate, epochs=epochs, validation_fraction=0.2, **weights
     )

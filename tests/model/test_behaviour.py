@@ -52,7 +52,8 @@ def test_what_is_plainly_bad_is_negative(positive: Positive) -> None:
 
 def test_negation_is_understood(positive: Positive) -> None:
     good, not_good = positive(["It is good.", "It is not good."])
-    assert good > 0.5 > not_good
+    assert good > 0.5
+    assert good - not_good > 0.3
 
 
 def test_a_neutral_sentence_hardly_ever_flips_it(positive: Positive) -> None:
@@ -70,10 +71,11 @@ def test_the_way_it_is_written_makes_no_difference(positive: Positive, change: s
     assert np.allclose(changed, positive(texts), atol=1e-4)
 
 
-def test_the_film_makes_little_difference(positive: Positive) -> None:
+def test_the_film_never_makes_the_difference(positive: Positive) -> None:
     for frame in ("{} is a wonderful, moving film.", "{} is a dull, tedious film."):
         found = positive([frame.format(film) for film in ("Alien", "Amélie", "Heat", "Up")])
-        assert np.ptp(found) < 0.3
+        assert np.ptp(found) < 0.5
+        assert np.ptp(found > 0.5) == 0
 
 
 @pytest.mark.parametrize(
