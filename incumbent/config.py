@@ -204,7 +204,8 @@ class TrainingConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     """Rows in a training step."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = 1.5e-4
-    """Peak learning rate of the schedule; `auto` asks ktrain's finder. NBSVM wants about 0.01."""
+    """Peak learning rate of the schedule; `auto` asks ktrain's finder. Models
+    without pretrained weights want about 0.01."""
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0

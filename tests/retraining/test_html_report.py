@@ -146,8 +146,9 @@ def test_gates_that_passed_blocked_and_warned_are_told_apart(kept):
         )
     html = render(dataclasses.replace(bare(), ruling=ruling, version="2", champion_version="1"))
     assert gates_of(html) == {
-        "superiority": "blocked", "round trip": "passed", "min accuracy": "passed",
-        "negative flips": "warned", "calibration": "passed", "ratchet": "blocked",
+        "superiority": "blocked", "round trip": "passed", "one answer": "passed",
+        "min accuracy": "passed", "negative flips": "warned", "calibration": "passed",
+        "ratchet": "blocked",
     }  # fmt: skip
     page = Page(html)
     assert "kept" in page.words

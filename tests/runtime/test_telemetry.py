@@ -14,8 +14,8 @@ import pytest
     "loads",
     [
         "from incumbent.runtime import environment; environment.prepare(); import onnxruntime",
-        "from incumbent.predictor import Transformer; from types import SimpleNamespace as Space\n"
-        "try: Transformer._load(Space(_file='none.onnx'), 1)\n"
+        "from incumbent import predictor\n"
+        "try: predictor._session('none.onnx', 1)\n"
         "except Exception as error: assert 'NoSuchFile' in type(error).__name__",
     ],
 )
