@@ -124,7 +124,7 @@ def _incumbent(settings: Answer) -> Contender:
 
     with ktrain_import.quiet(), devices.chosen(classifier.training):
         built = classifier.build(rows, rows.take(np.arange(8)))
-        fitting.compile_model(built)
+        fitting.compile_model(built, classifier.training)
         learner = ktrain.get_learner(
             built.model, train_data=built.train, batch_size=settings["batch_size"]
         )

@@ -195,7 +195,7 @@ class TrainingConfig(Section):
     """`transformer` and `distilbert` are Hugging Face models, `bert` is ktrain's keras_bert
     route. `features` leaves a Hugging Face encoder as it is and trains a linear head on its mean
     states: seconds a run. `nbsvm` and `logreg` are linear models on word n-grams, with and without
-    a naive Bayes start; `fasttext` is ktrain's small network on words. `blend`
+    naive Bayes ratios; `fasttext` is ktrain's small network on words. `blend`
     averages `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows.
     `auto` takes `features` for fewer than 1,000 rows and `transformer` for more."""
     weights: str = "bundled"
@@ -217,9 +217,9 @@ class TrainingConfig(Section):
     """ktrain's `fit_onecycle`, its `autofit` (triangular, early stopping), warm restarts (`sgdr`),
     one rate throughout, one that rises and then falls in lines, or one that is halved when the
     validation loss falls no more."""
-    cycle_epochs: Annotated[int, Field(ge=1)] = 1
+    cycle_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """`sgdr` only: epochs of the first cycle, at whose end the rate starts again."""
-    cycle_growth: Annotated[int, Field(ge=1)] = 1
+    cycle_growth: Annotated[int, Field(ge=1, le=100)] = 1
     """`sgdr` only: how much longer each cycle is than the one before, as a factor."""
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     """`linear` only: share of the steps in which the rate rises."""
@@ -229,15 +229,16 @@ class TrainingConfig(Section):
     """The epoch whose weights are kept: that of the lowest validation loss, or the last.
     `triangular` always keeps the best."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """How much of its weights each step takes from a Hugging Face model's matrices, times the
+    """How much of its weights each step takes from a Hugging Face model's dense layers, times the
     learning rate (AdamW, Loshchilov and Hutter 2019; 0.01 is common); biases, normalizations and
     embeddings are left."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    """Longest gradient, as a norm over all weights; longer ones are shortened to it. Null clips
-    none."""
+    """Longest gradient, as a norm over all weights; longer ones are shortened to it. Each place of
+    a word in a batch counts by itself. Null clips none."""
     epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = "auto"
     """Passes over the training rows; with `triangular`, the most there may be. `auto`: as many as
-    make 300 steps, or 16 a class if that is more, and from 1 to 10."""
+    make 300 steps, or 16 a class if that is more, and from 1 to 10, in `sgdr` rounded up to whole
+    cycles."""
     early_stopping: Annotated[int, Field(ge=1)] = 2
     """`triangular` only: stop after so many epochs without a lower validation loss."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

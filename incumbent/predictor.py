@@ -72,7 +72,7 @@ class Predictor:
         if (folder / NBSVM).is_file():
             self._model, self._shorten = Blend(folder, settings), list
         elif (folder / ONNX).is_file():
-            of_words = not (folder / TOKENIZER).is_file()
+            of_words = (folder / WORDS).is_file()
             self._model = (WordSequence if of_words else Transformer)(
                 folder, settings["max_length"]
             )

@@ -6,6 +6,7 @@ They are rules of thumb, few rows having been tried; `make models` measures what
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from incumbent.config import TrainingConfig
 from incumbent.data.datasets import Dataset
@@ -34,7 +35,11 @@ def chosen(training: TrainingConfig, dataset: Dataset) -> tuple[TrainingConfig, 
     why = []
     if training.model == "auto":
         few = rows < FEW_ROWS
-        found = found.model_copy(update={"model": "features" if few else "transformer"})
+        update: dict[str, Any] = {"model": "features" if few else "transformer"}
+        if few and training.weight_decay:
+            update["weight_decay"] = 0.0
+            why.append("weight_decay 0: features are trained without")
+        found = found.model_copy(update=update)
         size = f"fewer than {FEW_ROWS:,} rows" if few else f"{FEW_ROWS:,} rows or more"
         why.append(f"model {found.model}: {size}")
     if training.epochs == "auto":

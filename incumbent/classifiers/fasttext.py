@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from incumbent.classifiers.classifier_base import Built, Rows
 from incumbent.classifiers.nbsvm import VOCABULARY, NbsvmClassifier
 from incumbent.encoders import onnx_conversion
 from incumbent.encoders.encoded_texts import recipe
-from incumbent.predictor import ONNX, WORDS, padded, word_numbers
+from incumbent.predictor import ONNX, WORDS, WordSequence, padded, sigmoid, softmax, word_numbers
 
 
 class FastTextClassifier(NbsvmClassifier):
@@ -54,8 +52,11 @@ class FastTextClassifier(NbsvmClassifier):
         limit = self.preprocessing.max_length
         ids = [padded(word_numbers(text, vocabulary), limit) for text in examples.texts]
         given = preprocessor.preprocess(list(examples.texts))
-        onnx_conversion.check(np.stack(ids), np.asarray(given))
+        trained = model.predict(given, verbose=0)
         model.layers[-1].activation = tf.keras.activations.linear  # softmax is the predictor's
         onnx_conversion.write_onnx(
             lambda ids: model(tf.ensure_shape(ids, [1, limit]), training=False), ids, folder / ONNX
         )
+        probabilities = sigmoid if self.multilabel else softmax
+        logits = WordSequence(folder, limit)(examples.texts)
+        onnx_conversion.check(probabilities(logits), trained)

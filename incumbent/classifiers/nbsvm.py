@@ -38,7 +38,7 @@ class NbsvmClassifier(Classifier):
         return short, [np.zeros(0, np.int32)] * len(texts), lengths
 
     def build(self, train: Rows, validation: Rows) -> Built:
-        """Fit the vocabulary and the log-count ratios on the training rows."""
+        """Fit the vocabulary, and for NBSVM the log-count ratios, on the training rows."""
         import tensorflow as tf
         from ktrain import text
 
@@ -75,8 +75,8 @@ class NbsvmClassifier(Classifier):
         """As one table of weights for words and one for n-grams; see `Linear`."""
         tokenizer, numbers = preprocessor.get_preprocessor()
         vocabulary = {w: n for w, n in tokenizer.word_index.items() if n < tokenizer.num_words}
-        # Its embeddings: the ratios (n_features, k), which are fixed, and the weights, (n_features,
-        # 1 or k). It sums their products over a text's features, or scales their mean.
+        # Its embeddings: the fixed ratios and the weights, both (n_features, 1 or k). It sums their
+        # products over a text's features, or scales their mean.
         ratios, weights, *scaling = (a for layer in model.layers for a in layer.get_weights())
         scale, bias = scaling or (preprocessor.maxlen, np.zeros(len(self.classes)))
         products = (ratios * weights * (scale / preprocessor.maxlen)).astype(np.float32)

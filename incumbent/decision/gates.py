@@ -92,12 +92,12 @@ def _one_answer(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
         return None
     answers = np.unique(scored.predicted, axis=0)
     names = [name for name, said in zip(evidence.case.classes, answers[0], strict=True) if said]
-    said = f"it gives {len(answers):,} different answers to {len(evidence.rows):,} test rows"
+    said = f"{len(answers):,} different answers among {len(evidence.rows):,} test rows"
     if len(answers) == 1:
         answer = " and ".join(map(repr, names)) or "no label"
         said = (
             f"it answers {answer} for all {len(evidence.rows):,} test rows, though their labels "
-            "differ: it has learned nothing (more rows, more epochs or another model may help)"
+            "differ: it may have learned nothing (more rows, more epochs or another model may help)"
         )
     return GateResult(len(answers) > 1, float(len(answers)), 2.0, said)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+_KERNEL = re.compile(r"/kernel(/replica_\d+)?:0$")  # of a dense layer, on any device
 _LAYER = re.compile(r"/layer_\._(\d+)/")  # in the name of a Hugging Face model's variable
 
 
@@ -19,7 +20,7 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
     TensorFlow Addons' `LazyAdam`. Dense gradients are treated as by Keras.
 
     With a `layer_decay` below 1 each of the model's `layers` learns that much slower than the one
-    above it; see `layer_factor`. A `weight_decay` above 0 takes that share of the matrices, times
+    above it; see `layer_factor`. A `weight_decay` above 0 takes that share of dense layers, times
     the learning rate, in each step, apart from the gradient (AdamW, Loshchilov and Hutter 2019).
     """
 
@@ -39,7 +40,7 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
     def _resource_apply_dense(self, grad: Any, var: Any, apply_state: Any = None) -> Any:
         """Update all of a variable by its gradient, of the same shape."""
         settings = self._settings(var, apply_state)
-        if not self._weight_decay or not var.name.endswith("/kernel:0"):
+        if not self._weight_decay or not _KERNEL.search(var.name):
             return super()._resource_apply_dense(grad, var, settings)
         ((_, own),) = settings.items()
         with tf.control_dependencies([var.assign_sub(own["lr_t"] * self._weight_decay * var)]):

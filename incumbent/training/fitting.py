@@ -26,7 +26,8 @@ from incumbent.training.callbacks import Progress, step_reporter
 from incumbent.training.checkpoints import Checkpoints
 from incumbent.training.learning_rate_finder import FoundRate
 
-_ASKED = 32  # held-out rows that are asked for together: most models show at once that they differ
+_ENOUGH = 20  # held-out rows from which on the same answer for all tells something
+_ASKED = 32  # of them, that are asked for together: most models show at once that they differ
 
 
 class TrainedModel(BaseModel):
@@ -124,13 +125,13 @@ def fit(
         served_folder(folder), text_column, serving,
     )  # fmt: skip
     say(str(served))
-    if warning := _one_answer(served.folder, validation):
-        say(warning)
     found = classifier.supplement(served.folder, folder, train, validation)
     if found:
         say(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items()))
         last = int(classifier.training.epochs)
         on_step(Progress(fitted.steps, fitted.steps, last, found))
+    if warning := _one_answer(served.folder, validation, fitted.learning_rate):
+        say(warning)
     trained = TrainedModel(
         folder=folder, served=served, device=device, rows=len(train.labels), plot=fitted.plot,
         validation_rows=len(validation.labels), steps=fitted.steps,
@@ -141,9 +142,9 @@ def fit(
     return trained
 
 
-def _one_answer(folder: Path, rows: Rows) -> str:
+def _one_answer(folder: Path, rows: Rows, rate: float) -> str:
     """A warning if what is served answers the same for all held-out rows; empty if it does not."""
-    if len(np.unique(rows.labels, axis=0)) < 2:
+    if len(rows.texts) < _ENOUGH or len(np.unique(rows.labels, axis=0)) < 2:
         return ""
     predictor = Predictor().load(folder)
     answers: set[str] = set()
@@ -153,8 +154,9 @@ def _one_answer(folder: Path, rows: Rows) -> str:
             return ""
     return (
         f"warning: the model answers {answers.pop()!r} for all {len(rows.texts):,} held-out rows, "
-        "though their labels differ: it has learned nothing. Give it more rows or "
-        "training.epochs, or set training.model: features"
+        "though their labels differ: it may have learned nothing. Give it more rows or "
+        f"training.epochs, a higher training.learning_rate than {rate:.2g}, or another "
+        "training.model"
     )
 
 

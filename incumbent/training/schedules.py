@@ -32,8 +32,8 @@ def run(learner: Any, config: TrainingConfig, rate: float, callbacks: list[Any])
 def linear(step: int, steps: int, warmup: float) -> float:
     """The share of the peak rate in a step, from 0, of so many: up to 1, and down towards 0.
 
-    It rises in the first `warmup` of the steps and falls in the others, as the linear schedule of
-    BERT's fine-tuning does (Devlin et al. 2019, appendix A.2). No step is taken at a rate of 0.
+    It rises in the first `warmup` of the steps and falls in the others, as in BERT's own
+    `run_classifier.py` and `optimization.py`. No step is taken at a rate of 0.
     """
     rising = round(warmup * steps)
     return (step + 1) / rising if step < rising else (steps - step) / (steps - rising)
@@ -64,7 +64,10 @@ def _own(config: TrainingConfig, rate: float, steps: int) -> Iterator[Any]:
             factor=PLATEAU_FACTOR, patience=config.plateau_epochs, min_delta=0
         )
     if config.keep == "best" and config.schedule != "triangular":
-        yield _best_epoch()
+        # It never stops a training, and gives back the best weights at its end.
+        yield tf.keras.callbacks.EarlyStopping(
+            "val_loss", patience=int(config.epochs), restore_best_weights=True
+        )
 
 
 def _linear_rate(rate: float, steps: int, warmup: float) -> Any:
@@ -82,28 +85,3 @@ def _linear_rate(rate: float, steps: int, warmup: float) -> Any:
             self.step += 1
 
     return LinearRate()
-
-
-def _best_epoch() -> Any:
-    """A Keras callback that ends with the weights of the lowest validation loss.
-
-    Keras's early stopping restores them only where it stops before the last epoch.
-    """
-    import tensorflow as tf
-
-    class BestEpoch(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.restore_best_weights = True  # so a checkpoint keeps them too
-            self.best = float("inf")
-            self.best_weights: list[Any] | None = None
-
-        def on_epoch_end(self, _epoch: int, logs: Any = None) -> None:
-            if logs["val_loss"] < self.best:
-                self.best, self.best_weights = float(logs["val_loss"]), self.model.get_weights()
-
-        def on_train_end(self, _logs: Any = None) -> None:
-            if self.best_weights is not None:
-                self.model.set_weights(self.best_weights)
-
-    return BestEpoch()

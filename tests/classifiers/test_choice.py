@@ -46,6 +46,22 @@ def test_warm_restarts_get_whole_cycles(data: Any) -> None:
     assert choice.chosen(config, data(10_003, 77))[0].epochs == 7
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"weight_decay": 0.01},
+        {"schedule": "sgdr", "cycle_epochs": 9, "cycle_growth": 100},
+        {"schedule": "sgdr", "cycle_epochs": 1000},
+    ],
+)
+def test_what_is_chosen_is_a_valid_config(data: Any, settings: dict[str, Any]) -> None:
+    config = TrainingConfig.model_validate(settings)
+    for rows in (64, 1000):
+        found, reason = choice.chosen(config, data(rows))
+        assert TrainingConfig.model_validate_json(found.model_dump_json()) == found
+        assert ("weight_decay 0" in reason) == (found.weight_decay != config.weight_decay)
+
+
 def test_what_the_config_says_stays(data: Any) -> None:
     config = TrainingConfig(model="nbsvm", epochs=7)
     assert choice.chosen(config, data(30)) == (config, "")

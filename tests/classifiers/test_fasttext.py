@@ -43,9 +43,14 @@ def test_it_learns_three_classes_and_is_saved_as_it_was_trained(
 
 
 def test_words_are_numbered_and_padded_as_keras_does() -> None:
-    numbers = {"a": 1, "great": 2, "film": 3}
-    found = word_numbers("A great, GREAT\tfilm: unheard-of a", numbers)
-    assert found.tolist() == [1, 2, 2, 3, 1]
-    assert padded(found, 7).tolist() == [0, 0, 1, 2, 2, 3, 1]
-    assert padded(found, 2).tolist() == [3, 1]
-    assert padded(word_numbers("zebra", numbers), 2).tolist() == [0, 0]
+    ktrain_import.load()
+    from tensorflow.keras.preprocessing.sequence import pad_sequences
+    from tensorflow.keras.preprocessing.text import Tokenizer
+
+    texts = ["A great, GREAT\tfilm: unheard-of a", "zebra", "", "don't [a] film\u00a0film"]
+    tokenizer = Tokenizer()
+    tokenizer.fit_on_texts(["a great film"])
+    for length in (2, 7):
+        expected = pad_sequences(tokenizer.texts_to_sequences(texts), length)
+        found = [padded(word_numbers(text, tokenizer.word_index), length) for text in texts]
+        assert np.array_equal(found, expected)

@@ -78,10 +78,10 @@ def constant(**known: Any) -> Evidence:
 GATES: dict[str, tuple[Build, str, Build, str]] = {
     "one_answer": (
         calibrated(60),
-        "it gives 2 different answers to 100 test rows",
+        "2 different answers among 100 test rows",
         constant,
-        "it answers 'a' for all 100 test rows, though their labels differ: it has learned nothing "
-        "(more rows, more epochs or another model may help)",
+        "it answers 'a' for all 100 test rows, though their labels differ: it may have learned "
+        "nothing (more rows, more epochs or another model may help)",
     ),
     "min_accuracy": (
         calibrated(60),

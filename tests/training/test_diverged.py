@@ -59,3 +59,24 @@ def test_weights_that_the_last_step_spoiled_are_noticed() -> None:
             callbacks=[step_reporter(1, seen.append)],
         )  # fmt: skip
     assert np.isfinite(seen[0].metrics["train_loss"])
+
+
+def test_the_same_answer_for_all_held_out_rows_is_warned_of(
+    prepare: Callable[..., Any], dataset: Callable[..., datasets.Dataset]
+) -> None:
+    settings = {"model": "logreg", "epochs": 6, "validation_fraction": 0.25}
+    alike = prepare(
+        dataset(["a film"] * 100, ["pos"] * 60 + ["neg"] * 40), **settings, learning_rate=0.05
+    )
+    alike.fit()
+    assert alike.said[-1] == (
+        "warning: the model answers 'pos' for all 25 held-out rows, though their labels differ: it "
+        "may have learned nothing. Give it more rows or training.epochs, a higher "
+        "training.learning_rate than 0.05, or another training.model"
+    )
+    texts = ["a good film", "a bad film"] * 50
+    told = prepare(
+        dataset(texts, ["pos", "neg"] * 50), "told", **settings, learning_rate=0.05, batch_size=8
+    )
+    told.fit()
+    assert not any("warning" in said for said in told.said)

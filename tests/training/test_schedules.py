@@ -1,4 +1,4 @@
-"""The linear schedule by its formula, and decay of weights by its own."""
+"""The linear schedule by its formula."""
 
 from __future__ import annotations
 
