@@ -195,17 +195,17 @@ class TrainingConfig(Section):
     """`transformer` and `distilbert` are Hugging Face models, `bert` is ktrain's keras_bert
     route. `features` leaves a Hugging Face encoder as it is and trains a linear head on its mean
     states: seconds a run. `nbsvm` and `logreg` are linear models on word n-grams, with and without
-    naive Bayes ratios; `fasttext` is ktrain's small network on words. `blend`
-    averages `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows.
-    `auto` takes `features` for fewer than 1,000 rows and `transformer` for more."""
+    naive Bayes ratios; `fasttext` is ktrain's small network on words. `blend` averages
+    `transformer` and the NBSVM of the baseline, with a weight fitted on held-out rows. `auto`
+    takes `features` for fewer than 1,000 rows and `transformer` for more."""
     weights: str = "bundled"
     """Pretrained weights: `bundled` (MiniLM, shipped with the installation), a folder or a hub
     name. For `bert`: `bundled`, or a folder with a Google BERT checkpoint."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     """Rows in a training step."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] = 1.5e-4
-    """Peak learning rate of the schedule; `auto` asks ktrain's finder. Models
-    without pretrained weights want about 0.01."""
+    """Peak learning rate of the schedule; `auto` asks ktrain's finder. Models without
+    pretrained weights want about 0.01."""
     lr_find_steps: Annotated[int, Field(ge=50, le=2000)] = 100
     """Steps that the learning-rate finder may take."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -357,8 +357,8 @@ class PromotionConfig(Section):
     """Test rows this similar (Jaccard similarity of word pairs) to a training row of either model
     are left out of the comparison."""
     on_one_answer: Action = "warn"
-    """The challenger answers the same for all test rows, though their labels differ: it has learned
-    nothing. The reason begins with it."""
+    """The challenger answers the same for all test rows, though their labels differ: it may have
+    learned nothing. The reason begins with it."""
     min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Lowest test accuracy; of rows with several labels, those count that have all right."""
     on_min_accuracy: Action = "block"

@@ -46,7 +46,8 @@ def test_it_learns_labels_and_is_saved_as_it_was_trained(
     prepare: Callable[..., Any], remarks: datasets.Dataset, tiny_bert: Path, model: str
 ) -> None:
     rates = {"transformer": 2e-3, "bert": 1e-2, "features": 1e-2, "fasttext": 0.02}
-    rate, epochs = rates.get(model, 0.05), 8 if model in WITHOUT_WEIGHTS else 2
+    rate = rates.get(model, 0.05)
+    epochs = {"nbsvm": 8, "logreg": 8, "fasttext": 24}.get(model, 2)
     weights = {} if model in WITHOUT_WEIGHTS else {"weights": str(tiny_bert)}
     run = prepare(
         remarks, model=model, learning_rate=rate, epochs=epochs, validation_fraction=0.2, **weights
