@@ -42,8 +42,9 @@ ROOT = Path(__file__).parent.parent
 Command = Callable[..., tuple[int, str, str]]
 # Enough to beat the baseline with real weights, in half a minute of training.
 SMALL = (
-    "data.sample=600", "training.model=transformer", "training.epochs=3",
-    "training.freeze_embeddings=true", "evaluation.bootstrap_samples=200",
+    "data.sample=600", "training.model=transformer", "training.epochs=5",
+    "training.learning_rate=2e-4", "training.freeze_embeddings=true",
+    "evaluation.bootstrap_samples=200",
 )  # fmt: skip
 
 

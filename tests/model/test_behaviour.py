@@ -52,8 +52,7 @@ def test_what_is_plainly_bad_is_negative(positive: Positive) -> None:
 
 def test_negation_is_understood(positive: Positive) -> None:
     good, not_good = positive(["It is good.", "It is not good."])
-    assert good > 0.5
-    assert good - not_good > 0.3
+    assert good > 0.5 > not_good
 
 
 def test_a_neutral_sentence_hardly_ever_flips_it(positive: Positive) -> None:
@@ -71,10 +70,10 @@ def test_the_way_it_is_written_makes_no_difference(positive: Positive, change: s
     assert np.allclose(changed, positive(texts), atol=1e-4)
 
 
-def test_the_film_makes_less_difference_than_what_is_said_of_it(positive: Positive) -> None:
+def test_the_film_makes_little_difference(positive: Positive) -> None:
     for frame in ("{} is a wonderful, moving film.", "{} is a dull, tedious film."):
         found = positive([frame.format(film) for film in ("Alien", "Amélie", "Heat", "Up")])
-        assert np.ptp(found) < 0.5
+        assert np.ptp(found) < 0.3
 
 
 @pytest.mark.parametrize(
