@@ -176,7 +176,9 @@ def _measured(given: Given, model: str, seeds: int, scratch: Path) -> str:
             p = predictor.probabilities(test["text"].tolist())
             each = (time.perf_counter() - start) / len(test)
         truth = truth_of(test["label"], data.classes, multilabel=data.multilabel)
-        found = evaluation_summary.evaluate(truth, p, data.classes, EvaluationConfig())
+        found = evaluation_summary.evaluate(
+            truth, p, data.classes, EvaluationConfig(), predictor.thresholds
+        )
         right.append(found.accuracy.value)
         f1.append(found.macro_f1.value)
     interval = f"{100 * found.accuracy.low:.1f} to {100 * found.accuracy.high:.1f} %"

@@ -242,7 +242,8 @@ class TrainingConfig(Section):
     early_stopping: Annotated[int, Field(ge=1)] = 2
     """`triangular` only: stop after so many epochs without a lower validation loss."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """Share of *train* that is held out, stratified, to watch training, and to weigh a `blend`."""
+    """Share of *train* that is held out, stratified, to watch training, to weigh a `blend`, and to
+    fit `serving.thresholds`."""
     head: Literal["probe", "random"] = "probe"
     """Where the last layer of a Hugging Face model begins: `probe` fits it to the encoder as it is
     and trains on from there (Kumar et al. 2022), and weights that were trained by the mean of their
@@ -295,6 +296,9 @@ class ServingConfig(Section):
     and a quarter of the size, unless it loses more than `max_accuracy_loss` against float32."""
     max_accuracy_loss: Annotated[float, Field(ge=0, le=1)] = 0.002
     """Largest loss of accuracy that int8 may cost, as a fraction, estimated on training texts."""
+    thresholds: Literal["fitted", "half"] = "fitted"
+    """Where rows may have several labels, the probability from which on each is predicted: `fitted`
+    to a high F1 on the held-out rows (`training.validation_fraction`), or a `half`."""
 
 
 class EvaluationConfig(Section):

@@ -66,6 +66,9 @@ class Predictor:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         self.classes: tuple[str, ...] = tuple(settings["classes"])
         self.multilabel: bool = settings.get("multilabel", False)
+        self.thresholds = np.array([
+            settings.get("thresholds", {}).get(name, 0.5) for name in self.classes
+        ])  # fmt: skip
         self.text_column: str = settings["text_column"]
         self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
         self._model: Model
@@ -91,8 +94,9 @@ class Predictor:
 
         Returns:
             One row a text, in order: `label`, then `probability_<class>` for each class. Where a
-            text may have several labels, `label` holds those of a probability of a half or more,
-            joined by `|`, or `none`.
+            text may have several labels, `label` holds those whose probability is at least their
+            threshold (see `thresholds` in the settings; a half without them), joined by `|`, or
+            `none`.
 
         Raises:
             TypeError: if a row holds no text; the first such row is named.
@@ -107,7 +111,7 @@ class Predictor:
         }
         names = np.array(self.classes, dtype=object)
         labels = (
-            joined(probabilities >= 0.5, names)
+            joined(probabilities >= self.thresholds, names)
             if self.multilabel
             else names[probabilities.argmax(axis=1)]
         )
@@ -413,6 +417,12 @@ def save_settings(
         "multilabel": multilabel,
     }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+
+def add_settings(folder: Path, **more: Any) -> None:
+    """Complete what `save_settings` wrote with what was fitted since."""
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    (folder / SETTINGS).write_text(json.dumps(settings | more, indent=1), encoding="utf-8")
 
 
 def shortener(

@@ -19,7 +19,7 @@ from incumbent.evaluation.calibrated_loss import calibrated_losses
 from incumbent.evaluation.nbsvm_baseline import NBSVM
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.predictor import NBSVM as ARRAYS
-from incumbent.predictor import SETTINGS, WORDS, Blend, pooled, sigmoid, softmax
+from incumbent.predictor import SETTINGS, WORDS, Blend, add_settings, pooled, sigmoid, softmax
 
 # What the transformer may weigh. Fitted on 500 rows or 1,000, a weight varies by about a step.
 _WEIGHTS = [step / 20 for step in range(21)]
@@ -54,8 +54,7 @@ class BlendClassifier(TransformerClassifier):
         settings = json.loads((served / SETTINGS).read_text(encoding="utf-8"))
         parts = Blend(served, settings | {"blend_weight": 1.0}).parts(validation.texts)
         weight = fit_weight(*parts, validation.labels)
-        settings["blend_weight"] = weight
-        (served / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        add_settings(served, blend_weight=weight)
         shutil.copyfile(served / SETTINGS, saved / SETTINGS)
         accuracies = {
             f"{name}_validation_accuracy": float(_scored(*parts, validation.labels, w).right.mean())

@@ -58,7 +58,8 @@ class Contender(BaseModel, frozen=True):
 
     `seconds_per_row` is that of the registered model in a process of its own; `megabytes` the
     size of its predictor's files. `fingerprints` says whether its training rows could be compared
-    with the test rows.
+    with the test rows. `thresholds` are the probabilities from which on it predicts each of several
+    labels, a half where there is none.
     """
 
     version: int
@@ -68,6 +69,7 @@ class Contender(BaseModel, frozen=True):
     megabytes: float | None = None
     behaviour: dict[str, Tally] = {}
     fingerprints: bool = True
+    thresholds: dict[str, float] = {}
 
 
 class Reign(BaseModel, frozen=True):
@@ -146,7 +148,10 @@ class Evidence:
             return rows[[f"{kind}:{name}" for name in self.case.classes]].to_numpy()
 
         truth = rows["truth"].to_numpy() if "truth" in rows else matrix("truth")
-        return Scored(truth, matrix(role))
+        model = self.case.champion if role is Role.CHAMPION else self.case.challenger
+        known = model.thresholds if model else {}
+        thresholds = np.array([known.get(name, 0.5) for name in self.case.classes])
+        return Scored(truth, matrix(role), thresholds)
 
     def slices(self, among: NDArray[np.bool_]) -> list[Slice]:
         """The slices of these rows (n,)."""

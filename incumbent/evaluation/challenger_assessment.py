@@ -92,15 +92,20 @@ def assess(
     truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
     assessment = Assessment(
         predictor_digest=digest,
-        measured=evaluation_summary.evaluate(truth, probabilities, model.classes, config),
+        measured=evaluation_summary.evaluate(
+            truth, probabilities, model.classes, config, model.thresholds
+        ),
         baseline=_baseline(dataset, test, config, cache),
         folder=folder,
     )
-    plots.draw(truth, probabilities, model.classes, folder / "plots", config.calibration_bins)
+    plots.draw(
+        truth, probabilities, model.classes, folder / "plots", config.calibration_bins,
+        model.thresholds,
+    )  # fmt: skip
     pd.DataFrame(probabilities, columns=list(model.classes)).to_parquet(assessment.probabilities)
     evaluation_summary.top_losses(
         truth, probabilities, test["text"].tolist(), model.classes, config.top_losses,
-        rows=test["row"].to_numpy(),
+        rows=test["row"].to_numpy(), threshold=model.thresholds,
     ).to_parquet(assessment.top_losses)  # fmt: skip
     write_atomically(manifest, assessment.model_dump_json(indent=1))
     return assessment
@@ -112,7 +117,7 @@ def accuracy(predictor: Path, dataset: Dataset, on_rows: Callable[[int], None]) 
     model = Predictor().load(predictor)
     probabilities = model.probabilities(test["text"].tolist(), on_rows)
     truth = truth_of(test["label"], model.classes, multilabel=dataset.multilabel)
-    return float(Scored(truth, probabilities).right.mean())
+    return float(Scored(truth, probabilities, model.thresholds).right.mean())
 
 
 def _baseline(

@@ -102,13 +102,16 @@ def evaluate(
     probabilities: FloatArray,
     classes: Sequence[str],
     config: EvaluationConfig,
+    threshold: float | FloatArray = 0.5,
 ) -> Evaluation:
-    """Measure probabilities (n, n_classes) against the truth as `Scored` has it: (n,) or (n, k).
+    """Measure probabilities (n, n_classes) against the truth, both as `Scored` has them.
+
+    Of several labels, `threshold` is the probability from which one is predicted.
 
     Raises:
         StageError: if the arrays do not fit one another, or hold no probabilities.
     """
-    scored = _checked(truth, probabilities, classes)
+    scored = _checked(truth, probabilities, classes, threshold)
     n, occurring = len(scored.truth), np.asarray(scored.labels.any(axis=0))
     terms = terms_of(scored, config.calibration_bins)
     observed = metrics_of(terms, np.ones((n, 1)), occurring)
@@ -141,6 +144,7 @@ def top_losses(
     classes: Sequence[str],
     n: int,
     rows: IntArray | None = None,
+    threshold: float | FloatArray = 0.5,
 ) -> pd.DataFrame:
     """The `n` texts that surprised the model most, the worst first.
 
@@ -151,6 +155,7 @@ def top_losses(
         classes: Class names (n_classes,).
         n: How many to return; fewer where there are fewer.
         rows: Row numbers to show (n_texts,); 0, 1, … if None.
+        threshold: Of several labels, the probability from which one is predicted.
 
     Returns:
         Columns row, text, label, predicted, probability (of the true label, a fraction; of a set
@@ -159,7 +164,7 @@ def top_losses(
     Raises:
         StageError: if the arrays do not fit one another, or hold no probabilities.
     """
-    scored = _checked(truth, probabilities, classes)
+    scored = _checked(truth, probabilities, classes, threshold)
     if len(texts) != len(truth):
         raise StageError(f"There are {len(texts)} texts and {len(truth)} labels; as many expected.")
     losses, p = scored.loss, scored.probabilities
@@ -204,7 +209,12 @@ def _class_scores(scored: Scored) -> list[ClassScores]:
     ]
 
 
-def _checked(truth: NDArray[Any], probabilities: FloatArray, classes: Sequence[str]) -> Scored:
+def _checked(
+    truth: NDArray[Any],
+    probabilities: FloatArray,
+    classes: Sequence[str],
+    threshold: float | FloatArray,
+) -> Scored:
     """Both arrays as they fit the classes, the probabilities of each row's classes summing to 1."""
     truth, probabilities = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
     expected, sets = (len(truth), len(classes)), truth.ndim == 2 and truth.dtype == bool
@@ -228,7 +238,7 @@ def _checked(truth: NDArray[Any], probabilities: FloatArray, classes: Sequence[s
             f"The model's probabilities are not finite in {bad.sum()} of {len(truth)} rows, first "
             f"in row {bad.argmax()}: {probabilities[bad.argmax()].tolist()}. Has training diverged?"
         )
-    return Scored(truth, probabilities) if sets else _of_classes(truth, probabilities)
+    return Scored(truth, probabilities, threshold) if sets else _of_classes(truth, probabilities)
 
 
 def _of_classes(truth: IntArray, probabilities: FloatArray) -> Scored:

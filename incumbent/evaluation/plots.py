@@ -43,8 +43,11 @@ def draw(
     classes: Sequence[str],
     folder: Path,
     bins: int,
+    threshold: float | FloatArray = 0.5,
 ) -> dict[str, Path]:
     """Draw all plots of probabilities (n, n_classes) against the truth, int (n,) or bool (n, k).
+
+    Of several labels, `threshold` is the probability from which one is predicted.
 
     Returns:
         The PNG files, by name: confusion_matrix (of sets of labels, which are not confused with
@@ -54,12 +57,12 @@ def draw(
     first = (
         {"confusion_matrix": confusion_matrix(truth, probabilities, classes)}
         if truth.ndim == 1
-        else {"labels": label_counts(truth, probabilities, classes)}
+        else {"labels": label_counts(truth, probabilities, classes, threshold)}
     )
     figures = first | {
         "roc": roc(truth, probabilities, classes),
         "precision_recall": precision_recall(truth, probabilities, classes),
-        "reliability": reliability(truth, probabilities, bins),
+        "reliability": reliability(truth, probabilities, bins, threshold),
     }
     return {name: save(figure, folder / f"{name}.png") for name, figure in figures.items()}
 
@@ -97,9 +100,14 @@ def confusion_matrix(truth: IntArray, probabilities: FloatArray, classes: Sequen
     return figure
 
 
-def label_counts(truth: BoolArray, probabilities: FloatArray, classes: Sequence[str]) -> Figure:
+def label_counts(
+    truth: BoolArray,
+    probabilities: FloatArray,
+    classes: Sequence[str],
+    threshold: float | FloatArray = 0.5,
+) -> Figure:
     """Rows with each label, by whether it is predicted, and rows where it is predicted wrongly."""
-    predicted = Scored(truth, probabilities).predicted
+    predicted = Scored(truth, probabilities, threshold).predicted
     parts = {
         "found": (truth & predicted, COLOURS[0], 0.85),
         "missed": (truth & ~predicted, COLOURS[0], 0.3),
@@ -122,12 +130,17 @@ def label_counts(truth: BoolArray, probabilities: FloatArray, classes: Sequence[
     return figure
 
 
-def reliability(truth: NDArray[Any], probabilities: FloatArray, bins: int) -> Figure:
+def reliability(
+    truth: NDArray[Any],
+    probabilities: FloatArray,
+    bins: int,
+    threshold: float | FloatArray = 0.5,
+) -> Figure:
     """Accuracy (with Wilson's 95 % interval) against confidence, over the cases in each bin.
 
     A case is a row or, where a row may have several labels, a row and label: see `Scored`.
     """
-    scored = Scored(truth, probabilities)
+    scored = Scored(truth, probabilities, threshold)
     confidence, right = scored.confidence, scored.right_cases
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     counts = np.bincount(bin_of, minlength=bins)

@@ -27,7 +27,8 @@ class Scored:
     Attributes:
         truth: True class indices (n,), or which labels each row has: bool (n, k).
         probabilities: Of the classes or the labels (n, k).
-        threshold: Probability from which a label is predicted; of classes it is the likeliest.
+        threshold: Probability from which a label is predicted, one for all or (k,); of classes it
+            is the likeliest.
 
     Raises:
         StageError: if the arrays do not fit one another, or hold no probabilities.
@@ -35,7 +36,7 @@ class Scored:
 
     truth: NDArray[Any]
     probabilities: FloatArray
-    threshold: float = 0.5
+    threshold: float | FloatArray = 0.5
 
     def __post_init__(self) -> None:
         truth, shape = self.truth, self.probabilities.shape

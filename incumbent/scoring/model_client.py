@@ -25,12 +25,14 @@ class Answers(NamedTuple):
     """What a registered model answered, and what it took.
 
     `frame` has the columns `label` and `probability_<class>`, one row a text; `seconds_per_row` is
-    that of the last texts, without loading; `megabytes` are those of the predictor's files.
+    that of the last texts, without loading; `megabytes` are those of the predictor's files;
+    `thresholds` are the probabilities from which on it predicts each of several labels.
     """
 
     frame: pd.DataFrame
     seconds_per_row: float | None
     megabytes: float
+    thresholds: dict[str, float]
 
 
 def score(
@@ -90,7 +92,10 @@ def score(
         finally:
             question.unlink(missing_ok=True)
     frame = pd.read_parquet(answer)
-    return Answers(frame, frame.attrs["seconds_per_row"], frame.attrs["megabytes"])
+    kept = frame.attrs
+    return Answers(
+        frame, kept["seconds_per_row"], kept["megabytes"], kept.get("thresholds", {})
+    )  # fmt: skip
 
 
 _processes = Ahead(model_process.__name__)

@@ -10,6 +10,7 @@ started it, however that ended.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import RegistryError
+from incumbent.predictor import SETTINGS
 from incumbent.runtime import child_processes, environment
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ def answer(request: Request) -> None:
         predictor = folder / "artifacts" / "predictor"
         size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
         frame.attrs["megabytes"] = size / 1e6
+        settings = json.loads((predictor / SETTINGS).read_text(encoding="utf-8"))
+        frame.attrs["thresholds"] = settings.get("thresholds", {})
         frame.to_parquet(request.answers)
 
 

@@ -193,6 +193,7 @@ def _contender(
         megabytes=answers.megabytes if answers else None,
         behaviour=tallies,
         fingerprints=known,
+        thresholds=answers.thresholds if answers else {},
     )
 
 

@@ -17,9 +17,10 @@ from incumbent.classifiers.int8_or_float32_export import Served
 from incumbent.config import ServingConfig, TrainingConfig
 from incumbent.encoders import encoded_texts
 from incumbent.errors import TrainingDiverged
+from incumbent.evaluation import label_thresholds
 from incumbent.evaluation.plots import learning_rates
 from incumbent.kernels import ktrain_import
-from incumbent.predictor import Predictor
+from incumbent.predictor import Predictor, add_settings
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.training import checkpoints, devices, learning_rate_finder, random_state, schedules
 from incumbent.training.callbacks import Progress, step_reporter
@@ -130,6 +131,8 @@ def fit(
         say(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items()))
         last = int(classifier.training.epochs)
         on_step(Progress(fitted.steps, fitted.steps, last, found))
+    if classifier.multilabel and serving.thresholds == "fitted":
+        say(_fit_thresholds(served.folder, classifier.classes, validation))
     if warning := _one_answer(served.folder, validation, fitted.learning_rate):
         say(warning)
     trained = TrainedModel(
@@ -140,6 +143,17 @@ def fit(
     write_atomically(manifest, trained.model_dump_json(indent=1))
     checkpoints.clear(kept)
     return trained
+
+
+def _fit_thresholds(folder: Path, classes: tuple[str, ...], held_out: Rows) -> str:
+    """Serve each label from a probability that was fitted on held-out rows, and say so."""
+    probabilities = Predictor().load(folder).probabilities(held_out.texts)
+    found = label_thresholds.fit(held_out.labels, probabilities).round(4).tolist()
+    add_settings(folder, thresholds=dict(zip(classes, found, strict=True)))
+    return (
+        f"labels are predicted from probabilities of {min(found):.2f} to {max(found):.2f} on, by "
+        f"{len(held_out.texts):,} held-out rows"
+    )
 
 
 def _one_answer(folder: Path, rows: Rows, rate: float) -> str:

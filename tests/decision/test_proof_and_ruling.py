@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from incumbent.config import PromotionConfig
 from incumbent.decision import error_budget, evidence
 from incumbent.decision.error_budget import EVEN, Allowance, PastContest
-from incumbent.decision.evidence import Evidence, Reign, Role, Tally
+from incumbent.decision.evidence import Case, Evidence, Reign, Role, Tally
 from incumbent.decision.proof_and_ruling import Ruling, decide, prove
 from incumbent.errors import RegistryError
 from incumbent.evaluation.paired_tests import accuracy_difference
@@ -136,6 +136,18 @@ def test_no_label_for_any_row_is_one_answer_too_and_one_label_in_all_rows_is_non
     alike = np.zeros(60, np.int64)
     names = [gate.name for gate in decide(build(alike, np.tile([0.9, 0.1], (60, 1)))).gates]
     assert "one_answer" not in names
+
+
+def test_each_label_is_predicted_from_the_threshold_of_its_model() -> None:
+    truth = np.tile([True, False], (60, 1))
+    unsure = np.tile([0.3, 0.1], (60, 1))
+    found = build(truth, unsure)
+    assert found.scored(Role.CHALLENGER).right.sum() == 0
+    lower = found.case.challenger.model_copy(update={"thresholds": {found.case.classes[0]: 0.25}})
+    found = Evidence(found.case.model_copy(update={"challenger": lower}), found.rows)
+    assert found.scored(Role.CHALLENGER).right.sum() == 60
+    stored = Case.model_validate_json(found.case.model_dump_json())
+    assert stored.challenger.thresholds == lower.thresholds
 
 
 def test_what_only_warns_is_said_once_and_last() -> None:

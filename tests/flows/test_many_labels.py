@@ -31,6 +31,12 @@ def workbook(source: Path, path: str, rows: int) -> None:
     ).to_excel(path, index=False)  # fmt: skip
 
 
+def settings_of(version: int) -> Path:
+    """The settings of what was registered first, second, …"""
+    found = Path("mlruns").rglob("artifacts/predictor/incumbent.json")
+    return sorted(found, key=lambda file: file.stat().st_mtime)[version - 1]
+
+
 def test_rows_with_several_labels_go_the_whole_way(here: Path, command: Command) -> None:
     train, test = embedded_reviews.write(here / "reviews")
     workbook(train, "train.xlsx", 600)
@@ -64,8 +70,12 @@ def test_rows_with_several_labels_go_the_whole_way(here: Path, command: Command)
     code, out, err = command("predict", "--model", "said", "--json", *texts)
     assert code == 0, err
     answers = json.loads(out)["predictions"]
+    thresholds = json.loads(settings_of(1).read_text(encoding="utf-8"))["thresholds"]
+    assert sorted(thresholds) == sorted(LABELS)
+    assert len(set(thresholds.values())) == len(LABELS)  # fitted to each
     for answer in answers:
-        likely = sorted(name for name, p in answer["probabilities"].items() if p >= 0.5)
+        p = answer["probabilities"]
+        likely = sorted(name for name in LABELS if p[name] >= thresholds[name])
         assert answer["label"] == ("|".join(likely) or "none")
         assert list(answer["probabilities"]) == sorted(LABELS)
     code, out, err = command("predict", "--model", "said", texts[0])
@@ -73,6 +83,8 @@ def test_rows_with_several_labels_go_the_whole_way(here: Path, command: Command)
 
     code, out, err = command("explain", "2", "--model", "said")
     assert code == 0, err
+    case = json.loads(next(Path("mlruns").rglob("decision/case.json")).read_text("utf-8"))
+    assert case["challenger"]["thresholds"] == thresholds
     assert "Computed again from the stored evidence: the same decision, gate by gate." in out
     assert "class: none" in out
     page = Path(second["report"]).read_text(encoding="utf-8")
