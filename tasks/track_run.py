@@ -102,7 +102,7 @@ def _tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
     except BaseException as error:
         failed = isinstance(error, Exception)
         if not failed or isinstance(error, StoreAway):
-            runs.patience.seconds = 0  # nobody waits for it any more
+            runs.backoff.seconds = 0  # nobody waits for it any more
         # The error itself says more than that it could not be recorded; the next run of this
         # retraining ends what MLflow takes to be running.
         with suppress(StoreAway):

@@ -13,7 +13,7 @@ _FIRST, _LONGEST = 0.5, 10.0  # seconds between two tries
 _log = logging.getLogger(__name__)
 
 
-class Patience:
+class Backoff:
     """How long to wait for one server, counted from when it was first found away.
 
     Attributes:

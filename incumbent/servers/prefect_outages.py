@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from incumbent.runtime.backoff import Patience
+from incumbent.runtime.backoff import Backoff
 from incumbent.runtime.failure_explanations import TRANSIENT
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ def waited_for(ask: Callable[[], T]) -> T:
     """
     import httpx
 
-    patience = Patience(named(), PATIENCE)
+    backoff = Backoff(named(), PATIENCE)
     while True:
         try:
             answer = ask()
         except httpx.HTTPError as error:
-            if not (passes(error) and patience.wait(reason(error))):
+            if not (passes(error) and backoff.wait(reason(error))):
                 raise
         else:
-            patience.answered()
+            backoff.answered()
             return answer
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from incumbent.errors import RegistryError, StoreAway
-from incumbent.runtime.backoff import Patience
+from incumbent.runtime.backoff import Backoff
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs, measured
 
@@ -65,7 +65,7 @@ class MetricsBuffer:
             self._changed.notify()
         interrupted = error is not None and not isinstance(error, Exception)
         try:
-            self._thread.join(_INTERRUPTED if interrupted else self._runs.patience.seconds + 1)
+            self._thread.join(_INTERRUPTED if interrupted else self._runs.backoff.seconds + 1)
         finally:
             self._stopped.set()
         if error is not None:
@@ -75,11 +75,11 @@ class MetricsBuffer:
         if self._thread.is_alive():
             raise StoreAway(
                 f"{len(self._taken):,} metrics of the training could not be logged within "
-                f"{self._runs.patience.seconds:g} s of its end (tracking.patience): {self._away}"
+                f"{self._runs.backoff.seconds:g} s of its end (tracking.patience): {self._away}"
             )
 
     def _send(self) -> None:
-        patience = Patience(f"MLflow at {self._runs.shown}", math.inf)
+        backoff = Backoff(f"MLflow at {self._runs.shown}", math.inf)
         while not self._stopped.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: self._taken or self._closed.is_set())
@@ -90,11 +90,11 @@ class MetricsBuffer:
                 self._runs.send_metrics(self._run, batch)
             except StoreAway as error:
                 self._away = str(error)
-                patience.wait(self._away, self._stopped.wait)
+                backoff.wait(self._away, self._stopped.wait)
             except RegistryError as error:
                 self._refused = error
                 return
             else:
-                patience.answered()
+                backoff.answered()
                 with self._changed:
                     del self._taken[: len(batch)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from incumbent.config import TrackingConfig
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.runtime import environment, failure_explanations
-from incumbent.runtime.backoff import Patience
+from incumbent.runtime.backoff import Backoff
 from incumbent.runtime.server_login import AUTH
 from incumbent.runtime.url_secrets import public
 
@@ -47,15 +47,15 @@ def repeatable(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenat
                 try:
                     result = method(self, *arguments, **named)
                 except StoreAway as error:
-                    if not self.patience.wait(str(error)):
-                        if not self.patience.seconds:
+                    if not self.backoff.wait(str(error)):
+                        if not self.backoff.seconds:
                             raise
                         raise StoreAway(
-                            f"{error} Waited {self.patience.seconds:g} s for it "
+                            f"{error} Waited {self.backoff.seconds:g} s for it "
                             "(tracking.patience). Run again when it answers: what is done stays."
                         ) from error
                 else:
-                    self.patience.answered()
+                    self.backoff.answered()
                     return result
         finally:
             self.waiting = False
@@ -70,7 +70,7 @@ class Store:
     for.
 
     Attributes:
-        patience: How long.
+        backoff: How long a server that is away is waited for.
         waiting: Whether a method is being made that will be made again if the store is away.
 
     Raises:
@@ -82,10 +82,10 @@ class Store:
         self.tracking = tracking or TrackingConfig()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
         known = self.uri in _answered
-        self.patience = Patience(f"MLflow at {self.shown}", self.tracking.patience if known else 0)
+        self.backoff = Backoff(f"MLflow at {self.shown}", self.tracking.patience if known else 0)
         self.waiting = False
         self._open()
-        self.patience.seconds = self.tracking.patience
+        self.backoff.seconds = self.tracking.patience
         _answered.add(self.uri)
 
     @repeatable
