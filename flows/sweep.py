@@ -85,12 +85,8 @@ def sweep(
         study.run(trials, until, attempt, show.say)
         seconds = round(time.monotonic() - start, 2)
         best, finished = study.best(), study.finished()
-        show.say(
-            "trial %s of %s is the best, with a held-out log loss of %.4f: %s",
-            best.number, finished, best.loss, search_space.in_words(best.values),
-        )  # fmt: skip
-        Runs(run.tracking).log_metrics(run, {"held_out_log_loss": best.loss, "trials": finished})
-    with won_sweep.retraining_winner_of(WonSweep(study.name, finished)):
+        plots = track_sweep.conclude(study, varied, identity, run)
+    with won_sweep.retraining_winner_of(WonSweep(study.name, finished, plots)):
         outcome = retrain(search_space.applied(config, best.values))
     timings = {**clock.timings, "trials": seconds, **outcome.timings}
     return SweepOutcome(
