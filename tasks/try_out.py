@@ -100,7 +100,11 @@ def _measured(
         if state.step < state.total:  # at its end a trial need not be stopped
             attempt.report(state.metrics["validation_loss"], state.epoch)
 
-    trained = fit(encoded, config, identity, run, lambda _: None, on_epoch)
+    def say(line: str) -> None:
+        if line.startswith("resuming"):  # the rest is the same for all trials
+            show.say("trial %s is %s", attempt.number, line)
+
+    trained = fit(encoded, config, identity, run, say, on_epoch)
     return held_out_rows.score(trained, encoded, config.training)
 
 

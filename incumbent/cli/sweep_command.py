@@ -53,7 +53,7 @@ def sweep(
 
     \b
     Examples:
-      incumbent sweep --space configs/space.yaml --trials 20
+      incumbent sweep --space configs/spaces/reviews.yaml --trials 20
       incumbent sweep --config configs/imdb.yaml --space space.yaml --trials 50 --budget 2h
     """
     from incumbent import config_loading

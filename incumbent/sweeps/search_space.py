@@ -160,12 +160,15 @@ def _problems(key: str, given: Any, parts: dict[str, Range | Choices]) -> Iterat
     try:
         part = kind.model_validate(given)
     except ValidationError as error:
-        yield from dict.fromkeys(f"{key}: {_in_words(problem)}" for problem in error.errors())
+        found = error.errors()
+        # Of a word that is misspelt, what is missing follows.
+        unknown = [problem for problem in found if problem["type"] == "extra_forbidden"]
+        yield from dict.fromkeys(f"{key}: {_in_words(problem)}" for problem in unknown or found)
         return
     if isinstance(part, Range) and (problem := _of_range(key, part)):
         yield problem
         return
-    integers = isinstance(part, Range) and float not in _numbers(key)
+    integers = isinstance(part, Range) and float not in numbers_of(key)
     ends = [int(end) for end in part.ends if end is not None] if integers else part.ends
     lines = {
         line: None
@@ -199,7 +202,7 @@ def _of_key(key: str) -> str:
 
 def _of_range(key: str, part: Range) -> str:
     """What is wrong with a range as that of a key; empty if nothing is."""
-    numbers = _numbers(key)
+    numbers = numbers_of(key)
     if not numbers:
         return f"{key}: it takes no numbers; name its values as {{choices: [...]}}"
     given = [part.low, part.high, *([part.step] if part.step is not None else [])]
@@ -221,7 +224,7 @@ def _in_words(problem: Any) -> str:
     return f"{where}: {said} (found {problem['input']!r})" if where else said
 
 
-def _numbers(key: str) -> set[type]:
+def numbers_of(key: str) -> set[type]:
     """Which of int and float the values of a config key may be."""
     section, _, name = key.partition(".")
     model = Config.model_fields[section].annotation
@@ -240,7 +243,7 @@ def _kinds(annotation: Any) -> set[Any]:
 def _suggested(trial: Trial, key: str, part: Range | Choices) -> Any:
     if isinstance(part, Choices):
         return trial.suggest_categorical(key, part.choices)
-    if float in _numbers(key):
+    if float in numbers_of(key):
         return trial.suggest_float(key, part.low, part.high, step=part.step, log=part.log)
     low, high, step = int(part.low), int(part.high), int(part.step or 1)
     # The last that a step meets, as Optuna warns of others.

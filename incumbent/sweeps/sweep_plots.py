@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incumbent.evaluation.figure_style import COLOURS, GRID, INK, canvas, save, short
-from incumbent.sweeps.search_space import Choices, Range, SearchSpace
+from incumbent.sweeps.search_space import Choices, Range, SearchSpace, numbers_of
 from incumbent.sweeps.shared_study import Trial
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def draw(
     Returns:
         The PNG files, by name: sweep_parallel_coordinates and sweep_importances.
     """
-    figures = {}
-    if len(trials) >= _LEAST:
-        figures["sweep_parallel_coordinates"] = parallel_coordinates(trials, space)
+    if len(trials) < _LEAST:
+        return {}
+    figures = {"sweep_parallel_coordinates": parallel_coordinates(trials, space)}
     if importances:
         figures["sweep_importances"] = importance_bars(importances)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def parallel_coordinates(trials: Sequence[Trial], space: SearchSpace) -> Figure:
     low, high = float(losses.min()), float(losses.max())
     room = (high - low) or 1.0
     scales = [
-        (_Scale.of(space.parts[key]), [trial.values[key] for trial in trials]) for key in keys
+        (_Scale.of(key, space.parts[key]), [trial.values[key] for trial in trials]) for key in keys
     ]
     columns = [[scale.height(value) for value in values] for scale, values in scales]
     columns.append([(loss - low) / room for loss in losses])
@@ -92,16 +92,17 @@ def parallel_coordinates(trials: Sequence[Trial], space: SearchSpace) -> Figure:
 class _Scale:
     """Where on an axis, from 0 to 1, a value of a key stands."""
 
-    def __init__(self, ends: Sequence[Any], values: Sequence[Any] | None, log: bool) -> None:
-        self._values = values
-        self._log = log
+    def __init__(
+        self, ends: Sequence[Any], values: Sequence[Any] | None, log: bool, whole: bool
+    ) -> None:
+        self._values, self._log, self._whole = values, log, whole
         self._low, self._high = (math.log(end) if log else end for end in ends)
 
     @classmethod
-    def of(cls, part: Range | Choices) -> _Scale:
+    def of(cls, key: str, part: Range | Choices) -> _Scale:
         if isinstance(part, Choices):
-            return cls((0, len(part.choices) - 1), part.choices, log=False)
-        return cls((part.low, part.high), None, part.log)
+            return cls((0, len(part.choices) - 1), part.choices, log=False, whole=False)
+        return cls((part.low, part.high), None, part.log, float not in numbers_of(key))
 
     def height(self, value: Any) -> float:
         if self._values is not None:
@@ -115,4 +116,6 @@ class _Scale:
             return [(self.height(value), short(str(value))) for value in self._values]
         places = np.linspace(self._low, self._high, _TICKS if self._high > self._low else 1)
         numbers = [math.exp(place) if self._log else float(place) for place in places]
+        if self._whole:
+            numbers = sorted({float(round(number)) for number in numbers})
         return [(self.height(number), f"{number:.3g}") for number in numbers]

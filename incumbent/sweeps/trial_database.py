@@ -121,9 +121,11 @@ def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
 
     Trials that other workers run are taken for bad ones, so that not all search the same place.
     """
+    import numpy as np
     import optuna
 
-    return optuna.samplers.TPESampler(seed=(seed + 7919 * number) % 2**32, constant_liar=True)
+    (own,) = np.random.SeedSequence([seed, number]).generate_state(1)
+    return optuna.samplers.TPESampler(seed=int(own), constant_liar=True)
 
 
 def fail_stale(known: optuna.Study) -> None:

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -121,3 +122,34 @@ def _no_secret_in(machine: Machine) -> None:
         assert "s3cret" not in file.read_text(errors="replace"), file
     for process in machine.left():
         assert b"s3cret" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+
+
+def test_workers_share_the_trials_of_a_sweep_beside_them(database: str) -> None:
+    from incumbent.sweeps.search_space import SearchSpace
+    from incumbent.sweeps.shared_study import Attempt, Result, SharedStudy
+    from incumbent.tracking.mlflow_runs import Runs
+
+    ran: list[int] = []
+
+    def objective(attempt: Attempt) -> Result:
+        ran.append(attempt.number)
+        attempt.report(0.5, 1)
+        return Result(state="finished", loss=attempt.values["training.warmup"], accuracy=0.5)
+
+    def work() -> None:
+        space = SearchSpace.of({"training.warmup": {"low": 0, "high": 0.5}})
+        study = SharedStudy("sweep", database, space, 1)
+        study.run(6, float("inf"), objective, lambda *_: None)
+        best.append(study.best().loss)
+
+    best: list[float] = []
+    Runs(uri=database)  # MLflow's tables, if they are still to come
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert sorted(ran) == list(range(6))
+    assert len(best) == 3
+    assert len(set(best)) == 1
+    Runs(uri=database)  # MLflow finds its own as they were
