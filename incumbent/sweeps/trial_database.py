@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ SCHEMA = "incumbent_sweeps"
 """In PostgreSQL: Optuna's tables beside MLflow's would share their table of versions."""
 _FILE = "sweeps.db"
 _LOCKED = 60  # seconds for which a SQLite file that another worker writes to is waited for
+_TRIES, _PAUSE = 4, 1.0  # to open it, and seconds between them
 _SQLITE, _POSTGRESQL = "sqlite:///", ("postgresql://", "postgresql+psycopg://")
 
 
@@ -80,8 +84,6 @@ def study(
     Raises:
         StageError: if the database cannot be opened.
     """
-    import warnings
-
     with environment.importing():
         import optuna
 
@@ -101,19 +103,27 @@ def study(
             except failures():  # the database is away for a while; the next may reach it
                 return
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # heartbeats are experimental
-        try:
-            storage = Storage(
-                url, arguments, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
-                heartbeat_stale_trial_callback=stale,
-            )  # fmt: skip
-        except RuntimeError as error:  # tables of another release
-            raise StageError(f"The trials at {public(url)} cannot be used: {error}") from None
+    def opened() -> optuna.Study:
+        storage = Storage(
+            url, arguments, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
+            heartbeat_stale_trial_callback=stale,
+        )  # fmt: skip
         return optuna.create_study(
             storage=storage, study_name=name, direction="minimize", load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=unpruned),
         )  # fmt: skip
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # heartbeats are experimental
+        for _ in range(_TRIES - 1):
+            # Of workers that come first at the same time, all make the tables, and one succeeds.
+            with contextlib.suppress(*failures()):
+                return opened()
+            time.sleep(_PAUSE)
+        try:
+            return opened()
+        except RuntimeError as error:  # tables of another release
+            raise StageError(f"The trials at {public(url)} cannot be used: {error}") from None
 
 
 def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
