@@ -22,7 +22,7 @@ def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Confi
         ConfigError: if the file is missing or no YAML mapping, or a key or value is wrong;
             every problem is named with its key, and with the file or `--set` it comes from.
     """
-    values = _read_yaml(Path(path)) if path else {}
+    values = read_yaml(Path(path)) if path else {}
     of_the_file = mistakes(values)
     for override in overrides:
         _set(values, override)
@@ -56,25 +56,38 @@ def without_secrets(config: Config, settings: MutableMapping[str, str]) -> Confi
     return config.model_copy(update={"data": data.model_copy(update=places)})
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(
+    path: Path, kind: str = "config file", mapping: str = "mapping of sections",
+    example: str = "model_name: reviews",
+) -> dict[str, Any]:  # fmt: skip
+    """Read a YAML file that holds a mapping; an empty one is the empty mapping.
+
+    Args:
+        path: The file.
+        kind: What it is called in errors.
+        mapping: What it should hold.
+        example: A line that such a file may hold.
+
+    Raises:
+        ConfigError: if it is missing or no YAML mapping.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, _siblings(path), n=1, cutoff=0.8)
         hint = f" Did you mean {path.parent / near[0]}?" if near else ""
-        raise ConfigError(f"There is no config file {path}.{hint}") from None
+        raise ConfigError(f"There is no {kind} {path}.{hint}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; a config file is expected.") from None
+        raise ConfigError(f"{path} is a folder; a {kind} is expected.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The config file {path} cannot be read: {error}") from None
+        raise ConfigError(f"The {kind} {path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path} holds a {type(values).__name__}; a mapping of sections is expected, "
-            "like `model_name: reviews`."
+            f"{path} holds a {type(values).__name__}; a {mapping} is expected, like `{example}`."
         )
     return values
 

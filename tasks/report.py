@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import html_report as page
+from incumbent.retraining import won_sweep
 from incumbent.retraining.retraining_identity import settings
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime.atomic_files import write_atomically
@@ -40,7 +41,8 @@ def report(
 ) -> None:
     """Render one HTML page of the whole run, and log it."""
     path = Path(outcome.report or "report.html")
-    plots = {**result.plots, **({"learning rate": trained.plot} if trained.plot else {})}
+    rates = {"learning rate": trained.plot} if trained.plot else {}
+    plots = {**result.plots, **rates, **won_sweep.plots()}
     splits = {"train": verdict.dataset.train, "test": verdict.dataset.test}
     html = page.render(
         page.Report(

@@ -17,7 +17,7 @@ from incumbent import __version__
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StoreAway
-from incumbent.retraining import earlier_retrainings, new_rows
+from incumbent.retraining import earlier_retrainings, new_rows, won_sweep
 from incumbent.retraining.retraining_identity import Retraining, settings
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime import environment, file_locks
@@ -37,6 +37,7 @@ def about() -> dict[str, str]:
         "prefect.flow_run_url": f"{base}/runs/flow-run/{flow_run.get_id()}",
         "incumbent.git_commit": _git_commit(),
         "incumbent.release": __version__,
+        **won_sweep.tags(),
     }
 
 

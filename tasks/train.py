@@ -21,6 +21,8 @@ from tasks import await_training_slot, show
 from tasks.retry_policy import RETRIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from incumbent.training.fitting import TrainedModel
 
 
@@ -34,27 +36,8 @@ def train(encoded: Encoded, config: Config, retraining: Retraining, run: Run) ->
             is to be had.
         TrainingDiverged: if the loss is not finite; the learning rate is named.
     """
-    from incumbent.training import trainer_client
-
     runs = Runs(run.tracking)
-    classifier = catalogue.create(
-        config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
-        multilabel=encoded.multilabel,
-    )  # fmt: skip
-    title = f"Training {config.training.model}"
-    with (
-        MetricsBuffer(runs, run) as metrics,
-        show.progress("training", None, "step", title) as progress,
-    ):
-
-        def on_step(state: callbacks.Progress) -> None:
-            progress.to(state.step, state.total, **state.metrics)
-            metrics.log(state.metrics, state.step)
-
-        trained = trainer_client.fit(
-            classifier, encoded, retraining.folder / "predictor",
-            ingestion.text_column(config.data), config.serving, on_step, show.say,
-        )  # fmt: skip
+    trained = fit(encoded, config, retraining, run, show.say)
     runs.tag(run, {"incumbent.device": trained.device, "incumbent.parts": str(trained.parts)})
     runs.log_metrics(run, {"peak_learning_rate": trained.learning_rate})
     if trained.plot:
@@ -66,3 +49,45 @@ def train(encoded: Encoded, config: Config, retraining: Retraining, run: Run) ->
         100 * trained.metrics.get("validation_accuracy", float("nan")),
     )  # fmt: skip
     return trained
+
+
+def fit(
+    encoded: Encoded,
+    config: Config,
+    retraining: Retraining,
+    run: Run,
+    say: Callable[[str], None],
+    on_epoch: Callable[[callbacks.Progress], None] | None = None,
+) -> TrainedModel:
+    """Train within a task; the progress is shown on its page, and reaches MLflow.
+
+    Args:
+        encoded: The encoded dataset.
+        config: What to train, and how.
+        retraining: Whose folder the predictor goes to.
+        run: The MLflow run that gets loss, accuracy and learning rate.
+        say: Told the device, and so on.
+        on_epoch: Told of each epoch's end; what it raises stops the training at its last step.
+    """
+    from incumbent.training import trainer_client
+
+    classifier = catalogue.create(
+        config.training, config.preprocessing, encoded.classes, Path(config.tracking.workdir),
+        multilabel=encoded.multilabel,
+    )  # fmt: skip
+    title = f"Training {config.training.model}"
+    with (
+        MetricsBuffer(Runs(run.tracking), run) as metrics,
+        show.progress("training", None, "step", title) as progress,
+    ):
+
+        def on_step(state: callbacks.Progress) -> None:
+            progress.to(state.step, state.total, **state.metrics)
+            metrics.log(state.metrics, state.step)
+            if on_epoch and "validation_loss" in state.metrics:
+                on_epoch(state)
+
+        return trainer_client.fit(
+            classifier, encoded, retraining.folder / "predictor",
+            ingestion.text_column(config.data), config.serving, on_step, say,
+        )  # fmt: skip

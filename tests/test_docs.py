@@ -29,7 +29,7 @@ DEPLOYMENTS = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text()
 # How processes of incumbent find and tell each other something; nobody sets them.
 OUR_OWN = {
     "INCUMBENT_DATA_TEST", "INCUMBENT_DATA_TRAIN", "INCUMBENT_SCRATCH", "INCUMBENT_UP",
-    "INCUMBENT_UP_PART",
+    "INCUMBENT_SWEEP_STORAGE", "INCUMBENT_UP_PART",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from incumbent import __version__, config_loading
-from incumbent.cli import console, server_commands, title_commands
+from incumbent.cli import console, flow_run, server_commands, sweep_command, title_commands
 from incumbent.errors import ConfigError, IncumbentError, StageError
 from incumbent.runtime import failure_explanations, interrupts
 
@@ -130,48 +130,18 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
     with console.standard_output_for_results():
         with environment.importing():
             from incumbent.retraining import earlier_retrainings
-        outcome = earlier_retrainings.of(settings) or _flow(settings)
-    if as_json:
-        console.print_json(outcome.model_dump(mode="json"))
-        return
-    metrics = outcome.metrics
-    click.echo(f"{outcome.decision}: {outcome.reason}")
-    if "accuracy" in metrics:
-        click.echo(
-            f"accuracy {metrics['accuracy']:.2%} ({metrics['accuracy_low']:.2%} to "
-            f"{metrics['accuracy_high']:.2%}), NBSVM baseline {metrics['baseline_accuracy']:.2%}"
-        )
-    click.echo(f"champion of {outcome.model_name}: {console.named(outcome.champion_version)}")
-    if outcome.report:
-        click.echo(f"report: {outcome.report}")
+        outcome = earlier_retrainings.of(settings) or _retrained(settings)
+    flow_run.tell(outcome, as_json)
 
 
-def _flow(settings: Config) -> Outcome:
-    """Run the flow, under a server of its own if there is none."""
-    from incumbent.runtime import environment
-
-    with environment.importing():
+def _retrained(settings: Config) -> Outcome:
+    def start() -> Outcome:
         from flows.retrain import retrain as flow
-        from incumbent.servers import temporary_prefect_server
-        from incumbent.training import trainer_client
-        from tasks import show
-    with trainer_client.ahead(), temporary_prefect_server.errors():
-        trainer_client.expect()
-        temporary_prefect_server.start(meanwhile=_load_libraries)
-        show.leave_errors_to_the_command()
+
         outcome: Outcome = flow(settings)
-    return outcome
+        return outcome
 
-
-def _load_libraries() -> None:
-    """Import what takes longest, and every run needs."""
-    from incumbent.runtime import environment
-    from incumbent.validation import great_expectations_runner
-
-    environment.prepare()
-    environment.quiet()
-    with environment.importing():
-        great_expectations_runner.load_library()
+    return flow_run.run(start)
 
 
 @cli.command()
@@ -296,5 +266,9 @@ def doctor(as_json: bool) -> None:
         raise click.exceptions.Exit(IncumbentError.exit_code)
 
 
-for _command in (*title_commands.COMMANDS, *server_commands.COMMANDS):
+for _command in (
+    *sweep_command.COMMANDS,
+    *title_commands.COMMANDS,
+    *server_commands.COMMANDS,
+):
     cli.add_command(_command)

@@ -104,9 +104,11 @@ def encode(
         )
         return found.model_copy(update={"train": train, "test": test, "cached": True})
     folder.mkdir(parents=True, exist_ok=True)
-    train, test = (
-        _encode_split(split, dataset, tokenize, limit, folder / f"{name}.parquet")
-        for name, split in (("train", dataset.train), ("test", dataset.test))
+    train = _encode_split(dataset.train, dataset, tokenize, limit, folder / "train.parquet")
+    test = (
+        train  # of a trial in a sweep, which has no other rows
+        if dataset.test == dataset.train
+        else _encode_split(dataset.test, dataset, tokenize, limit, folder / "test.parquet")
     )
     encoded = Encoded(
         train=train, test=test, classes=dataset.classes, key=key, multilabel=dataset.multilabel

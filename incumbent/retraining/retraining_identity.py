@@ -53,31 +53,49 @@ class Retraining(BaseModel):
         Raises:
             ConfigError: if the weights cannot be had, or the behaviour tests not be read.
         """
-        settings = __version__ + config.model_dump_json(
-            exclude={
-                "tracking": True, "data": True, "ingest": True, "retention": True,
-                "timeouts": True,
-                "training": {"checkpoint_minutes"},
-            }
-        )  # fmt: skip
-        settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
-        if config.training.model not in WITHOUT_WEIGHTS:
-            from incumbent.encoders import pretrained_weights
-
-            settings += pretrained_weights.fingerprint(
-                pretrained_weights.default(config.training.weights, config.training.model)
-            )
-        config_digest = hashlib.sha256(settings.encode()).hexdigest()
+        config_digest = digest_of(config)
         digest = hashlib.sha256(f"{dataset.digest} {config_digest}".encode()).hexdigest()
-        folder = Path(config.tracking.workdir) / "runs" / digest[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StageError(
-                f"The folder {folder} cannot be made: {error.strerror}. Free it, or set "
-                "tracking.workdir to a folder you may write to."
-            ) from None
+        folder = made(Path(config.tracking.workdir) / "runs" / digest[:16])
         return cls(digest=digest, config_digest=config_digest, folder=folder)
+
+
+def digest_of(config: Config) -> str:
+    """The digest of all settings that a trained model and its decision depend on.
+
+    Raises:
+        ConfigError: as `Retraining.of` does.
+    """
+    settings = __version__ + config.model_dump_json(
+        exclude={
+            "tracking": True, "data": True, "ingest": True, "retention": True,
+            "timeouts": True,
+            "training": {"checkpoint_minutes"},
+        }
+    )  # fmt: skip
+    settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
+    if config.training.model not in WITHOUT_WEIGHTS:
+        from incumbent.encoders import pretrained_weights
+
+        settings += pretrained_weights.fingerprint(
+            pretrained_weights.default(config.training.weights, config.training.model)
+        )
+    return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def made(folder: Path) -> Path:
+    """A folder for the files of a retraining, made if need be.
+
+    Raises:
+        StageError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StageError(
+            f"The folder {folder} cannot be made: {error.strerror}. Free it, or set "
+            "tracking.workdir to a folder you may write to."
+        ) from None
+    return folder
 
 
 def settings(config: Config) -> dict[str, object]:

@@ -20,6 +20,9 @@ from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
 from incumbent.tracking.registry_reads import Version
 from incumbent.tracking.registry_writes import Registry
 
+SWEEP_TRIALS = "incumbent.sweep_trials"
+"""Tag of a version that won a sweep: how many trials it won against."""
+
 
 def check_test_set(registry: Registry, name: str, test: Split, new_reign: bool) -> None:
     """See that the test set is the frozen one, before anything is trained.
@@ -94,6 +97,7 @@ def hold(
         )
         fresh = False  # if this is to be decided again, the answers are minutes old
         ruling = proof_and_ruling.decide(found)
+        trials = int(challenge.version.tags.get(SWEEP_TRIALS, 0))
         evidence_digest = _keep(runs, run, found, challenge.workdir, folder)
         previous = champion.version if champion else None
         accuracy = challenge.assessment.measured.accuracy
@@ -114,6 +118,7 @@ def hold(
                 evidence_folder=folder,
                 evidence_digest=evidence_digest,
                 flow_run_id=about.get("prefect.flow_run_id", ""),
+                sweep_trials=trials or None,
                 accuracy=accuracy.model_dump(),
                 champion_accuracy=gates.accuracy_of(found, Role.CHAMPION) if champion else None,
                 **signature(),

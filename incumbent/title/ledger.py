@@ -66,6 +66,8 @@ class Entry(BaseModel, frozen=True):
     evidence_folder: str = "decision"
     evidence_digest: str = ""
     flow_run_id: str = ""
+    sweep_trials: int | None = None
+    """If the version won a sweep: of how many trials."""
     accuracy: dict[str, float] = {}
     champion_accuracy: float | None = None
     """Of whoever was champion before, on the same rows."""
@@ -225,11 +227,13 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     )  # fmt: skip
 
 
-def entry_of(ruling: Ruling, **known: Any) -> Entry:
-    """The entry that records a ruling."""
+def entry_of(ruling: Ruling, sweep_trials: int | None = None, **known: Any) -> Entry:
+    """The entry that records a ruling; of the winner of a sweep, the reason says so."""
+    won = f" It is the winner of a sweep of {sweep_trials:,} trials." if sweep_trials else ""
     return Entry(
         decision=ruling.decision,
-        reason=ruling.reason,
+        reason=f"{ruling.reason}{won}",
+        sweep_trials=sweep_trials,
         rule=ruling.rule,
         gates=ruling.gates,
         comparison=ruling.comparison,

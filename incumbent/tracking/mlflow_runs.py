@@ -18,6 +18,8 @@ RUN_DIGEST = "incumbent.run_digest"
 """Tag of a run and of the version that it made: the digest of its retraining."""
 # Tag of a run that went through all stages; MLflow's own status says so while one is registered.
 _FINISHED = "incumbent.finished"
+_PARENT = "mlflow.parentRunId"  # MLflow's own tag
+_KEY = "incumbent.child"
 _PARAMETER_LENGTH = 6000  # characters, MLflow's limit
 _MOST_EXPERIMENTS = 50_000  # MLflow's limit
 
@@ -43,6 +45,37 @@ class Runs(RunFiles):
             )
             url = self._url(experiment, run.info.run_id)
             return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
+
+    @repeatable
+    def start_child(self, parent: Run, key: str, tags: Mapping[str, str], run_name: str) -> Run:
+        """Start a run that MLflow shows under another; with a key that it has, go on with that.
+
+        Args:
+            parent: The run above it.
+            key: What tells it from the other children.
+            tags: Its tags.
+            run_name: Its name.
+        """
+        with self.errors("start a run"):
+            experiment = self.client.get_run(parent.run_id).info.experiment_id
+            query = f"tags.`{_PARENT}` = '{parent.run_id}' and tags.`{_KEY}` = '{key}'"
+            found = self.client.search_runs([experiment], query, max_results=1)
+            tags = {**tags, _PARENT: parent.run_id, _KEY: key}
+            run = (
+                found[0]
+                if found
+                else self.client.create_run(experiment, tags=tags, run_name=run_name)
+            )
+            url = self._url(experiment, run.info.run_id)
+            return Run(run_id=run.info.run_id, url=url, tracking=self.tracking)
+
+    @repeatable
+    def go_on(self, run_id: str) -> Run:
+        """Have a run that may have ended run again."""
+        with self.errors("go on with a run"):
+            self.client.update_run(run_id, "RUNNING")
+            experiment = self.client.get_run(run_id).info.experiment_id
+            return Run(run_id=run_id, url=self._url(experiment, run_id), tracking=self.tracking)
 
     @repeatable
     def finished(self, model_name: str, run_digest: str) -> bool:

@@ -105,7 +105,7 @@ def fit(
     ktrain_import.load()
     device = devices.prepare()
     say(device)
-    train, validation = _rows(encoded, classifier.training)
+    train, validation = split(encoded, classifier.training)
     from incumbent.training import resuming
 
     with ktrain_import.quiet(), ktrain_import.scratch():
@@ -276,7 +276,8 @@ def _find_rate(built: Built, config: TrainingConfig, saved: Checkpoints) -> Foun
     return found
 
 
-def _rows(encoded: encoded_texts.Encoded, config: TrainingConfig) -> tuple[Rows, Rows]:
+def split(encoded: encoded_texts.Encoded, config: TrainingConfig) -> tuple[Rows, Rows]:
+    """The rows that are trained on, and those that are held out of *train* to watch training."""
     whole = Rows(*encoded_texts.load(encoded.train))
     training, validation = encoded_texts.hold_out(
         whole.labels, config.validation_fraction, config.seed

@@ -54,7 +54,7 @@ def train(
 ) -> Any:  # fmt: skip
     """Train as `fit` does, with a checkpoint after each step, and do something in one."""
     ktrain_import.load()
-    rows, held_out = fitting._rows(run.encoded, run.classifier.training)
+    rows, held_out = fitting.split(run.encoded, run.classifier.training)
 
     def on_step(progress: callbacks.Progress) -> None:
         run.progress.append(progress)

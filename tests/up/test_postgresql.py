@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -121,3 +122,29 @@ def _no_secret_in(machine: Machine) -> None:
         assert "s3cret" not in file.read_text(errors="replace"), file
     for process in machine.left():
         assert b"s3cret" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+
+
+def test_workers_share_the_trials_of_a_sweep_beside_them(database: str) -> None:
+    from incumbent.sweeps.search_space import SearchSpace
+    from incumbent.sweeps.shared_study import Attempt, Result, SharedStudy
+    from incumbent.tracking.mlflow_runs import Runs
+
+    ran: list[int] = []
+
+    def objective(attempt: Attempt) -> Result:
+        ran.append(attempt.number)
+        attempt.report(0.5, 1)
+        return Result(state="finished", loss=attempt.values["training.warmup"], accuracy=0.5)
+
+    def work(_: int) -> float:
+        space = SearchSpace.of({"training.warmup": {"low": 0, "high": 0.5}})
+        study = SharedStudy("sweep", database, space, 1)
+        study.run(6, float("inf"), objective, lambda *_: None)
+        return study.best().loss
+
+    Runs(uri=database)  # MLflow's tables, if they are still to come
+    with ThreadPoolExecutor(3) as workers:  # who come first at the same time
+        best = set(workers.map(work, range(3)))
+    assert sorted(ran) == list(range(6))
+    assert len(best) == 1
+    Runs(uri=database)  # MLflow finds its own as they were
