@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,10 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
         with environment.importing():
             from incumbent.retraining import earlier_retrainings
         outcome = earlier_retrainings.of(settings) or _flow(settings)
+    _print_outcome(outcome, as_json)
+
+
+def _print_outcome(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         console.print_json(outcome.model_dump(mode="json"))
         return
@@ -139,7 +144,8 @@ def retrain(path: str | None, overrides: tuple[str, ...], as_json: bool) -> None
     if "accuracy" in metrics:
         click.echo(
             f"accuracy {metrics['accuracy']:.2%} ({metrics['accuracy_low']:.2%} to "
-            f"{metrics['accuracy_high']:.2%}), NBSVM baseline {metrics['baseline_accuracy']:.2%}"
+            f"{metrics['accuracy_high']:.2%}), NBSVM baseline "
+            + (f"{metrics['baseline_accuracy']:.2%}" if "baseline_accuracy" in metrics else "none")
         )
     click.echo(f"champion of {outcome.model_name}: {console.named(outcome.champion_version)}")
     if outcome.report:
@@ -152,15 +158,23 @@ def _flow(settings: Config) -> Outcome:
 
     with environment.importing():
         from flows.retrain import retrain as flow
-        from incumbent.servers import temporary_prefect_server
         from incumbent.training import trainer_client
-        from tasks import show
-    with trainer_client.ahead(), temporary_prefect_server.errors():
+    with trainer_client.ahead():
         trainer_client.expect()
+        return _served(lambda: flow(settings))
+
+
+def _served(flow: Callable[[], Outcome]) -> Outcome:
+    """Call a flow, under a server of its own if there is none."""
+    from incumbent.runtime import environment
+
+    with environment.importing():
+        from incumbent.servers import temporary_prefect_server
+        from tasks import show
+    with temporary_prefect_server.errors():
         temporary_prefect_server.start(meanwhile=_load_libraries)
         show.leave_errors_to_the_command()
-        outcome: Outcome = flow(settings)
-    return outcome
+        return flow()
 
 
 def _load_libraries() -> None:
@@ -172,6 +186,51 @@ def _load_libraries() -> None:
     environment.quiet()
     with environment.importing():
         great_expectations_runner.load_library()
+
+
+@cli.command("import")
+@click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
+@click.option("--test", required=True, metavar="FILE", help="The labelled test set.")
+@click.option("--trust", is_flag=True, help="Run the code in the predictor's pickle: it is yours.")
+@click.option("--model", "name", callback=console.model_name,
+              help="Name of the registered model; else that of the config.")  # fmt: skip
+@click.option("--config", "path", type=click.Path(), help="Config file (YAML).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override one key, like data.text_column=message; VALUE is YAML.")  # fmt: skip
+@console.as_json
+def import_predictor(
+    source: Path, test: str, trust: bool, name: str | None, path: str | None,
+    overrides: tuple[str, ...], as_json: bool,
+) -> None:  # fmt: skip
+    """Make a predictor that ktrain saved a version, and promote it if it earns the title.
+
+    PATH is the folder that `predictor.save` wrote, or a ZIP of it. To load it is to run the code in
+    its pickle, so nothing is loaded without --trust. It is measured on the test set as any
+    challenger is; its training rows are unknown, which the reason of the decision says.
+
+    \b
+    Examples:
+      incumbent import predictor/ --test test.xlsx
+      incumbent import predictor.zip --test test.xlsx --trust --model tickets
+      incumbent import predictor/ --test test.csv --trust --config configs/tickets.yaml --json
+    """
+    from incumbent.importing import saved_predictor
+
+    # One of them alone is no config; the rows to train on are not read.
+    given = [*overrides, *(f"data.{side}={json.dumps(test)}" for side in ("train", "test"))]
+    given += [f"model_name={name}"] if name else []
+    settings = config_loading.without_secrets(config_loading.load(path, given), os.environ)
+    found = saved_predictor.find(source)
+    if not trust:
+        raise ConfigError(found.warning())
+    with console.standard_output_for_results():
+        saved = saved_predictor.take(found, Path(settings.tracking.workdir))
+        from incumbent.runtime import environment
+
+        with environment.importing():
+            from flows.import_predictor import import_predictor as flow
+        outcome = _served(lambda: flow(saved, settings))
+    _print_outcome(outcome, as_json)
 
 
 @cli.command()

@@ -56,7 +56,7 @@ class Retraining(BaseModel):
         settings = __version__ + config.model_dump_json(
             exclude={
                 "tracking": True, "data": True, "ingest": True, "retention": True,
-                "timeouts": True,
+                "timeouts": True, "importing": True,
                 "training": {"checkpoint_minutes"},
             }
         )  # fmt: skip
@@ -67,6 +67,24 @@ class Retraining(BaseModel):
             settings += pretrained_weights.fingerprint(
                 pretrained_weights.default(config.training.weights, config.training.model)
             )
+        return cls._named(dataset, config, settings)
+
+    @classmethod
+    def of_import(cls, dataset: Dataset, config: Config, predictor_digest: str) -> Retraining:
+        """Identify the import of a predictor, measured on a test set: how to train plays no part.
+
+        Raises:
+            ConfigError: if the behaviour tests cannot be read.
+        """
+        rules = {"model_name", "validation", "serving", "evaluation", "promotion"}
+        settings = f"import {predictor_digest} {__version__}" + config.model_dump_json(
+            include=rules
+        )
+        settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
+        return cls._named(dataset, config, settings)
+
+    @classmethod
+    def _named(cls, dataset: Dataset, config: Config, settings: str) -> Retraining:
         config_digest = hashlib.sha256(settings.encode()).hexdigest()
         digest = hashlib.sha256(f"{dataset.digest} {config_digest}".encode()).hexdigest()
         folder = Path(config.tracking.workdir) / "runs" / digest[:16]
@@ -91,6 +109,13 @@ def settings(config: Config) -> dict[str, object]:
         else list(map(url_secrets.public, train))
     )
     return dict(_flatten(shown))
+
+
+def of_import(config: Config, facts: Mapping[str, object]) -> dict[str, object]:
+    """As `settings`, of an import: without what is about training, and with facts about it."""
+    about_training = ("data.train", "ingest.", "preprocessing.", "training.")
+    shown = {k: v for k, v in settings(config).items() if not k.startswith(about_training)}
+    return {**facts, **shown}
 
 
 def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
