@@ -427,7 +427,7 @@ class ImportingConfig(Section):
     """What the process may take that loads a predictor for `incumbent import`."""
 
     memory_gib: Annotated[float, Field(ge=1, le=10_000)] = 8
-    """Memory, in GiB: some six times the size of the model's file, and 2 for the libraries."""
+    """Memory, in GiB: the libraries take 2, and the model some ten times the size of its file."""
     minutes: Annotated[float, Field(gt=0, le=10_000)] = 30
     """Minutes that it may take."""
 

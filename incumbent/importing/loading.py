@@ -45,6 +45,11 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def unpickled(data: bytes) -> Any:
+    """What a pickle of any release holds. This runs the code in it."""
+    return _Unpickler(io.BytesIO(data)).load()
+
+
 def load(folder: Path, pickle_digest: str) -> Any:
     """A saved predictor as ktrain's `TextPredictor`. This runs the code in its files.
 
@@ -58,10 +63,11 @@ def load(folder: Path, pickle_digest: str) -> Any:
     from ktrain import core
     from ktrain.text.predictor import TextPredictor
     from ktrain.text.preprocessor import TextPreprocessor, TransformersPreprocessor
+    from tensorflow.keras.preprocessing.text import Tokenizer
     from transformers import AutoConfig
 
     try:
-        preprocessor = _Unpickler(io.BytesIO(data)).load()
+        preprocessor = unpickled(data)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001  whatever the code in it raises
@@ -74,6 +80,9 @@ def load(folder: Path, pickle_digest: str) -> Any:
             f"{PICKLE} holds a {type(preprocessor).__name__}; the preprocessor of a text "
             "classifier of ktrain is expected."
         )
+    if type(tokenizer := getattr(preprocessor, "tok", None)) is Tokenizer:
+        # An old one lacks attributes, and has those of its own.
+        vars(tokenizer).update(vars(Tokenizer()) | vars(tokenizer))
     hugging_face = isinstance(preprocessor, TransformersPreprocessor)
     try:
         with ktrain_import.quiet():

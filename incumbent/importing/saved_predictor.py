@@ -109,11 +109,13 @@ def find(path: Path) -> Found:
         raise ConfigError(f"There is no {path}. {_EXPECTED}.")
     pickled, laid_out = _laid_out(path, files)
     weights = min(name for name in laid_out if _is_weights(name))
-    return Found(
-        source=str(path), files=laid_out, pickle_name=pickled,
-        pickle_digest=_sha256(laid_out[PICKLE]), weights_name=weights,
-        weights_digest=_sha256(laid_out[weights]),
-    )  # fmt: skip
+    try:
+        digests = [_sha256(laid_out[name]) for name in (PICKLE, weights)]
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
+    return Found(str(path), laid_out, pickled, digests[0], weights, digests[1])
 
 
 def take(found: Found, workdir: Path) -> Saved:
