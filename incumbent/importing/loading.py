@@ -80,8 +80,8 @@ def load(folder: Path, pickle_digest: str) -> Any:
             f"{PICKLE} holds a {type(preprocessor).__name__}; the preprocessor of a text "
             "classifier of ktrain is expected."
         )
-    if type(tokenizer := getattr(preprocessor, "tok", None)) is Tokenizer:
-        # An old one lacks attributes, and has those of its own.
+    tokenizer = getattr(preprocessor, "tok", None)
+    if isinstance(tokenizer, Tokenizer):  # an old one lacks attributes
         vars(tokenizer).update(vars(Tokenizer()) | vars(tokenizer))
     hugging_face = isinstance(preprocessor, TransformersPreprocessor)
     try:
