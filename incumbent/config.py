@@ -427,6 +427,15 @@ class TimeoutsConfig(Section):
     """Each other stage: ingest, validate, preprocess, evaluate, register, promote, report."""
 
 
+class ImportingConfig(Section):
+    """What the process may take that loads a predictor for `incumbent import`."""
+
+    memory_gib: Annotated[float, Field(ge=1, le=10_000)] = 8
+    """Memory, in GiB: the libraries take 2, and the model some ten times the size of its file."""
+    minutes: Annotated[float, Field(gt=0, le=10_000)] = 30
+    """Minutes that it may take."""
+
+
 class TrackingConfig(Section):
     """Where runs and models are recorded."""
 
@@ -466,6 +475,7 @@ class Config(Section):
     promotion: PromotionConfig = PromotionConfig()
     retention: RetentionConfig = RetentionConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
+    importing: ImportingConfig = ImportingConfig()
     tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="after")

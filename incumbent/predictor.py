@@ -25,6 +25,8 @@ ONNX = "model.onnx"
 LINEAR = "linear.npz"
 NBSVM = "nbsvm.npz"
 WORDS = "words.json"
+WHOLE = "whole"
+"""In place of a truncation: the model is given the whole text."""
 DIGEST = "predictor_digest"
 """Key in the registered model's own config: `folder_digest` of the predictor's folder."""
 # As in `incumbent.label_sets`, which is not at hand in a registry: halves of surrogate pairs, too.
@@ -437,11 +439,11 @@ def shortener(
     Args:
         folder: Where the tokenizer is.
         truncation: `head`, `tail` or `head_tail`: the first quarter and the last three (Sun et
-            al. 2019, How to Fine-Tune BERT, section 5.3.1: 128 and 382 of 510 tokens).
+            al. 2019, How to Fine-Tune BERT, section 5.3.1: 128 and 382 of 510 tokens); or `whole`.
         max_length: Longest input, in tokens.
     """
     file = folder / TOKENIZER
-    if truncation == "head" and file.is_file():
+    if truncation == WHOLE or (truncation == "head" and file.is_file()):
         return list  # the model's own tokenizer does it
     budget = max_length - 2 if file.is_file() else max_length
     head = {"head": budget, "tail": 0, "head_tail": budget // 4}[truncation]

@@ -60,10 +60,13 @@ def evaluate(
         "The reviews it got most wrong",
     )
     accuracy = result.measured.accuracy
+    baseline = result.baseline
     show.say(
-        "accuracy %.2f%% (%.2f to %.2f) on %s test rows; the NBSVM baseline has %.2f%%",
+        "accuracy %.2f%% (%.2f to %.2f) on %s test rows; %s",
         100 * accuracy.value, 100 * accuracy.low, 100 * accuracy.high,
-        f"{result.measured.rows:,}", 100 * result.baseline.accuracy.value,
+        f"{result.measured.rows:,}",
+        f"the NBSVM baseline has {100 * baseline.accuracy.value:.2f}%" if baseline
+        else "no training rows are known to train a baseline on",
     )  # fmt: skip
     return result
 
@@ -79,5 +82,5 @@ def _row(name: str, result: Assessment) -> dict[str, object]:
     return {
         "metric": name.replace("_", " "),
         **cells("model", getattr(result.measured, name)),
-        **cells("NBSVM baseline", getattr(result.baseline, name)),
+        **cells("NBSVM baseline", getattr(result.baseline, name, None)),
     }

@@ -14,7 +14,7 @@ from incumbent.config import Config
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import html_report as page
 from incumbent.retraining import won_sweep
-from incumbent.retraining.retraining_identity import settings
+from incumbent.retraining.retraining_identity import of_import, settings
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.title.ledger import Entry
@@ -28,6 +28,8 @@ from tasks.retry_policy import RETRIES
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
 
+_NOT_KNOWN = {"rows": "unknown: the predictor was imported"}
+
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def report(
@@ -38,12 +40,15 @@ def report(
     trained: TrainedModel,
     config: Config,
     run: Run,
+    facts: dict[str, object] | None = None,
 ) -> None:
     """Render one HTML page of the whole run, and log it."""
     path = Path(outcome.report or "report.html")
     rates = {"learning rate": trained.plot} if trained.plot else {}
     plots = {**result.plots, **rates, **won_sweep.plots()}
     splits = {"train": verdict.dataset.train, "test": verdict.dataset.test}
+    if not verdict.dataset.train_known:
+        del splits["train"]
     html = page.render(
         page.Report(
             model_name=outcome.model_name,
@@ -53,8 +58,9 @@ def report(
             champion_version=str(outcome.champion_version or ""),
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             confidence=config.evaluation.confidence,
-            baseline_accuracy=result.baseline.accuracy.value,
-            data={
+            baseline_accuracy=result.baseline.accuracy.value if result.baseline else None,
+            data=({} if "train" in splits else {"train": _NOT_KNOWN})
+            | {
                 name: {
                     "rows": s.rows,
                     "labels": counted(s.labels),
@@ -69,7 +75,7 @@ def report(
             ],
             plots=plots,
             top_losses=pd.read_parquet(result.top_losses),
-            parameters=settings(config),
+            parameters=of_import(config, facts) if facts else settings(config),
             timings=outcome.timings,
             links={"MLflow run": run.url},
         )

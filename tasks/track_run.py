@@ -18,7 +18,7 @@ from incumbent.config import Config
 from incumbent.data.datasets import Dataset
 from incumbent.errors import StoreAway
 from incumbent.retraining import earlier_retrainings, new_rows, won_sweep
-from incumbent.retraining.retraining_identity import Retraining, settings
+from incumbent.retraining.retraining_identity import Retraining, of_import, settings
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime import environment, file_locks
 from incumbent.scoring import model_client
@@ -26,6 +26,11 @@ from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import RUN_DIGEST, Runs
 from incumbent.training import trainer_client
 from tasks import show
+
+_IMPORTED = (
+    "The same predictor was imported and decided before, on the same test set and by the same "
+    "rules, as version {version} ({decision})."
+)
 
 
 def about() -> dict[str, str]:
@@ -51,6 +56,15 @@ def find_earlier(retraining: Retraining, config: Config) -> Outcome | None:
 
 
 @task(cache_policy=NO_CACHE)
+def find_imported(retraining: Retraining, config: Config) -> Outcome | None:
+    """The outcome `skipped`, if the same predictor was decided before on the same test set."""
+    found = earlier_retrainings.outcome(retraining, config, flow_run.get_id(), _IMPORTED)
+    if found is not None:
+        show.say("skipped: %s", found.reason)
+    return found
+
+
+@task(cache_policy=NO_CACHE)
 def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
     """The outcome `skipped`, if fewer rows are new than `ingest.min_new_rows`."""
     found = new_rows.too_little(dataset.train, dataset.digest, config, flow_run.get_id() or "")
@@ -60,21 +74,31 @@ def too_little_new(dataset: Dataset, config: Config) -> Outcome | None:
 
 
 @contextmanager
-def tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
+def tracked(
+    retraining: Retraining, config: Config, source: str = "retrain", **facts: object
+) -> Iterator[Run]:
     """An MLflow run that ends as the stages in it do, and links to the Prefect run.
 
     It is linked to the one that was ended at the same work, too, which this one resumes. Two runs
     of one retraining use the same files, so one waits for the other; then it finds the work done.
+
+    Args:
+        retraining: The work.
+        config: The whole of the run.
+        source: The command of `incumbent` that does it.
+        facts: Parameters of the run, in place of how it trains.
     """
 
     def busy() -> None:
         show.say("another run is at the same work, and this one waits for it to end")
 
     with file_locks.waited_for(retraining.folder / "lock", busy):
-        yield from _tracked(retraining, config)
+        yield from _tracked(retraining, config, source, facts)
 
 
-def _tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
+def _tracked(
+    retraining: Retraining, config: Config, source: str, facts: dict[str, object]
+) -> Iterator[Run]:
     runs = Runs(config.tracking)
     tags = about()
     run = runs.start_run(
@@ -84,21 +108,22 @@ def _tracked(retraining: Retraining, config: Config) -> Iterator[Run]:
             RUN_DIGEST: retraining.digest,
             "incumbent.config_digest": retraining.config_digest,
             "mlflow.user": environment.user(),
-            "mlflow.source.name": "incumbent retrain",
+            "mlflow.source.name": f"incumbent {source}",
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": tags["incumbent.git_commit"],
             "mlflow.note.content": f"[Prefect run]({tags['prefect.flow_run_url']})",
         },
-        run_name=tags["prefect.flow_run_name"] or "retrain",
+        run_name=tags["prefect.flow_run_name"] or source,
     )
     before = retraining.last_run(run.run_id)
     if before and runs.take_over(run, before):
         show.say("resuming what run %s left", before)
-    runs.log_params(run, settings(config))
+    runs.log_params(run, of_import(config, facts) if facts else settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
     try:
         with model_client.ahead(), trainer_client.ahead():
-            trainer_client.expect()
+            if not facts:
+                trainer_client.expect()
             yield run
     except BaseException as error:
         failed = isinstance(error, Exception)

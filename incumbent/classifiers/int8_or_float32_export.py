@@ -85,7 +85,7 @@ def serve(
     if not (folder / ONNX).is_file() or config.precision == "float32":
         return Served(folder=folder, precision="float32")
     small = folder / f"int8.{ONNX}"
-    _quantize(folder / ONNX, small)
+    quantize(folder / ONNX, small)
     if config.precision == "int8":
         small.replace(folder / ONNX)
         return Served(folder=folder, precision="int8")
@@ -124,7 +124,7 @@ def expected_loss(
     return float((chance(exact) - chance(rounded)).mean())
 
 
-def _quantize(source: Path, target: Path) -> None:
+def quantize(source: Path, target: Path) -> None:
     """Weights to int8, column by column; activations to uint8, each text by its own scale.
 
     One scale for all columns of a matrix would be as quick and lose more than twice as much. The

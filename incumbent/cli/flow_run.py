@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run(start: Callable[[], T]) -> T:
-    """What a flow comes to that `start` imports and calls."""
+def run(start: Callable[[], T], *, trains: bool = True) -> T:
+    """What a flow comes to that `start` imports and calls; say whether it trains a model."""
     from incumbent.runtime import environment
 
     with environment.importing():
@@ -25,7 +25,8 @@ def run(start: Callable[[], T]) -> T:
         from incumbent.training import trainer_client
         from tasks import show
     with trainer_client.ahead(), temporary_prefect_server.errors():
-        trainer_client.expect()
+        if trains:
+            trainer_client.expect()
         temporary_prefect_server.start(meanwhile=_load_libraries)
         show.leave_errors_to_the_command()
         return start()
@@ -41,7 +42,8 @@ def tell(outcome: Outcome, as_json: bool) -> None:
     if "accuracy" in metrics:
         click.echo(
             f"accuracy {metrics['accuracy']:.2%} ({metrics['accuracy_low']:.2%} to "
-            f"{metrics['accuracy_high']:.2%}), NBSVM baseline {metrics['baseline_accuracy']:.2%}"
+            f"{metrics['accuracy_high']:.2%}), NBSVM baseline "
+            + (f"{metrics['baseline_accuracy']:.2%}" if "baseline_accuracy" in metrics else "none")
         )
     click.echo(f"champion of {outcome.model_name}: {console.named(outcome.champion_version)}")
     if outcome.report:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from incumbent import __version__, config_loading
-from incumbent.cli import console, flow_run, server_commands, sweep_command, title_commands
+from incumbent.cli import (
+    console,
+    flow_run,
+    import_command,
+    server_commands,
+    sweep_command,
+    title_commands,
+)
 from incumbent.errors import ConfigError, IncumbentError, StageError
 from incumbent.runtime import failure_explanations, interrupts
 
@@ -267,6 +274,7 @@ def doctor(as_json: bool) -> None:
 
 
 for _command in (
+    *import_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,
     *server_commands.COMMANDS,

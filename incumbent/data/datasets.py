@@ -65,7 +65,11 @@ class Split(BaseModel):
 
 
 class Dataset(BaseModel):
-    """Training and test data; `digest` names the two together, their slices included."""
+    """Training and test data; `digest` names the two together, their slices included.
+
+    Where the training rows are not known, train has no rows and no digest, and its labels are those
+    that the model knows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,6 +78,11 @@ class Dataset(BaseModel):
     digest: str
     label_names: tuple[str, ...] = ()
     """The labels of which a row may have any, sorted; none if each row has one class."""
+
+    @property
+    def train_known(self) -> bool:
+        """Whether the training rows are known; of an imported model they are not."""
+        return bool(self.train.digest)
 
     @property
     def multilabel(self) -> bool:

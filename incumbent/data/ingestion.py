@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from incumbent.data.stratified_sample import sample
 from incumbent.errors import DataError
 from incumbent.runtime import url_secrets
 from incumbent.tables import table_reader, training_files
+
+UNKNOWN = "unknown"
+"""The source of training rows that are not known."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +67,32 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
         draft.write_text(dataset.model_dump_json(), encoding="utf-8")
         draft.replace(known)
     return dataset
+
+
+def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
+    """As `ingest`, of the test set alone: for a model whose training rows are not known.
+
+    The labels of train are still to be named; see `with_labels`.
+
+    Raises:
+        DataError: as `ingest` does.
+    """
+    columns = [name for name in slices if name not in ("length", "class")]
+    needed = [name for name in slices if name not in COMPUTED_SLICES]
+    test = map(canonical, table_reader.parts(config.test, config, columns, needed))
+    first = next(test)
+    names = UNKNOWN, url_secrets.public(config.test)
+    dataset = save(
+        [first.iloc[:0]], chain([first], test), names, workdir / "datasets", config.label_names,
+        _sampler(config),
+    )  # fmt: skip
+    return with_labels(dataset, ())
+
+
+def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """A dataset without training rows, for a model that knows these labels."""
+    none = {"digest": "", "labels": dict.fromkeys(sorted(labels), 0)}
+    return dataset.model_copy(update={"train": dataset.train.model_copy(update=none)})
 
 
 def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
@@ -114,7 +144,8 @@ def _sampler(config: DataConfig) -> Callable[[pd.Series[str]], NDArray[np.bool_]
 
     def chosen(label: pd.Series[str]) -> NDArray[np.bool_]:
         kept = np.zeros(len(label), dtype=np.bool_)
-        kept[sample(label, rows, config.seed, sets=bool(config.label_names))] = True
+        if len(label):
+            kept[sample(label, rows, config.seed, sets=bool(config.label_names))] = True
         return kept
 
     return chosen

@@ -92,14 +92,16 @@ class Case(BaseModel, frozen=True):
 
     `round_trip` says, where that is so, why the registered model is not the one that was
     measured. `loading` is the challenger's on what the contests of this champion share.
-    `seed_accuracies` are those of repeats that differ in their seed alone, itself included.
+    `baseline_accuracy` is None where no baseline could be trained, as the challenger's training
+    rows are not known. `seed_accuracies` are those of repeats that differ in their seed alone,
+    itself included.
     """
 
     model_name: str
     classes: tuple[str, ...]
     challenger: Contender
     champion: Contender | None
-    baseline_accuracy: float
+    baseline_accuracy: float | None
     reign: Reign
     loading: float = 0.0
     seed_accuracies: tuple[float, ...] = ()

@@ -122,8 +122,22 @@ def _min_accuracy(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     )
 
 
-def _baseline(evidence: Evidence, rules: PromotionConfig) -> GateResult:
+def _own_training_rows(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
+    if evidence.case.challenger.fingerprints:
+        return None
+    return GateResult(
+        False,
+        0.0,
+        1.0,
+        "its training rows are unknown: if test rows are among them, it is worse than it looks; "
+        "they could not be left out, and no baseline be trained on the same rows",
+    )
+
+
+def _baseline(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     baseline = evidence.case.baseline_accuracy
+    if baseline is None:
+        return None
     gain = accuracy_of(evidence, Role.CHALLENGER) - baseline
     passed = round(gain - rules.min_gain_over_baseline, paired_tests.DECIMALS) > 0
     return GateResult(
@@ -282,6 +296,7 @@ def _seeds(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
 _FIXED: dict[str, Action] = {"block": "block", "warn": "warn"}  # what no config changes
 _FITNESS: dict[str, tuple[str, _Judge]] = {
     "round_trip": ("block", _round_trip),
+    "own_training_rows": ("warn", _own_training_rows),
     ONE_ANSWER: ("on_one_answer", _one_answer),
     "min_accuracy": ("on_min_accuracy", _min_accuracy),
     "baseline": ("on_baseline", _baseline),

@@ -107,6 +107,22 @@ def append_linear(
     onnx.save(model, target)
 
 
+def reorder(file: Path, order: list[int]) -> None:
+    """Have an ONNX model give its logits (1, k) in another order, by the indices of the old one."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(file)
+    (output,) = model.graph.output
+    (last,) = (node for node in model.graph.node if output.name in node.output)
+    last.output[list(last.output).index(output.name)] = "as_trained"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(order, np.int64), "order"))
+    model.graph.node.append(
+        helper.make_node("Gather", ["as_trained", "order"], [output.name], "in_order", axis=-1)
+    )
+    onnx.save(model, file)
+
+
 def _without_weights(traced: Any) -> tuple[Any, dict[str, NDArray[Any]]]:
     """A traced function's graph with placeholders for its weights, and the weights by name."""
     import tensorflow as tf

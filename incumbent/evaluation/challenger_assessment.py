@@ -33,7 +33,8 @@ class Assessment(BaseModel):
         validation_alias=AliasChoices("measured", "evidence")
     )
     """Of the model; `evidence` in files of release 0.1.0."""
-    baseline: evaluation_summary.Evaluation
+    baseline: evaluation_summary.Evaluation | None
+    """None where no training rows are known, on which one could be trained."""
     folder: Path
 
     @property
@@ -53,6 +54,8 @@ class Assessment(BaseModel):
 
     def metrics(self) -> dict[str, float]:
         """Flat numbers: the model's, and the baseline's headline ones as `baseline_*`."""
+        if self.baseline is None:
+            return self.measured.metrics()
         gain = self.measured.accuracy.value - self.baseline.accuracy.value
         return {
             **self.measured.metrics(),
@@ -71,6 +74,8 @@ def assess(
     on_rows: Callable[[int], None],
 ) -> Assessment:
     """Score the test rows with a served model, and with an NBSVM trained on the same rows.
+
+    Where these are not known, there is no NBSVM.
 
     Args:
         predictor: The folder of the served model.
@@ -95,7 +100,7 @@ def assess(
         measured=evaluation_summary.evaluate(
             truth, probabilities, model.classes, config, model.thresholds
         ),
-        baseline=_baseline(dataset, test, config, cache),
+        baseline=_baseline(dataset, test, config, cache) if dataset.train_known else None,
         folder=folder,
     )
     plots.draw(

@@ -14,6 +14,11 @@ from incumbent.title.ledger import Ledger
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_writes import Registry
 
+_REASON = (
+    "The same data and config were trained and decided before, as version {version} ({decision}). "
+    "Change either, or set training.seed, for a new challenger."
+)
+
 
 def of(config: Config) -> Outcome | None:
     """What came of the run of this config on its data, as far as that is soon told.
@@ -30,13 +35,13 @@ def of(config: Config) -> Outcome | None:
 
 
 def outcome(
-    retraining: Retraining, config: Config, flow_run_id: str | None = None
+    retraining: Retraining, config: Config, flow_run_id: str | None = None, reason: str = _REASON
 ) -> Outcome | None:
     """The outcome `skipped`, if a run of the same dataset and config decided and ended well.
 
     One that was killed after the decision goes through the stages again: each finds its work done,
     and what was not written yet, as the report, is. Without a flow run that skips, the outcome
-    names the one that decided.
+    names the one that decided. `reason` says what was the same, of a `version` and a `decision`.
     """
     registry, runs = Registry(config.tracking), Runs(config.tracking)
     ledger = Ledger(registry, config.model_name)
@@ -51,11 +56,7 @@ def outcome(
     report = retraining.folder / "report.html"
     return Outcome(
         decision="skipped",
-        reason=(
-            "The same data and config were trained and decided before, as version "
-            f"{entry.version} ({entry.decision}). Change either, or set training.seed, for a new "
-            "challenger."
-        ),
+        reason=reason.format(version=entry.version, decision=entry.decision),
         model_name=config.model_name,
         version=entry.version,
         champion_version=champion.version if champion else None,

@@ -49,6 +49,8 @@ def register(
     """
     runs = Runs(run.tracking)
     for name, split in (("training", dataset.train), ("testing", dataset.test)):
+        if not split.digest:
+            continue
         runs.log_dataset(
             run, datasets.load(split)[["text", "label"]], source=split.source,
             name=f"{config.model_name}-{name}", digest=split.digest, context=name,
@@ -62,8 +64,8 @@ def register(
     example, output = _example(result, dataset, config)
     accuracy = result.measured.accuracy
     description = (
-        f"{config.training.model}, accuracy {accuracy.value:.2%} on {result.measured.rows:,} test "
-        f"rows. [MLflow run]({run.url})"
+        f"{config.training.model}{'' if dataset.train_known else ', imported'}, accuracy "
+        f"{accuracy.value:.2%} on {result.measured.rows:,} test rows. [MLflow run]({run.url})"
     )
     if link := about.get("prefect.flow_run_url"):
         description += f", [Prefect run]({link})"
@@ -73,7 +75,7 @@ def register(
             RUN_DIGEST: retraining.digest,
             "incumbent.config_digest": retraining.config_digest,
             "incumbent.dataset_digest": dataset.digest,
-            "incumbent.train_digest": dataset.train.digest,
+            **({"incumbent.train_digest": dataset.train.digest} if dataset.train_known else {}),
             "incumbent.test_digest": dataset.test.digest,
             "incumbent.predictor_digest": result.predictor_digest,
             "incumbent.accuracy": f"{accuracy.value:.6f}",

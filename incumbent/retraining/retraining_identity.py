@@ -53,7 +53,24 @@ class Retraining(BaseModel):
         Raises:
             ConfigError: if the weights cannot be had, or the behaviour tests not be read.
         """
-        config_digest = digest_of(config)
+        return cls._named(dataset, config, digest_of(config))
+
+    @classmethod
+    def of_import(cls, dataset: Dataset, config: Config, predictor_digest: str) -> Retraining:
+        """Identify the import of a predictor, measured on a test set: how to train plays no part.
+
+        Raises:
+            ConfigError: if the behaviour tests cannot be read.
+        """
+        rules = {"model_name", "validation", "serving", "evaluation", "promotion"}
+        settings = f"import {predictor_digest} {__version__}" + config.model_dump_json(
+            include=rules
+        )
+        settings += behaviour_yaml.load(config.evaluation.behaviour).model_dump_json()
+        return cls._named(dataset, config, hashlib.sha256(settings.encode()).hexdigest())
+
+    @classmethod
+    def _named(cls, dataset: Dataset, config: Config, config_digest: str) -> Retraining:
         digest = hashlib.sha256(f"{dataset.digest} {config_digest}".encode()).hexdigest()
         folder = made(Path(config.tracking.workdir) / "runs" / digest[:16])
         return cls(digest=digest, config_digest=config_digest, folder=folder)
@@ -68,7 +85,7 @@ def digest_of(config: Config) -> str:
     settings = __version__ + config.model_dump_json(
         exclude={
             "tracking": True, "data": True, "ingest": True, "retention": True,
-            "timeouts": True,
+            "timeouts": True, "importing": True,
             "training": {"checkpoint_minutes"},
         }
     )  # fmt: skip
@@ -109,6 +126,13 @@ def settings(config: Config) -> dict[str, object]:
         else list(map(url_secrets.public, train))
     )
     return dict(_flatten(shown))
+
+
+def of_import(config: Config, facts: Mapping[str, object]) -> dict[str, object]:
+    """As `settings`, of an import: without what is about training, and with facts about it."""
+    about_training = ("data.train", "ingest.", "preprocessing.", "training.")
+    shown = {k: v for k, v in settings(config).items() if not k.startswith(about_training)}
+    return {**facts, **shown}
 
 
 def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

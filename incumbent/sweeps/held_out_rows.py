@@ -40,6 +40,6 @@ def score(trained: TrainedModel, encoded: Encoded, training: TrainingConfig) -> 
     from incumbent.training import fitting
 
     _, rows = fitting.split(encoded, training)
-    probabilities = Predictor().load(trained.served.folder).probabilities(list(rows.texts))
-    scored = Scored(rows.labels, probabilities)
+    model = Predictor().load(trained.served.folder)
+    scored = Scored(rows.labels, model.probabilities(list(rows.texts)), model.thresholds)
     return float(scored.loss.mean()), float(scored.right.mean())

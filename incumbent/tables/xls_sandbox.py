@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
+from incumbent.runtime import confinement
 from incumbent.tables.file_formats import MAX_RATIO, SUSPECT_BYTES
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def _tagged(cell: object) -> dict[str, object]:
 def main() -> None:
     """Within that process: the workbook on standard input, lines of JSON out."""
     data = sys.stdin.buffer.read()
-    _limit(resource.RLIMIT_AS, _MEMORY + _MEMORY_PER_BYTE * len(data))
-    _limit(resource.RLIMIT_CORE, 0)
+    confinement.limit(resource.RLIMIT_AS, _MEMORY + _MEMORY_PER_BYTE * len(data))
+    confinement.limit(resource.RLIMIT_CORE, 0)
     room = max(SUSPECT_BYTES, MAX_RATIO * len(data))  # bytes out: one text can stand in many cells
     try:
         for line in _lines(data, json.loads(sys.argv[1])):
@@ -114,13 +115,6 @@ def main() -> None:
         sys.stdout.buffer.flush()
     except MemoryError:
         sys.exit(_TOO_MUCH)
-
-
-def _limit(kind: int, most: int) -> None:
-    """Lower a limit, unless it is lower already."""
-    _, hard = resource.getrlimit(kind)
-    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (soft, hard))
 
 
 def _lines(data: bytes, sheet: str | int) -> Iterator[str]:

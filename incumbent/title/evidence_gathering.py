@@ -83,21 +83,26 @@ def gather(
     asked = _Questions.of(challenge)
     ours, fault = asked.of_challenger(registry, challenge, fresh=fresh)
     theirs = asked.of_champion(registry, champion, workdir) if champion else None
-    known = evidence_storage.registered_fingerprints(runs, challenge.version, workdir)
-    training = {
-        Role.CHALLENGER: known or evidence_storage.fingerprints(challenge.dataset.train, workdir)
-    }
+    training: dict[Role, leaked_test_rows.Fingerprints] = {}
+    if challenge.dataset.train_known:
+        known = evidence_storage.registered_fingerprints(runs, challenge.version, workdir)
+        training[Role.CHALLENGER] = known or evidence_storage.fingerprints(
+            challenge.dataset.train, workdir
+        )
     if champion and (known := evidence_storage.registered_fingerprints(runs, champion, workdir)):
         training[Role.CHAMPION] = known
     classes = _classes(asked.measured, theirs)
+    baseline = challenge.assessment.baseline
     made = Case(
         model_name=challenge.version.name,
         classes=classes,
-        challenger=_contender(challenge.version, ours, asked.tally(ours)),
+        challenger=_contender(
+            challenge.version, ours, asked.tally(ours), Role.CHALLENGER in training
+        ),
         champion=_contender(champion, theirs, asked.tally(theirs), Role.CHAMPION in training)
         if champion
         else None,
-        baseline_accuracy=challenge.assessment.baseline.accuracy.value,
+        baseline_accuracy=baseline.accuracy.value if baseline else None,
         reign=reign,
         seed_accuracies=challenge.seed_accuracies,
         round_trip=fault,
@@ -218,12 +223,13 @@ def _seen(
     test: leaked_test_rows.Fingerprints,
     config: Config,
 ) -> NDArray[np.str_]:
-    """Whose training rows hold each test row (n,), or one much like it."""
+    """Whose training rows hold each test row (n,), or one much like it, as far as is known."""
     limit = config.promotion.near_duplicate
     by = {
         role: leaked_test_rows.leaked(test, train, limit).found for role, train in training.items()
     }
-    ours, theirs = by[Role.CHALLENGER], by.get(Role.CHAMPION, np.zeros(len(test), bool))
+    none = np.zeros(len(test), bool)
+    ours, theirs = by.get(Role.CHALLENGER, none), by.get(Role.CHAMPION, none)
     return np.select([ours & theirs, ours, theirs], ["both", Role.CHALLENGER, Role.CHAMPION], "")
 
 

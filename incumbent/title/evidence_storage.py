@@ -1,6 +1,7 @@
 """What an MLflow run keeps for later decisions: evidence, fingerprints, answers to compare with.
 
-- `fingerprints/train.parquet`: by which test rows are found among its training rows;
+- `fingerprints/train.parquet`: by which test rows are found among its training rows, if these are
+  known;
 - `round_trip.parquet`: test texts, and what the model answered to them when it was measured
   (columns `probability_<class>` and `text`), so that a registered model can be verified anywhere;
 - `challenge/`: what a decision about it needs (see `undecided_challengers`);
@@ -43,8 +44,9 @@ def to_log(dataset: Dataset, assessment: Assessment, workdir: Path) -> Iterator[
     """A folder with what a run must keep for later contests and rollbacks: see the constants."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / FINGERPRINTS).parent.mkdir()
-        shutil.copyfile(fingerprints_file(dataset.train, workdir), folder / FINGERPRINTS)
+        if dataset.train_known:
+            (folder / FINGERPRINTS).parent.mkdir()
+            shutil.copyfile(fingerprints_file(dataset.train, workdir), folder / FINGERPRINTS)
         measured = pd.read_parquet(assessment.probabilities).add_prefix("probability_")
         measured["text"] = datasets.load(dataset.test)["text"]
         kept = measured.sample(min(len(measured), _ROUND_TRIP_ROWS), random_state=0)

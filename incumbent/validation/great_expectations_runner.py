@@ -45,7 +45,8 @@ def validate(
     """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
 
     With `on_leak: drop`, training rows whose text stands in test are left out first: the verdict
-    then holds a new dataset, written beside the old one. `sample` is `data.sample`, for advice.
+    then holds a new dataset, written beside the old one. Where the training rows are not known,
+    test is checked alone. `sample` is `data.sample`, for advice.
 
     Raises:
         DataError: if the dataset cannot be read, or `folder` not be written to.
@@ -65,10 +66,11 @@ def validate(
         typed = _typed(dataset.train if split == "train" else dataset.test, own)
         return text_checks.annotate(own, other, known[split], typed=typed, sets=sets)
 
-    sides: tuple[tuple[Side, pd.DataFrame], ...] = (
-        ("train", annotated("train", train, test)),
-        ("test", annotated("test", test, train)),
-    )
+    if not dataset.train_known:  # nothing can be said of it
+        config = config.model_copy(update={"on_leak": "off"})
+    sides: list[tuple[Side, pd.DataFrame]] = [("test", annotated("test", test, train))]
+    if dataset.train_known:
+        sides.insert(0, ("train", annotated("train", train, test)))
     findings = list(dropped)
     pages: dict[str, str] = {}
     for split, frame in sides:

@@ -11,6 +11,7 @@ import pytest
 from incumbent.decision import gates
 from incumbent.decision.evidence import Evidence, Reign, Role, Tally
 from incumbent.decision.gates import Gate
+from incumbent.decision.proof_and_ruling import decide
 from tests.evaluation.cases import CHALLENGER, CHAMPION, alone, build, counted, sure
 
 Build = Callable[..., Evidence]
@@ -306,6 +307,19 @@ def test_training_rows_that_are_unknown_are_warned_of() -> None:
     gate = looked_at(type(evidence)(made, evidence.rows))["training_rows"]
     assert gate.verdict == "warned"
     assert "unknown" in gate.message
+
+
+def test_training_rows_of_its_own_that_are_unknown_are_warned_of() -> None:
+    unknown = CHALLENGER.model_copy(update={"fingerprints": False})
+    evidence = alone(80, challenger=unknown, baseline_accuracy=None)
+    found = looked_at(evidence)
+    assert found["own_training_rows"].verdict == "warned"
+    assert "its training rows are unknown" in found["own_training_rows"].message
+    assert "baseline" not in found
+    ruling = decide(evidence)
+    assert ruling.decision == "promoted"
+    assert "Warnings: its training rows are unknown" in ruling.reason
+    assert "own_training_rows" not in looked_at(alone(80))
 
 
 def test_the_ratchet_holds_in_the_first_contest_of_a_reign() -> None:
