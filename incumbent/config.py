@@ -71,13 +71,15 @@ class DataConfig(Section):
     as `export.txt`, is known by its contents. Empty for the embedded film reviews."""
     test: str = ""
     """The frozen test set: one file. Empty for the embedded film reviews."""
+    format: Literal["auto", "workbook", "csv", "json", "parquet"] = "auto"
+    """What the files are. `auto`: what their contents say, each its own."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] | None = None
     """Sheet of a workbook, by name or by number (the first is 0). Null: the first that is not
     hidden, or if that lacks the columns, the one that has them."""
     header_row: Annotated[int, Field(ge=1)] | None = None
     """Number of the row that holds the names of the columns, as a spreadsheet program shows it.
     Null: the row among the first 100 that has them."""
-    delimiter: Annotated[str, Field(max_length=1), _Tab] = ""
+    delimiter: Annotated[str, Field(pattern=r"^[^\w\s\"']?$|^\t$"), _Tab] = ""
     """What is between two cells of a text file: one character, or `tab`. Empty: comma, semicolon,
     tab or bar, whichever gives the columns."""
     text_column: str = "text"

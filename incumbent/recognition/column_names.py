@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 _NOTE = re.compile(r"\s*(?:\(.*\)|\[.*\]|\{.*\}|\*+|[:–—]|(?:[:–—]|\s-)\s.*)\s*$", re.DOTALL)
 
 
+_LONGEST = 200  # characters of a name; a cell with more is a text
+
+
 def folded(name: str) -> str:
     """A name without what nobody sees: case, invisible characters, and how wide a space is."""
+    if name.isascii():
+        return " ".join(name.split()).casefold()
     seen = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     return " ".join("".join(seen).split()).casefold()
 
@@ -33,7 +38,8 @@ def same(header: Sequence[str], name: str) -> list[int]:
     if exact := [at for at, found in enumerate(header) if found == name]:
         return exact
     wanted = folded(name)
-    return [at for at, found in enumerate(header) if folded(found) == wanted and wanted]
+    names = [folded(found) if len(found) <= _LONGEST else "" for found in header]
+    return [at for at, found in enumerate(names) if wanted and found == wanted]
 
 
 def like(header: Sequence[str], name: str) -> list[int]:
@@ -41,4 +47,5 @@ def like(header: Sequence[str], name: str) -> list[int]:
     if found := same(header, name):
         return found
     wanted = folded(name)
-    return [at for at, found in enumerate(header) if wanted and bare(found) == wanted]
+    names = [bare(found) if len(found) <= _LONGEST else "" for found in header]
+    return [at for at, found in enumerate(names) if wanted and found == wanted]

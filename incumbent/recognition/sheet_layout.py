@@ -53,14 +53,18 @@ def of_xlsx(xml: bytes) -> Layout:
 
 def of_xlsb(records: bytes) -> Layout:
     """Of a worksheet's part."""
-    merged = []
+    merged: list[tuple[int, int, int]] = []
+    end = 0
     for found in _BEGIN_MERGED.finditer(records):
+        if found.start() < end:
+            continue  # a record that looks like a beginning
         (count,) = struct.unpack("<I", found[1])
         for at in range(found.end(), found.end() + min(count, MOST) * _MERGE_RECORD, _MERGE_RECORD):
             if records[at : at + 3] != b"\xb0\x01\x10" or len(records) < at + _MERGE_RECORD:
                 break
             top, bottom, left, _ = struct.unpack_from("<4I", records, at + 3)
             merged.append((top, bottom, left))
+            end = at + _MERGE_RECORD
     return Layout(merged, 0)
 
 

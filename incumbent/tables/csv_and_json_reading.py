@@ -9,12 +9,14 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from incumbent.errors import DataError
-from incumbent.recognition import csv_dialects, text_encodings
+from incumbent.recognition import csv_dialects, html_tables, json_documents, text_encodings
 from incumbent.recognition.column_names import like
-from incumbent.tables.table import Table, header_note
+from incumbent.tables.table import Table, headed, header_note, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from incumbent.config import DataConfig
 
 _ESCAPED = '\\"'
 _TAB = "\t"
@@ -41,27 +43,23 @@ _NONE = _Quoting({"quoting": csv.QUOTE_NONE}, "quotes are part of the texts")
 
 
 def from_csv(
-    data: bytes, source: str, encoding: str, usual: str, wanted: Sequence[str] = (),
-    delimiter: str = "", header_row: int | None = None,
-) -> Table:  # fmt: skip
+    data: bytes, source: str, config: DataConfig, usual: str, wanted: Sequence[str] = ()
+) -> Table:
     """Read text that is delimited; a quoted cell may hold line breaks.
 
     Args:
         data: The file.
         source: As messages name it.
-        encoding: A name of Python's, or `text_encodings.AUTO`.
+        config: Its encoding, delimiter and the row of its header, where they are known.
         usual: The delimiter of the file's extension.
         wanted: Names that the header has, if they are known.
-        delimiter: What is between the cells, if it is known.
-        header_row: The header's number, from 1, if it is known.
 
     Raises:
-        DataError: if the bytes are not in `encoding`, or a row has more cells than the header.
+        DataError: if the bytes are not in that encoding, or a row has more cells than the header.
     """
-    text, said = text_encodings.decode(data, source, encoding)
-    dialect = csv_dialects.sniff(text, wanted, usual, delimiter, header_row or 0)
-    if not dialect.delimiter.strip(" "):
-        raise DataError(f"{source}: a blank cannot be data.delimiter. Set the one that it has.")
+    row = config.header_row or 0
+    text, said = text_encodings.decode(data, source, config.encoding)
+    dialect = csv_dialects.sniff(text, wanted, usual, config.delimiter, row)
     notes = [said] if said else []
     if dialect.delimiter != usual or dialect.body:
         notes.append(f"delimited by {csv_dialects.NAMES.get(dialect.delimiter, dialect.delimiter)}")
@@ -72,11 +70,37 @@ def from_csv(
         except _Fault as fault:
             faults.append(fault)
             continue
+        if row and not table.header:
+            raise DataError(
+                f"{source} has nothing in row {row}, which data.header_row says holds the names "
+                "of the columns. Correct it, or leave it out."
+            )
         more = (*notes, quoting.note) if quoting.note else notes
         return Table(source, table.header, table.rows, table.numbers, table.header_row,
                      (*more, *table.notes))  # fmt: skip
     line = faults[0].line + bool(dialect.body)
     raise DataError(f"{source}, line {line}: {faults[0]}")
+
+
+def from_page(
+    data: bytes, source: str, config: DataConfig, _: str = "", wanted: Sequence[str] = ()
+) -> Table:
+    """Read the table of a web page, which programs save under the name .xls; see `from_csv`.
+
+    Raises:
+        DataError: if no table of it has a row.
+    """
+    text, said = text_encodings.decode(data, source, config.encoding)
+    tables = html_tables.tables(text, source)
+    raw = [
+        Table(source, [cell.strip() for cell in rows[0]], [[*r] for r in rows[1:]],
+              range(2, len(rows) + 1), 1, (said,) if said else ())
+        for rows in tables
+    ]  # fmt: skip
+    fit = [found for one in raw if (found := headed(one, wanted, config.header_row))]
+    if fit:
+        return fit[0]
+    return nearest(max(raw, key=lambda one: len(one.rows)), wanted, config.header_row)
 
 
 def _quotings(text: str, delimiter: str) -> Iterator[_Quoting]:
@@ -199,24 +223,26 @@ def _records(
 ) -> Iterator[tuple[int, str, dict[str, object]]]:
     """Each object of a file: its number, where it is, and itself."""
     example = f'{{"{columns[0] if columns else "text"}": "…"}}'
-    if text.lstrip()[:1] == "[" and (array := _array(text, source)) is not None:
-        for number, value in enumerate(array, start=1):
+    if json_documents.is_one_value(text):
+        value = _loaded(text, source, f"Expected objects like {example}, in one array or in lines")
+        for number, record in enumerate(json_documents.records(value, source, columns), start=1):
             where = f"{source}, record {number}"
-            yield number, where, _object(value, where, example)
+            yield number, where, _object(record, where, example)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"{source}, line {number}"
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise DataError(
-                    f"{where}: not JSON ({error}). Each line must be one object, like {example}; "
-                    "or all of them one array."
-                ) from None
-            except RecursionError:
-                raise DataError(f"{where}: the JSON is nested too deeply.") from None
+            value = _loaded(line, where, f"Each line must be one object, like {example}")
             yield number, where, _object(value, where, example)
+
+
+def _loaded(text: str, where: str, expected: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({error}). {expected}.") from None
+    except RecursionError:
+        raise DataError(f"{where}: the JSON is nested too deeply.") from None
 
 
 def _object(value: object, where: str, example: str) -> dict[str, object]:
@@ -225,21 +251,3 @@ def _object(value: object, where: str, example: str) -> dict[str, object]:
     raise DataError(
         f"{where}: found a JSON {type(value).__name__}; expected an object, like {example}."
     )
-
-
-def _array(text: str, source: str) -> list[object] | None:
-    """The one array that a file is; None if it isn't one, but lines."""
-    try:
-        array = json.loads(text)
-    except RecursionError:
-        raise DataError(f"{source}, line 1: the JSON is nested too deeply.") from None
-    except ValueError as error:
-        first = text.lstrip().split("\n", 1)[0]
-        try:
-            json.loads(first)
-        except ValueError:
-            raise DataError(
-                f"{source}: not JSON ({error}). Expected one array of objects, or an object a line."
-            ) from None
-        return None
-    return array if isinstance(array, list) else None

@@ -123,7 +123,8 @@ def _table(sheet: Sheet, source: str) -> Table | None:
             )
     notes = []
     if filled := _fill(sheet):
-        notes.append(f"{filled:,} cells have the value of the merged cell that they are part of")
+        cells = "1 cell has" if filled == 1 else f"{filled:,} cells have"
+        notes.append(f"{cells} the value of the merged cell that they are part of")
     if hidden := sheet.layout.hidden_rows:
         notes.append(f"{hidden:,} {'row is' if hidden == 1 else 'rows are'} hidden, and read too")
     header = [str(cell).strip() for cell in rows[0]]
@@ -136,11 +137,13 @@ def _table(sheet: Sheet, source: str) -> Table | None:
 def _fill(sheet: Sheet) -> int:
     """Put the value of cells that are merged over rows into each row that is not blank."""
     (top, left), rows = sheet.cells.start, sheet.cells.rows
-    merged = [
-        (first - top, min(last - top, len(rows) - 1), column - left)
-        for first, last, column in sheet.layout.merged
-        if first >= top and 0 <= column - left < len(rows[0])
-    ]
+    room = len(rows) * len(rows[0])  # of cells that do not overlap
+    merged = []
+    for first, last, column in sheet.layout.merged:
+        span = (first - top, min(last - top, len(rows) - 1), column - left)
+        room -= max(0, span[1] - span[0])
+        if first >= top and 0 <= column - left < len(rows[0]) and room >= 0:
+            merged.append(span)
     blank = {
         at for first, last, _ in merged for at in range(first + 1, last + 1) if not any(rows[at])
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
-from incumbent.recognition import file_kinds, zip_unpacking
+from incumbent.recognition import csv_dialects, file_kinds, text_encodings, zip_unpacking
 from incumbent.runtime.url_secrets import public
 from incumbent.tables import (
     csv_and_json_reading,
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from incumbent.config import DataConfig
+    from incumbent.recognition.file_kinds import Kind
     from incumbent.tables.table import Table
 
 _PART = 2_000  # rows of a part
 _HEAD = 1 << 16  # bytes that tell what a file is
 _JSON = (".json", *JSON_LINES)
-_TEXT = (*DELIMITERS, *_JSON)
+_SAID = {
+    "parquet": "Parquet", "workbook": "a workbook", "json": "JSON", "csv": "delimited text",
+    "page": "a page of HTML or XML",
+}  # fmt: skip
 
 
 def tables(
@@ -60,32 +65,53 @@ def tables(
             yield from parquet_reading.parts_of_parquet(file, shown, columns, optional, _PART)
             return
         data = fsspec_files.unpacked(file.read(), shown)
-    kind = file_kinds.kind(data)
     suffix = extension(shown)
-    if kind == "zip" and (member := zip_unpacking.only_member(data, shown)):
+    if file_kinds.kind(data) == "zip" and (member := zip_unpacking.only_member(data, shown)):
         data, name = member
-        shown, kind, suffix = f"{shown}, {name}", file_kinds.kind(data), extension(name)
-    yield from _of_bytes(data, shown, kind, suffix, config, columns, optional)
+        shown, suffix = f"{shown}, {name}", extension(name)
+    yield from _of_bytes(data, shown, suffix, config, columns, optional)
 
 
 def _of_bytes(
-    data: bytes, shown: str, kind: file_kinds.Kind, suffix: str, config: DataConfig,
+    data: bytes, shown: str, suffix: str, config: DataConfig,
     columns: Sequence[str], optional: Sequence[str] | None,
 ) -> Iterator[Table]:  # fmt: skip
-    if kind == "parquet" or (suffix in PARQUET and kind not in ("text", "json")):
+    kind = file_kinds.kind(data)
+    reading = _reading(kind, suffix) if config.format == "auto" else config.format
+    if reading == "json" and kind == "text" and config.format == "auto":
+        head = text_encodings.beginning(data)
+        reading = "csv" if csv_dialects.sniff(head, columns, ",").found else reading
+    if reading == "parquet":
         file = io.BytesIO(data)
-        yield from parquet_reading.parts_of_parquet(file, shown, columns, optional, _PART)
-    elif kind in ("old workbook", "zip") or (suffix in EXCEL and kind == ""):
-        yield excel_reading.read(data, shown, config.sheet, columns, config.header_row)
-    elif kind == "json" or (kind == "text" and suffix in _JSON):
-        yield csv_and_json_reading.from_json(data, shown, config.encoding, columns, optional)
-    elif kind == "text" or suffix in _TEXT:
-        yield csv_and_json_reading.from_csv(
-            data, shown, config.encoding, DELIMITERS.get(suffix, ","), columns,
-            config.delimiter, config.header_row,
-        )  # fmt: skip
+        found = parquet_reading.parts_of_parquet(file, shown, columns, optional, _PART)
+    elif reading == "workbook":
+        sheet = excel_reading.read(data, shown, config.sheet, columns, config.header_row)
+        found = iter([sheet])
+    elif reading == "json":
+        encoding = config.encoding
+        found = iter([csv_and_json_reading.from_json(data, shown, encoding, columns, optional)])
+    elif reading in ("csv", "page"):
+        read = csv_and_json_reading.from_csv if reading == "csv" else csv_and_json_reading.from_page
+        found = iter([read(data, shown, config, DELIMITERS.get(suffix, ","), columns)])
     else:
         raise _unknown(shown, suffix)
+    expected = _reading("", suffix)
+    note = f"it is {_SAID[reading]}, although its name ends in {suffix}"
+    for table in found:
+        yield replace(table, notes=(note, *table.notes)) if expected not in ("", reading) else table
+
+
+def _reading(kind: Kind, suffix: str) -> str:
+    """How to read a file: as its contents say, or as its name says of contents that are damaged."""
+    if kind == "parquet" or (kind == "" and suffix in PARQUET):
+        return "parquet"
+    if kind in ("old workbook", "zip") or (kind == "" and suffix in EXCEL):
+        return "workbook"
+    if kind == "json" or (kind in ("", "text") and suffix in _JSON):
+        return "json"
+    if kind == "page":
+        return "page"
+    return "csv" if kind == "text" or suffix in DELIMITERS else ""
 
 
 def _unknown(shown: str, suffix: str) -> DataError:
