@@ -38,8 +38,11 @@ def row(*values: object, more: str = "") -> str:
     return f"<table:table-row {more}>{''.join(cells)}</table:table-row>"
 
 
-def workbook(**sheets: str) -> bytes:
-    """A workbook of sheets by name, each the XML of its rows; one named `hidden…` is not shown."""
+def workbook(before: str = "", **sheets: str) -> bytes:
+    """A workbook of sheets by name, each the XML of its rows; one named `hidden…` is not shown.
+
+    `before` is what leads the XML.
+    """
     tables = "".join(
         f'<table:table table:name="{name}" table:style-name="{_style(name)}">{rows}</table:table>'
         for name, rows in sheets.items()
@@ -50,7 +53,7 @@ def workbook(**sheets: str) -> bytes:
         for name, display in (("shown", "true"), ("hidden", "false"))
     )
     content = (
-        f"<office:document-content {_SPACES}><office:automatic-styles>{styles}"
+        f"{before}<office:document-content {_SPACES}><office:automatic-styles>{styles}"
         f"</office:automatic-styles><office:body><office:spreadsheet>{tables}"
         "</office:spreadsheet></office:body></office:document-content>"
     )

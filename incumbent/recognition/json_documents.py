@@ -39,7 +39,7 @@ def records(value: object, source: str, columns: Sequence[str]) -> Sequence[obje
         return _named(value[0], value[1:]) if _is_row(value) else value
     if not isinstance(value, dict):
         return [value]
-    if all(like(list(value), name) for name in columns):
+    if columns and all(like(list(value), name) for name in columns):
         return _by_column(value)
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         return _named(value["columns"], value["data"])
