@@ -30,8 +30,8 @@ def score(
     model_name: str = "reviews",
     alias: str = "champion",
     text_column: str | None = None,
-    sheet: str | int = 0,
-    encoding: str = "utf-8",
+    sheet: str | int | None = None,
+    encoding: str = "auto",
     max_hours: Hours = 72.0,
 ) -> Summary:
     """Write the rows of a table with a label and class probabilities for each.
@@ -42,8 +42,8 @@ def score(
         model_name: The registered model.
         alias: Of the version to ask.
         text_column: The column of texts; without one, that of the training data.
-        sheet: Of a workbook, by name or number (the first is 0).
-        encoding: Of CSV, TSV and JSON Lines.
+        sheet: Of a workbook, by name or number (the first is 0); without one, that of the column.
+        encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
         max_hours: How long it may take; as long as a training, unless told otherwise.
 
     Raises:

@@ -20,6 +20,7 @@ from pydantic import (
 from incumbent import label_sets
 
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
+_Tab = BeforeValidator(lambda value: "\t" if value in ("tab", r"\t") else value)
 
 Severity = Annotated[Literal["error", "warn", "off"], _Off]
 """What a failed expectation does: refuse the data, report it, or go unchecked."""
@@ -64,21 +65,31 @@ class DataConfig(Section):
     """Where labelled text comes from, and how to read it."""
 
     train: str | tuple[str, ...] = ""
-    """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .csv .tsv .jsonl .ndjson .parquet,
-    each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a list of
-    these; `${NAME}` in it stands for an environment variable. Empty for the embedded film
-    reviews."""
+    """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .xlsb .ods .csv .tsv .jsonl .ndjson
+    .parquet, each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a
+    list of these; `${NAME}` in it stands for an environment variable. A file of another name, such
+    as `export.txt`, is known by its contents. Empty for the embedded film reviews."""
     test: str = ""
     """The frozen test set: one file. Empty for the embedded film reviews."""
-    sheet: str | Annotated[int, Field(ge=0, strict=True)] = 0
-    """Excel sheet, by name or by number (the first is 0)."""
+    format: Literal["auto", "workbook", "csv", "json", "parquet"] = "auto"
+    """What the files are. `auto`: what their contents say, each its own."""
+    sheet: str | Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Sheet of a workbook, by name or by number (the first is 0). Null: the first that is not
+    hidden, or if that lacks the columns, the one that has them."""
+    header_row: Annotated[int, Field(ge=1)] | None = None
+    """Number of the row that holds the names of the columns, as a spreadsheet program shows it.
+    Null: the row among the first 100 that has them."""
+    delimiter: Annotated[str, Field(pattern=r"^[^\w\s\"']?$|^\t$"), _Tab] = ""
+    """What is between two cells of a text file: one character, or `tab`. Empty: comma, semicolon,
+    tab or bar, whichever gives the columns."""
     text_column: str = "text"
     """Column that holds the text."""
     label_columns: str | tuple[str, ...] = "label"
     """Column that holds the label. A list of two or more makes the labels the columns' names: each
     holds 1 or 0, true or false, whether a row has that label; a row may have none or several."""
-    encoding: str = "utf-8"
-    """Character encoding of CSV, TSV and JSON Lines files."""
+    encoding: str = "auto"
+    """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
+    its own, by its byte-order mark or its bytes."""
     sample: Annotated[int, Field(ge=2)] | None = None
     """How many rows of each split to use, stratified by label and seeded; null for all."""
     seed: Seed = 0

@@ -28,6 +28,8 @@ def ingest(config: Config) -> Dataset:
     """
     workdir = Path(config.tracking.workdir)
     dataset = ingestion.ingest(config.data, workdir, config.evaluation.slices)
+    for note in dataset.notes:
+        show.say("%s", note)
     rows = [_row(name, split) for name, split in _splits(dataset)]
     show.table("data", rows, "Sizes, labels and lengths of the data as it was read")
     show.table(

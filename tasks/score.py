@@ -16,8 +16,8 @@ from tasks.retry_policy import RETRIES
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def score(
-    version: Version, source: str, output: Path, text_column: str | None, sheet: str | int,
-    encoding: str,
+    version: Version, source: str, output: Path, text_column: str | None,
+    sheet: str | int | None, encoding: str,
 ) -> Summary:  # fmt: skip
     """Write the rows with their labels and probabilities; see `table_scoring.score`."""
     with show.progress("scoring", None, "row", "Rows scored") as progress:

@@ -185,11 +185,12 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 @console.model
 @console.alias
 @click.option("--text-column", help="Column of the texts; else that of the training data.")
-@click.option("--sheet", default="0", help="Excel sheet, by name or by number (the first is 0).")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV, TSV and JSON Lines.")
+@click.option("--sheet", help="Sheet, by name or number (the first is 0); else that of the column.")
+@click.option("--encoding", default="auto", show_default=True, help="Of CSV, TSV and JSON.")
 @console.as_json
 def score(
-    source: str, output: Path, name: str, alias: str, text_column: str | None, sheet: str,
+    source: str, output: Path, name: str, alias: str, text_column: str | None,
+    sheet: str | None,
     encoding: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Classify each row of a table with a registered model.
@@ -213,7 +214,7 @@ def score(
         with tqdm(unit="row", disable=not sys.stderr.isatty(), leave=False) as bar:
             summary = table_scoring.score(
                 version, source, output, text_column=text_column,
-                sheet=int(sheet) if sheet.isdecimal() else sheet, encoding=encoding,
+                sheet=int(sheet) if sheet and sheet.isdecimal() else sheet, encoding=encoding,
                 on_rows=bar.update,
             )  # fmt: skip
     if as_json:

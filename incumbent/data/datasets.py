@@ -78,6 +78,8 @@ class Dataset(BaseModel):
     digest: str
     label_names: tuple[str, ...] = ()
     """The labels of which a row may have any, sorted; none if each row has one class."""
+    notes: tuple[str, ...] = ()
+    """What was made of files that could have been read otherwise, and how many rows were blank."""
 
     @property
     def train_known(self) -> bool:

@@ -53,14 +53,16 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     columns = [name for name in slices if name not in ("length", "class")]
     needed = [name for name in slices if name not in COMPUTED_SLICES]
     several = training_files.expand(config.train)
-    train = map(canonical, training_files.parts(several, config, columns))
-    test = map(canonical, table_reader.parts(config.test, config, columns, needed))
+    notes: list[str] = []
+    train = map(canonical, training_files.parts(several, config, columns, note=notes.append))
+    test = map(canonical, table_reader.parts(config.test, config, columns, needed, notes.append))
     names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
     if len(several) > 1:
         read_from = tuple(map(url_secrets.public, several))
         split = dataset.train.model_copy(update={"files": read_from})
         dataset = dataset.model_copy(update={"train": split})
+    dataset = dataset.model_copy(update={"notes": tuple(notes)})
     if known:
         known.parent.mkdir(exist_ok=True)
         draft = known.with_name(f"{known.name}.{os.getpid()}")

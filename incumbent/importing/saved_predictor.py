@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import ConfigError, StageError
 from incumbent.predictor import folder_digest
-from incumbent.tables.file_formats import MAX_RATIO, SUSPECT_BYTES
+from incumbent.recognition.bomb_limits import MAX_RATIO, SUSPECT_BYTES
 
 PICKLE = "tf_model.preproc"
 MODEL = "tf_model.h5"

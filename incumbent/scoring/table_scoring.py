@@ -51,8 +51,8 @@ def score(
     output: Path,
     *,
     text_column: str | None = None,
-    sheet: str | int = 0,
-    encoding: str = "utf-8",
+    sheet: str | int | None = None,
+    encoding: str = "auto",
     on_rows: Callable[[int], object] = lambda _: None,
 ) -> Summary:
     """Write the rows of `source` to `output`, each with a label and the class probabilities.
@@ -66,8 +66,8 @@ def score(
         source: A path or fsspec URL of a table in any format that is read.
         output: A local file; its extension is the format.
         text_column: The column of texts; None for that of the model's training data.
-        sheet: Of a workbook, by name or number.
-        encoding: Of CSV, TSV and JSON Lines.
+        sheet: Of a workbook, by name or number; None for the one that has the column.
+        encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
         on_rows: Told how many rows are done, now and then.
 
     Raises:
@@ -77,19 +77,21 @@ def score(
     """
     counts: Counter[str] = Counter()
     rows = empty = 0
-    tables = _parts(table_reader.whole(source, sheet, encoding))
-    first = next(tables)  # before there is a draft of the output beside the input
-    with model_client.opened(version) as model, table_writer.opened(output, _PROBABILITY) as write:
-        for table in chain([first], tables):
-            texts = table_reader.texts(table, text_column or model.text_column, "--text-column")
-            answers, there = _answers(model.predict, texts)
-            write(*_joined(table, answers))
-            counts.update(answers[_LABEL][there])
-            rows += len(texts)
-            empty += len(texts) - int(there.sum())
-            on_rows(len(texts))
-        if not rows:
-            raise DataError(f"{url_secrets.public(source)} has a header, and no rows under it.")
+    with model_client.opened(version) as model:
+        column = text_column or model.text_column
+        tables = _parts(table_reader.whole(source, sheet, encoding, (column,)))
+        first = next(tables)  # before there is a draft of the output beside the input
+        with table_writer.opened(output, _PROBABILITY) as write:
+            for table in chain([first], tables):
+                texts = table_reader.texts(table, column, "--text-column")
+                answers, there = _answers(model.predict, texts)
+                write(*_joined(table, answers))
+                counts.update(answers[_LABEL][there])
+                rows += len(texts)
+                empty += len(texts) - int(there.sum())
+                on_rows(len(texts))
+            if not rows:
+                raise DataError(f"{url_secrets.public(source)} has a header, and no rows under it.")
     return Summary(
         model_name=version.name, version=version.version, output=str(output), rows=rows,
         empty=empty, labels=dict(sorted(counts.items())),

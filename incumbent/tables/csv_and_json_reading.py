@@ -1,142 +1,253 @@
-"""Read CSV, TSV and JSON Lines into a `Table`."""
+"""Read CSV in its dialects and JSON, as lines or as one array, into a `Table`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from incumbent.errors import DataError
-from incumbent.tables.file_formats import DELIMITERS
-from incumbent.tables.table import Table
+from incumbent.recognition import csv_dialects, html_tables, json_documents, text_encodings
+from incumbent.recognition.column_names import like
+from incumbent.tables.table import Table, headed, header_note, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+    from incumbent.config import DataConfig
+
+_ESCAPED = '\\"'
+_TAB = "\t"
 
 
-def from_csv(data: bytes, source: str, encoding: str, delimiter: str) -> Table:
-    """Read CSV or TSV; the header is row 1, and a quoted cell may hold line breaks.
+class _Fault(Exception):
+    """What is wrong, and in which line of the table."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+class _Quoting(NamedTuple):
+    """How cells are quoted, and what to say of it."""
+
+    options: dict[str, object]
+    note: str
+
+
+_DOUBLED = _Quoting({}, "")
+_BACKSLASH = _Quoting({"escapechar": "\\"}, r"quotes in texts are written \"")
+_NONE = _Quoting({"quoting": csv.QUOTE_NONE}, "quotes are part of the texts")
+
+
+def from_csv(
+    data: bytes, source: str, config: DataConfig, usual: str, wanted: Sequence[str] = ()
+) -> Table:
+    """Read text that is delimited; a quoted cell may hold line breaks.
+
+    Args:
+        data: The file.
+        source: As messages name it.
+        config: Its encoding, delimiter and the row of its header, where they are known.
+        usual: The delimiter of the file's extension.
+        wanted: Names that the header has, if they are known.
 
     Raises:
-        DataError: if the bytes are not in `encoding`, a row has more cells than the header, or
-            the header is separated by something else.
+        DataError: if the bytes are not in that encoding, or a row has more cells than the header.
     """
-    text = decode(data, source, encoding)
-    _check_separator(text, source, delimiter)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    row = config.header_row or 0
+    text, said = text_encodings.decode(data, source, config.encoding)
+    dialect = csv_dialects.sniff(text, wanted, usual, config.delimiter, row)
+    notes = [said] if said else []
+    if dialect.delimiter != usual or dialect.body:
+        notes.append(f"delimited by {csv_dialects.NAMES.get(dialect.delimiter, dialect.delimiter)}")
+    faults: list[_Fault] = []
+    for quoting in _quotings(text, dialect.delimiter):
+        try:
+            table = _parsed(text, source, dialect, quoting, wanted)
+        except _Fault as fault:
+            faults.append(fault)
+            continue
+        if row and not table.header:
+            raise DataError(
+                f"{source} has nothing in row {row}, which data.header_row says holds the names "
+                "of the columns. Correct it, or leave it out."
+            )
+        more = (*notes, quoting.note) if quoting.note else notes
+        return Table(source, table.header, table.rows, table.numbers, table.header_row,
+                     (*more, *table.notes))  # fmt: skip
+    line = faults[0].line + bool(dialect.body)
+    raise DataError(f"{source}, line {line}: {faults[0]}")
+
+
+def from_page(
+    data: bytes, source: str, config: DataConfig, _: str = "", wanted: Sequence[str] = ()
+) -> Table:
+    """Read the table of a web page, which programs save under the name .xls; see `from_csv`.
+
+    Raises:
+        DataError: if no table of it has a row.
+    """
+    text, said = text_encodings.decode(data, source, config.encoding)
+    tables = html_tables.tables(text, source)
+    raw = [
+        Table(source, [cell.strip() for cell in rows[0]], [[*r] for r in rows[1:]],
+              range(2, len(rows) + 1), 1, (said,) if said else ())
+        for rows in tables
+    ]  # fmt: skip
+    fit = [found for one in raw if (found := headed(one, wanted, config.header_row))]
+    if fit:
+        return fit[0]
+    return nearest(max(raw, key=lambda one: len(one.rows)), wanted, config.header_row)
+
+
+def _quotings(text: str, delimiter: str) -> Iterator[_Quoting]:
+    yield _DOUBLED
+    if _ESCAPED in text:
+        yield _BACKSLASH
+    if delimiter == _TAB:
+        yield _NONE
+
+
+def _parsed(
+    text: str, source: str, dialect: csv_dialects.Dialect, quoting: _Quoting, wanted: Sequence[str]
+) -> Table:
+    """The rows under the header; none if that is not what is wanted, which is for others to say.
+
+    Raises:
+        _Fault: if a row cannot be one of that table.
+    """
+    csv.field_size_limit(sys.maxsize)  # Python's own limit is not the user's
+    stream = io.StringIO(text, newline="")
+    stream.seek(dialect.body)
+    reader = csv.reader(
+        stream,
+        delimiter=dialect.delimiter,
+        strict=True,
+        **quoting.options,  # type: ignore[arg-type]
+    )
+    first, last, names = dialect.header or (0, 0, [])
+    if wanted and names and not dialect.found:
+        return Table(source, names, [], (), last + 1)
     rows: list[list[object]] = []
     numbers: list[int] = []
-    header: list[str] = []
+    above = 0
     try:
-        for number, cells in enumerate(reader, start=1):
-            if not header:
-                header = [cell.strip() for cell in cells]
-            elif len(cells) > len(header) and any(cells[len(header) :]):
-                raise DataError(
-                    f"{source}, line {reader.line_num}: found {len(cells)} cells where the header "
-                    f"has {len(header)}. A text that holds {delimiter!r} must stand in double "
-                    "quotes; or save the file as .xlsx."
+        for number, cells in enumerate(reader):
+            if number <= last or not names:
+                if number < first:
+                    above += any(cells)
+                elif not names and any(map(str.strip, cells)):
+                    names, first, last = [cell.strip() for cell in cells], number, number
+            elif len(cells) > len(names) and any(cells[len(names) :]):
+                raise _Fault(
+                    reader.line_num,
+                    f"found {len(cells)} cells where the header has {len(names)}. A text that "
+                    f"holds {dialect.delimiter!r} must stand in double quotes; or save the file as "
+                    ".xlsx.",
                 )
             elif cells:
                 rows.append([*cells])
-                numbers.append(number)
+                numbers.append(number + 1)
     except csv.Error as error:
-        raise DataError(
-            f"{source}, line {reader.line_num}: not well-formed CSV ({error}). A cell that begins "
-            'with a double quote must end with one, and a quote inside it is written ""; or save '
-            "the file as .xlsx."
+        raise _Fault(
+            reader.line_num,
+            f"not well-formed CSV ({error}). A cell that begins with a double quote must end with "
+            'one, and a quote inside it is written ""; or save the file as .xlsx.',
         ) from None
-    return Table(source, header, rows, numbers)
+    return Table(source, names, rows, numbers, last + 1, header_note(first + 1, last + 1, above))
 
 
-def _check_separator(text: str, source: str, delimiter: str) -> None:
-    """Refuse a header of one cell that others separate: two columns are needed in any case."""
-    header = next(filter(None, map(str.strip, io.StringIO(text))), "")
-    other = next((other for other in _SEPARATORS if other in header), None)
-    if other is None or delimiter in header:
-        return
-    expected = _SEPARATORS[delimiter]
-    renamed = next((extension for extension, own in DELIMITERS.items() if own == other), None)
-    raise DataError(
-        f"{source}, line 1: found {_SEPARATORS[other]} between the column names {header[:80]!r}; "
-        f"expected {expected}. Save the file with {expected}, or as .xlsx"
-        + (f"; or give it the extension {renamed}." if renamed else ".")
-    )
-
-
-def from_json_lines(
+def from_json(
     data: bytes, source: str, encoding: str, columns: Sequence[str],
     optional: Sequence[str] | None = (),
 ) -> Table:  # fmt: skip
-    """Read `columns` of a file with one JSON object a line; blank lines are skipped.
+    """Read `columns` of a file with one JSON object a line, or of one array of objects.
 
-    A line may lack those in `optional`, or all others if that is None; if every line does, their
-    names are blank in the header.
+    A record may lack those in `optional`, or all others if that is None; if every record does,
+    their names are blank in the header. Blank lines are skipped.
 
     Raises:
-        DataError: if a line is not a JSON object, or lacks one of `columns`.
+        DataError: if a record is not a JSON object, or lacks one of `columns`.
     """
-    example = columns[0] if columns else "text"
+    text, said = text_encodings.decode(data, source, encoding)
     asked = None if optional is None else (*columns, *optional)
     records: list[dict[str, object]] = []
     numbers: list[int] = []
     keys: dict[str, None] = {}
-    for number, line in enumerate(decode(data, source, encoding).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(
-                f"{source}, line {number}: not JSON ({error}). Each line must be one object, like "
-                f'{{"{example}": "…"}}.'
-            ) from None
-        except RecursionError:
-            raise DataError(f"{source}, line {number}: the JSON is nested too deeply.") from None
-        if not isinstance(record, dict):
-            raise DataError(
-                f"{source}, line {number}: found a JSON {type(record).__name__}; expected an "
-                f'object, like {{"{example}": "…"}}.'
+    notes = dict.fromkeys([said] if said else [])
+    for number, where, record in _records(text, source, columns):
+        found = record
+        if not all(name in record for name in columns):
+            names = _names(record, columns, where)
+            found = {names.get(key, key): value for key, value in record.items()}
+            notes |= dict.fromkeys(
+                f"key {key!r} is taken for {name!r}" for key, name in names.items() if key != name
             )
-        missing = [name for name in columns if name not in record]
-        if missing:
-            raise DataError(
-                f"{source}, line {number}: there is no {missing[0]!r}; this line has "
-                f"{', '.join(map(repr, record)) or 'no keys'}. Add it, or set data.text_column and "
-                "data.label_columns to keys that every line has."
-            )
-        keys |= dict.fromkeys(record)
+        keys |= dict.fromkeys(found)
         # Not the record itself, which may hold much that nobody asked for.
-        records.append(record if asked is None else {k: record.get(k) for k in asked})
+        records.append(found if asked is None else {k: found.get(k) for k in asked})
         numbers.append(number)
     optional = [name for name in (keys if optional is None else optional) if name not in columns]
     rows = [[record.get(name) for name in (*columns, *optional)] for record in records]
     read = [*columns, *(name if name in keys else "" for name in optional)] if rows else []
-    return Table(source, [*read, *(name for name in keys if name not in read)], rows, numbers)
+    header = [*read, *(name for name in keys if name not in read)]
+    return Table(source, header, rows, numbers, notes=tuple(notes))
 
 
-def decode(data: bytes, source: str, encoding: str) -> str:
-    """Bytes to text, without a byte order mark.
+def _names(record: dict[str, object], columns: Sequence[str], where: str) -> dict[str, str]:
+    """What the keys are called that are asked for, where a record spells them otherwise."""
+    keys = list(record)
+    names: dict[str, str] = {}
+    for name in columns:
+        found = [keys[at] for at in like(keys, name)]
+        if len(found) > 1:
+            raise DataError(
+                f"{where}: there is no {name!r}, but {' and '.join(map(repr, found))} could be it. "
+                "Set data.text_column and data.label_columns to those that are meant."
+            )
+        if not found:
+            raise DataError(
+                f"{where}: there is no {name!r}; this one has "
+                f"{', '.join(map(repr, record)) or 'no keys'}. Add it, or set data.text_column "
+                "and data.label_columns to keys that every one has."
+            )
+        names[found[0]] = name
+    return names
 
-    Raises:
-        DataError: naming the line and the byte that `encoding` has no character for.
-    """
+
+def _records(
+    text: str, source: str, columns: Sequence[str]
+) -> Iterator[tuple[int, str, dict[str, object]]]:
+    """Each object of a file: its number, where it is, and itself."""
+    example = f'{{"{columns[0] if columns else "text"}": "…"}}'
+    if json_documents.is_one_value(text):
+        value = _loaded(text, source, f"Expected objects like {example}, in one array or in lines")
+        for number, record in enumerate(json_documents.records(value, source, columns), start=1):
+            where = f"{source}, record {number}"
+            yield number, where, _object(record, where, example)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"{source}, line {number}"
+            value = _loaded(line, where, f"Each line must be one object, like {example}")
+            yield number, where, _object(value, where, example)
+
+
+def _loaded(text: str, where: str, expected: str) -> object:
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except LookupError:
-        raise DataError(
-            f"data.encoding is {encoding!r}, which is no character encoding that Python knows. "
-            "Most files are utf-8; those of older Windows programs cp1252, or utf-16."
-        ) from None
-    except UnicodeError as error:
-        if not isinstance(error, UnicodeDecodeError):
-            raise DataError(f"{source} is not {encoding} ({error}). Set data.encoding.") from None
-        line = data.count(b"\n", 0, error.start) + 1
-        guess = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
-        raise DataError(
-            f"{source}, line {line}: byte 0x{data[error.start]:02x} is not {encoding}. Save the "
-            f"file as UTF-8, or set data.encoding to the encoding it has, such as {guess}."
-        ) from None
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({error}). {expected}.") from None
+    except RecursionError:
+        raise DataError(f"{where}: the JSON is nested too deeply.") from None
+
+
+def _object(value: object, where: str, example: str) -> dict[str, object]:
+    if isinstance(value, dict):
+        return value
+    raise DataError(
+        f"{where}: found a JSON {type(value).__name__}; expected an object, like {example}."
+    )

@@ -1,42 +1,28 @@
-"""The formats that are read, by the extension of a file's name."""
+"""The formats that are read, by the extension of a file's name where the contents are not asked."""
 
 from __future__ import annotations
 
 import posixpath
 
-from incumbent.errors import DataError
 from incumbent.runtime.url_secrets import public
 
-EXCEL = (".xlsx", ".xlsm", ".xls")
+EXCEL = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 FORMATS = (*EXCEL, *DELIMITERS, *JSON_LINES, *PARQUET)
+"""A folder's files of these count; a file that is named is known by its contents."""
+NAMED = (".json", ".tab", ".txt", ".zip")
+"""Further names that people give to tables, and to other things too."""
 PACKED = (".gz", ".bz2")
-
-SUSPECT_BYTES = 100 << 20
-"""Unpacked; a file that unpacks to more is a bomb if it is packed better than `MAX_RATIO`."""
-MAX_RATIO = 200
-"""Unpacked to packed; real text stays below 20."""
 
 
 def extension(source: str) -> str:
-    """The format's extension, in lower case and without that of a compression.
-
-    Raises:
-        DataError: if no format goes by it.
-    """
+    """The extension, in lower case and without that of a compression; "" if there is none."""
     name = name_of(source).lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    suffix = posixpath.splitext(name)[1]
-    if suffix not in FORMATS:
-        raise DataError(
-            f"{public(source)}: {suffix or 'a name without an extension'} is no known format. "
-            f"Expected one of {' '.join(FORMATS)}, or one of them with {' or '.join(PACKED)} "
-            "added; save the data as .xlsx."
-        )
-    return suffix
+    return posixpath.splitext(name)[1]
 
 
 def name_of(source: str) -> str:

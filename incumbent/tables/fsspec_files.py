@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import fsspec
 
 from incumbent.errors import DataError, StageTimedOut
+from incumbent.recognition import file_kinds
+from incumbent.recognition.bomb_limits import MAX_RATIO, SUSPECT_BYTES
 from incumbent.runtime.url_secrets import expanded, masked, public, without_secrets
-from incumbent.tables.file_formats import FORMATS, MAX_RATIO, PACKED, SUSPECT_BYTES, name_of
+from incumbent.tables.file_formats import FORMATS, PACKED, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterator
+    from typing import IO, Any, BinaryIO
 
 _READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACKED))
 _FEW = 5  # files that a hint names
@@ -31,6 +33,8 @@ INSTALL = ".venv/bin/python -m pip install 'incumbent[{}]'"
 """How the client of a place is installed. By the extra, so that pip minds what incumbent needs."""
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _UNPACKED_AT_ONCE = 16 << 20  # bytes
+_MAGIC = 16  # bytes that tell how a file is compressed
+_OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
     ("abfs", "abfss", "az", "adl"), "azure"
 )
@@ -154,18 +158,18 @@ def _missing(source: str, filesystem: fsspec.AbstractFileSystem | None, path: st
 
 
 def unpacked(data: bytes, shown: str) -> bytes:
-    """What a file holds that may be compressed, as its name says.
+    """What a file holds that may be compressed, whatever its name.
 
     Raises:
-        DataError: if it is not, or unpacks beyond reason.
+        DataError: if it is damaged, or unpacks beyond reason.
     """
-    name = name_of(shown).lower()
-    if not name.endswith(PACKED):
+    opener = _OPENERS.get(file_kinds.kind(data[:_MAGIC]))
+    if opener is None:
         return data
     packed = io.BytesIO(data)
     unpacked = bytearray()
     try:
-        with (gzip.open if name.endswith(".gz") else bz2.open)(packed) as stream:
+        with opener(packed) as stream:
             while part := stream.read(_UNPACKED_AT_ONCE):
                 unpacked += part
                 if len(unpacked) > _MAX_UNPACKED:
@@ -180,7 +184,7 @@ def unpacked(data: bytes, shown: str) -> bytes:
                     )
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{shown} cannot be unpacked ({error}): it is cut short, or not compressed. Copy it "
-            "again, or name it without the last extension."
+            f"{shown} cannot be unpacked ({error}): it is cut short, or damaged. Copy it again "
+            "from where it came."
         ) from None
     return bytes(unpacked)

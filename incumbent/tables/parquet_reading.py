@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from incumbent.errors import DataError
-from incumbent.tables.file_formats import MAX_RATIO, SUSPECT_BYTES
+from incumbent.recognition.bomb_limits import MAX_RATIO, SUSPECT_BYTES
+from incumbent.recognition.column_names import like
 from incumbent.tables.table import Table
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ _MAX_PART = 256 << 20  # bytes of one part of a Parquet file
 
 
 def parts_of_parquet(
-    file: BinaryIO, source: str, columns: Sequence[str] | None, rows: int
+    file: BinaryIO, source: str, columns: Sequence[str], optional: Sequence[str] | None, rows: int
 ) -> Iterator[Table]:
-    """Read those of `columns` that a Parquet file holds, or all, so many rows at a time.
+    """Read those of the columns that a Parquet file holds, so many rows at a time.
 
-    Records count from 1. There is one part at least, which has no rows if the file has none.
+    `optional` are columns that it need not hold; None stands for all others. Records count
+    from 1. There is one part at least, which has no rows if the file has none.
 
     Raises:
         DataError: if the file is damaged, no Parquet, or too much for memory.
@@ -35,14 +37,15 @@ def parts_of_parquet(
         parquet = pq.ParquetFile(file, **_BY_PAGE)
         names = parquet.schema_arrow.names
         chosen = names
-        if columns is not None:
-            chosen = [name for name in dict.fromkeys(columns) if names.count(name) == 1]
+        if optional is not None:
+            found = [like(names, name) for name in (*columns, *optional)]
+            chosen = list(dict.fromkeys(names[at[0]] for at in found if len(at) == 1))
         header = [*chosen, *(name for name in names if name not in chosen)]
         read = 0
         longest = _bearable(parquet, file, source, chosen)
         for batch in parquet.iter_batches(
             max(1, min(rows, _MAX_PART // max(longest, 1))),
-            columns=None if columns is None else chosen,
+            columns=None if optional is None else chosen,
         ):
             size = sum(map(_bytes, batch.columns))
             if size / batch.num_rows > _MAX_PART / rows:
@@ -52,8 +55,8 @@ def parts_of_parquet(
                     "are read, on average. Shorten the texts."
                 )
             # All are in the file's order, where two may have one name.
-            found = batch.columns if columns is None else map(batch.column, chosen)
-            cells = [_cells(column) for column in found]
+            read_from = batch.columns if optional is None else map(batch.column, chosen)
+            cells = [_cells(column) for column in read_from]
             part = [list(row) for row in zip(*cells, strict=True)]
             yield Table(source, header, part, range(read + 1, read + len(part) + 1))
             read += len(part)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from incumbent.errors import DataError
+from incumbent.recognition import header_rows
+from incumbent.recognition.header_rows import Header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +45,81 @@ class Table:
     """Cells; a row may be shorter than the header."""
     numbers: Sequence[int]
     """Each row's number, as the user's program shows it."""
+    header_row: int = 0
+    """The number of the header's row; 0 where the format keeps names apart from rows."""
+    notes: tuple[str, ...] = ()
+    """What was made of the file, where one could have read it otherwise."""
+
+
+def headed(table: Table, wanted: Sequence[str], header_row: int | None) -> Table | None:
+    """The table under the row that holds the wanted names, be there a title above it.
+
+    Args:
+        table: Whose header is its first row that is not blank.
+        wanted: Names of columns; if there are none, the table stays as it is.
+        header_row: The number of that row, if it is known.
+
+    Returns:
+        The table; None if no row, or not that one, holds the names.
+    """
+    if header_row is None:
+        return _under(table, header_rows.find(_first(table), wanted)) if wanted else table
+    found = _numbered(table, header_row)
+    return found if found and (not wanted or headed(found, wanted, None)) else None
+
+
+def nearest(table: Table, wanted: Sequence[str], header_row: int | None) -> Table:
+    """The table under the row that was most likely meant for the header, or is said to be it.
+
+    Raises:
+        DataError: if there is no row of that number.
+    """
+    if header_row is None:
+        return _under(table, header_rows.nearest(_first(table), wanted)) or table
+    if found := _numbered(table, header_row):
+        return found
+    numbers = [table.header_row, *table.numbers]
+    raise DataError(
+        f"{table.where} has nothing in row {header_row}, which data.header_row says holds the "
+        f"names of the columns; there are rows {numbers[0]} to {numbers[-1]}. Correct it, or leave "
+        "it out."
+    )
+
+
+def _first(table: Table) -> list[list[str]]:
+    rows: list[list[object]] = [[*table.header], *table.rows[: header_rows.LOOK]]
+    return [[as_text(cell) for cell in row] for row in rows]
+
+
+def _numbered(table: Table, number: int) -> Table | None:
+    """The table under the row of that number; None if there is none, or nothing in it."""
+    numbers = [table.header_row, *table.numbers]
+    if number not in numbers:
+        return None
+    at = numbers.index(number)
+    row: list[object] = [*table.header] if at == 0 else table.rows[at - 1]
+    names = [as_text(cell).strip() for cell in row]
+    return _under(table, Header(at, at, names)) if any(names) else None
+
+
+def _under(table: Table, header: Header | None) -> Table | None:
+    """The table under a header, whose rows are counted from that which the table has now."""
+    if header is None:
+        return None
+    numbers = [table.header_row, *table.numbers[: header.last]]
+    note = header_note(numbers[header.first], numbers[header.last], header.first)
+    return replace(
+        table, header=header.names, rows=table.rows[header.last :],
+        numbers=table.numbers[header.last :], header_row=numbers[header.last],
+        notes=(*table.notes, *note),
+    )  # fmt: skip
+
+
+def header_note(first: int, last: int, above: int) -> tuple[str, ...]:
+    """What to say of a header in those rows, with so many filled rows above it."""
+    if first < last:
+        return (f"the names of the columns are in rows {first} and {last}",)
+    return (f"the header is row {first}; what is above it is left out",) if above else ()
 
 
 def as_text(cell: object) -> str:

@@ -5,44 +5,29 @@ from __future__ import annotations
 import datetime
 import decimal
 import difflib
-import io
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from incumbent.config import DataConfig
 from incumbent.errors import DataError
-from incumbent.runtime.url_secrets import public
-from incumbent.tables import (
-    csv_and_json_reading,
-    excel_reading,
-    fsspec_files,
-    parquet_reading,
-    tick_columns,
-)
-from incumbent.tables.file_formats import (
-    DELIMITERS,
-    EXCEL,
-    JSON_LINES,
-    PACKED,
-    PARQUET,
-    extension,
-    name_of,
-)
+from incumbent.recognition import column_names
+from incumbent.tables import source_reading, tick_columns
 from incumbent.tables.table import CellError, Formula, Table, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from incumbent.config import DataConfig
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
-_PART = 2_000  # rows of a part
 _SHOWN = 20  # columns that a message lists
+
+_log = logging.getLogger(__name__)
 
 
 def read(
@@ -53,17 +38,21 @@ def read(
 
 
 def parts(
-    source: str, config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
-) -> Iterator[pd.DataFrame]:
+    source: str, config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = (),
+    note: Callable[[str], object] = _log.info,
+) -> Iterator[pd.DataFrame]:  # fmt: skip
     """Read the text and the labels of one source, everything as text.
 
-    Parquet is read some rows at a time, so that its size has no bound; other formats at once.
+    Parquet is read some rows at a time, so that its size has no bound; other formats at once. Rows
+    that are blank are skipped.
 
     Args:
         source: A path or fsspec URL.
         config: Which columns, and how they are written.
         slices: Further columns, read where there are such.
         needed: Those of them that must be there.
+        note: Told in a line what was made of the file where it could be read otherwise, and how
+            many blank rows there were.
 
     Yields:
         Frames of one row or more, in the order of the file: columns `text` as it stands, `label`
@@ -77,33 +66,43 @@ def parts(
         DataError: if the source is missing, unreadable, in no known format or of another shape
             than `config` says; the message names the place and the remedy.
     """
-    suffix = extension(source)
-    # Elsewhere the rows hold what is asked for alone, and slices shall not decide which count.
     columns = config.text_column, *config.labels_in
-    width = None if suffix in EXCEL or suffix in DELIMITERS else len(columns)
-    empty = True
-    tables = _tables(source, suffix, config.sheet, config.encoding, columns, slices)
-    for table in _without_blank_end(tables, width):
+    notes: dict[str, None] = {}
+    kept = last = 0
+    for table in source_reading.tables(source, config, columns, slices):
         frame = _frame(table, config, slices, needed)
+        notes |= dict.fromkeys((*table.notes, *_renamed(table, columns)))
         if len(frame):
-            empty = False
+            kept, last = kept + len(frame), int(frame["row"].iloc[-1])
             yield frame
-    if empty:
+    if not kept:
         raise DataError(
             f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
             "row for each text."
         )
+    if blank := last - table.header_row - kept:
+        notes[f"{blank:,} blank {'row' if blank == 1 else 'rows'} skipped"] = None
+    if notes:
+        note(f"{table.where}: {'; '.join(notes)}")
 
 
-def whole(source: str, sheet: str | int, encoding: str) -> Iterator[Table]:
+def whole(
+    source: str, sheet: str | int | None, encoding: str, columns: Sequence[str] = ()
+) -> Iterator[Table]:
     """Read a source with all its columns, Parquet part by part; blank rows at the end are dropped.
+
+    Args:
+        source: A path or fsspec URL.
+        sheet: Of a workbook, by name or number; None for the one that has the columns.
+        encoding: Of text, or `text_encodings.AUTO`.
+        columns: Names that its header has.
 
     Raises:
         DataError: if it is missing, unreadable or in no known format.
     """
-    suffix = extension(source)
-    for table in _without_blank_end(_tables(source, suffix, sheet, encoding, (), None), None):
-        if suffix in EXCEL:
+    config = DataConfig(sheet=sheet, encoding=encoding)
+    for table in _without_blank_end(source_reading.tables(source, config, columns, None)):
+        if table.header_row:
             table = replace(table, rows=[[_seen(cell) for cell in row] for row in table.rows])
         yield table
 
@@ -125,8 +124,9 @@ def _frame(
     extra = {
         name: _position(table, name, _SLICES)
         for name in slices
-        if name in needed or table.header.count(name) == 1
+        if name in needed or len(column_names.like(table.header, name)) == 1
     }
+    table = _without_blank(table, text, places)
     rows = table.rows
     texts, (cells, *others) = _column(rows, text), [_column(rows, place) for place in places]
     label = _stripped(cells)
@@ -145,6 +145,28 @@ def _frame(
         }
         | {f"{SLICE}{name}": _stripped(_column(rows, at)) for name, at in extra.items()}
     )
+
+
+def _without_blank(table: Table, text: int, labels: Sequence[int]) -> Table:
+    """Without rows that are blank: in all cells; or where a format has records, in these."""
+    suspects = [at for at, cell in enumerate(_column(table.rows, text)) if _kind(cell) == "empty"]
+    blank = {
+        at
+        for at in suspects
+        if _blank(table.rows[at] if table.header_row else [table.rows[at][n] for n in labels])
+    }
+    if not blank:
+        return table
+    kept = [at for at in range(len(table.rows)) if at not in blank]
+    return replace(
+        table, rows=[table.rows[at] for at in kept], numbers=[table.numbers[at] for at in kept]
+    )
+
+
+def _renamed(table: Table, columns: Sequence[str]) -> list[str]:
+    """What to say of columns that are written otherwise in the file than in the config."""
+    found = [(name, table.header[_position(table, name)]) for name in columns]
+    return [f"column {there!r} is taken for {name!r}" for name, there in found if there != name]
 
 
 def _column(rows: list[list[object]], position: int) -> list[object]:
@@ -184,41 +206,22 @@ def _kind(cell: object) -> str:
     return "date" if isinstance(cell, dates) else "error"
 
 
-def _tables(
-    source: str, suffix: str, sheet: str | int, encoding: str,
-    columns: Sequence[str], optional: Sequence[str] | None,
-) -> Iterator[Table]:  # fmt: skip
-    """What a source holds, Parquet part by part; `optional` None stands for all other columns."""
-    shown = public(source)
-    chosen = None if optional is None else (*columns, *optional)
-    with fsspec_files.opened(source) as file:
-        if not file.read(1):
-            raise DataError(f"{shown} is empty: 0 bytes. Copy it again from where it came.")
-        file.seek(0)
-        if suffix in PARQUET and not name_of(shown).lower().endswith(PACKED):
-            yield from parquet_reading.parts_of_parquet(file, shown, chosen, _PART)
-            return
-        data = fsspec_files.unpacked(file.read(), shown)
-    if suffix in EXCEL:
-        yield excel_reading.read(data, shown, sheet)
-    elif suffix in DELIMITERS:
-        yield csv_and_json_reading.from_csv(data, shown, encoding, DELIMITERS[suffix])
-    elif suffix in JSON_LINES:
-        yield csv_and_json_reading.from_json_lines(data, shown, encoding, columns, optional)
-    else:
-        yield from parquet_reading.parts_of_parquet(io.BytesIO(data), shown, chosen, _PART)
-
-
 def _position(table: Table, name: str, remedy: str = _LABELLED) -> int:
     """Where the column stands in the header; `remedy` is what to set if it doesn't."""
     if not any(table.header):
         raise DataError(f"{table.where} is empty: there is no header and no row in it.")
-    if table.header.count(name) == 1:
-        return table.header.index(name)
+    found = column_names.like(table.header, name)
+    if len(found) == 1:
+        return found[0]
     if name in table.header:
         raise DataError(
             f"{table.where} has {table.header.count(name)} columns named {name!r}; expected one. "
             "Rename or delete the others."
+        )
+    if found:
+        raise DataError(
+            f"{table.where} has no column {name!r}, but {len(found)} that could be it: "
+            f"{_listed([table.header[at] for at in found])}. Set {remedy} to the one that is meant."
         )
     near = difflib.get_close_matches(name, table.header, n=1, cutoff=0.5)
     raise DataError(
@@ -233,15 +236,19 @@ def _listed(header: Sequence[str]) -> str:
     return f"{shown} and {len(header) - _SHOWN} more" if len(header) > _SHOWN else shown
 
 
-def _without_blank_end(tables: Iterable[Table], width: int | None) -> Iterator[Table]:
-    """Without the last rows that are blank in all cells, or in the first `width`."""
+def _without_blank_end(tables: Iterable[Table]) -> Iterator[Table]:
+    """Without the last rows that are blank in all cells."""
     rows: list[list[object]] = []
     numbers: list[int] = []
     for table in tables:
         rows += table.rows
         numbers += table.numbers[: len(table.rows)]
         end = len(rows)
-        while end and all(_kind(cell) == "empty" for cell in rows[end - 1][:width]):
+        while end and _blank(rows[end - 1]):
             end -= 1
         yield replace(table, rows=rows[:end], numbers=numbers[:end])
         rows, numbers = rows[end:], numbers[end:]  # which may be followed by others
+
+
+def _blank(row: Sequence[object]) -> bool:
+    return all(_kind(cell) == "empty" for cell in row)

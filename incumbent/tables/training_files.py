@@ -7,6 +7,7 @@ one number names a row of a dataset, however many files it was read from.
 from __future__ import annotations
 
 import fnmatch
+import logging
 import os
 import posixpath
 import re
@@ -20,7 +21,7 @@ from incumbent.runtime import url_secrets
 from incumbent.tables import file_formats, fsspec_files, table_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _PATTERN = re.compile(r"[*?\[]")
 _UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 _WEB = ("http://", "https://")
 _MOST_NAMES = 3  # files that a message names
+
+_log = logging.getLogger(__name__)
 
 
 def expand(entries: str | Sequence[str]) -> tuple[str, ...]:
@@ -56,14 +59,18 @@ def _of(entry: str) -> list[str]:
         return [entry]
     head, _, pattern = entry.rstrip("/").rpartition("/")
     wild = bool(_PATTERN.search(pattern))
-    if not wild and _readable(entry):
+    known = (*file_formats.FORMATS, *file_formats.NAMED)
+    if not wild and file_formats.extension(entry) in known:
         return [entry]
     folder = head if wild else entry.rstrip("/")
+    # Whoever asks for *.txt means those; in a folder of tables they are something else.
+    meant = wild and file_formats.extension(pattern) in known
     found = fsspec_files.files_in(folder or ("/" if entry.startswith("/") else "."))
     if found is None:
         return [entry]  # whatever is wrong with it, reading it says
+    formats = known if meant else file_formats.FORMATS
     names = fnmatch.filter(found, pattern) if wild else list(found)
-    kept = sorted(n for n in names if finished(n) and _readable(n))
+    kept = sorted(n for n in names if finished(n) and file_formats.extension(n) in formats)
     if not kept:
         kind = "pattern" if wild else "folder"
         raise DataError(
@@ -74,22 +81,15 @@ def _of(entry: str) -> list[str]:
     return [f"{folder}/{name}" if folder or entry.startswith("/") else name for name in kept]
 
 
-def _readable(name: str) -> bool:
-    """Whether a file is of a known format, by its name."""
-    try:
-        return bool(file_formats.extension(name))
-    except DataError:
-        return False
-
-
 def finished(name: str) -> bool:
     """Whether a file's name is not one that programs give to what they are still writing."""
     return not name.startswith((".", "~$")) and not name.lower().endswith(_UNFINISHED)
 
 
 def parts(
-    files: Sequence[str], config: DataConfig, slices: Sequence[str] = (), needed: Sequence[str] = ()
-) -> Iterator[pd.DataFrame]:
+    files: Sequence[str], config: DataConfig, slices: Sequence[str] = (),
+    needed: Sequence[str] = (), note: Callable[[str], object] = _log.info,
+) -> Iterator[pd.DataFrame]:  # fmt: skip
     """The rows of all files, one after the other, as `table_reader.parts` gives them.
 
     Of several files, each has all slices, blank where a file has no such column.
@@ -98,7 +98,7 @@ def parts(
         DataError: if a file cannot be read as labelled text.
     """
     for number, file in enumerate(files):
-        for frame in table_reader.parts(file, config, slices, needed):
+        for frame in table_reader.parts(file, config, slices, needed, note):
             frame["row"] += number * _FILE
             if len(files) > 1:
                 columns = [f"{table_reader.SLICE}{name}" for name in slices]

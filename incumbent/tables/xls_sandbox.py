@@ -19,13 +19,13 @@ import tempfile
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
+from incumbent.recognition.bomb_limits import MAX_RATIO, SUSPECT_BYTES
 from incumbent.runtime import confinement
-from incumbent.tables.file_formats import MAX_RATIO, SUSPECT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _MEMORY = 768 << 20  # bytes of address space; room for 12 million cells
 _MEMORY_PER_BYTE = 12  # of the workbook: calamine holds each text up to nine times
@@ -57,14 +57,32 @@ class Cells(NamedTuple):
 
     names: list[str]
     """Of all its sheets."""
+    hidden: frozenset[int]
+    """The numbers of those that are not shown."""
+    position: int
+    """The number of this one; -1 if there is no such sheet."""
     start: tuple[int, int]
     """Row and column, both from 0, of the first cell."""
     rows: list[list[Any]]
-    """As calamine gives them; none if there is no such sheet."""
+    """As calamine gives them."""
+    merged: list[tuple[int, int, int]]
+    """First row, last row and column of cells that are merged, as far as calamine knows."""
 
 
-def read(data: bytes, sheet: str | int) -> Cells:
-    """Read a sheet, by name or number.
+def position(names: Sequence[str], hidden: Collection[int], sheet: str | int | None) -> int:
+    """The number of a sheet, by its name or number; None for the first that is not hidden.
+
+    It is -1 if there is no such sheet.
+    """
+    if sheet is None:
+        return next((at for at in range(len(names)) if at not in hidden), 0)
+    if isinstance(sheet, str):
+        return names.index(sheet) if sheet in names else -1
+    return sheet if 0 <= sheet < len(names) else -1
+
+
+def read(data: bytes, sheet: str | int | None) -> Cells:
+    """Read a sheet, by name or number; None for the first that is not hidden.
 
     Raises:
         CalamineError: if `data` is no workbook, or damaged.
@@ -88,7 +106,9 @@ def read(data: bytes, sheet: str | int) -> Cells:
         if "damaged" in head:
             raise CalamineError(head["damaged"])
         rows = [row for line in answer for row in decode(line.decode())]
-    return Cells(head["names"], tuple(head["start"]), rows)
+    merged = [(top, bottom, left) for top, bottom, left in head["merged"]]
+    start = tuple(head["start"])
+    return Cells(head["names"], frozenset(head["hidden"]), head["position"], start, rows, merged)
 
 
 def _cell(tagged: dict[str, Any]) -> object:
@@ -117,16 +137,20 @@ def main() -> None:
         sys.exit(_TOO_MUCH)
 
 
-def _lines(data: bytes, sheet: str | int) -> Iterator[str]:
+def _lines(data: bytes, sheet: str | int | None) -> Iterator[str]:
     """What was found, then the rows if there is such a sheet."""
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         names = workbook.sheet_names
-        position = names.index(sheet) if sheet in names else sheet
-        if not isinstance(position, int) or not 0 <= position < len(names):
-            yield json.dumps({"names": names, "start": (0, 0)})
+        shown = [one.visible == SheetVisibleEnum.Visible for one in workbook.sheets_metadata]
+        hidden = [number for number, one in enumerate(shown) if not one]
+        at = position(names, hidden, sheet)
+        about: dict[str, Any] = {"names": names, "hidden": hidden, "position": at}
+        if not 0 <= at < len(names):
+            yield json.dumps(about | {"start": (0, 0), "merged": []})
             return
-        cells = workbook.get_sheet_by_index(position)
+        cells = workbook.get_sheet_by_index(at)
+        merged = cells.merged_cell_ranges or []
     except PasswordError:
         yield json.dumps({"protected": True})
     except BaseException as error:
@@ -135,7 +159,8 @@ def _lines(data: bytes, sheet: str | int) -> Iterator[str]:
             raise
         yield json.dumps({"damaged": str(error)})
     else:
-        yield json.dumps({"names": names, "start": cells.start or (0, 0)})
+        spans = [(first[0], last[0], first[1]) for first, last in merged if last[0] > first[0]]
+        yield json.dumps(about | {"start": cells.start or (0, 0), "merged": spans})
         if cells.start:  # it begins with the rows above, which are blank
             rows = islice(cells.iter_rows(), cells.start[0], None)
             encode = json.JSONEncoder(default=_tagged, ensure_ascii=False).encode

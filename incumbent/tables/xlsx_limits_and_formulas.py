@@ -11,7 +11,7 @@ import re
 import string
 
 from incumbent.errors import DataError
-from incumbent.tables.file_formats import SUSPECT_BYTES
+from incumbent.recognition.bomb_limits import SUSPECT_BYTES
 from incumbent.tables.table import CellError, Formula
 
 _MAX_CELLS = 20_000_000  # of the used area; calamine needs 32 bytes for each

@@ -15,7 +15,7 @@ import pytest
 from incumbent.config import DataConfig, ValidationConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError
-from incumbent.tables import table_reader
+from incumbent.tables import source_reading, table_reader
 from incumbent.validation import great_expectations_runner, text_checks
 
 ROWS = 50
@@ -34,7 +34,7 @@ def frame():
 @pytest.fixture
 def small(monkeypatch):
     """Parts of a few rows each, of sizes that do not divide each other."""
-    monkeypatch.setattr(table_reader, "_PART", 7)
+    monkeypatch.setattr(source_reading, "_PART", 7)
     monkeypatch.setattr(datasets, "_PART", 4)
 
 
@@ -61,14 +61,15 @@ def test_the_parts_make_the_same_dataset(frame, tmp_path, sample, request):
 
 
 @pytest.mark.parametrize("blank", [1, 7, 15])
-def test_blank_rows_count_in_the_middle_and_not_at_the_end(frame, tmp_path, small, blank):
+def test_blank_rows_are_skipped_and_counted(frame, tmp_path, small, blank):
     nothing = pd.DataFrame({name: [None] * blank for name in frame})
     path = tmp_path / "a.parquet"
     pd.concat([frame, nothing, frame.head(3), nothing]).to_parquet(path)
-    read = table_reader.read(str(path), DataConfig())
-    assert len(read) == ROWS + blank + 3
-    assert read["row"].tolist() == list(range(1, len(read) + 1))
-    assert (read["found"] == "empty").sum() == blank
+    said: list[str] = []
+    read = pd.concat(table_reader.parts(str(path), DataConfig(), note=said.append))
+    assert len(read) == ROWS + 3
+    assert read["row"].tolist()[-3:] == [ROWS + blank + n for n in (1, 2, 3)]
+    assert said == [f"{path}: {blank} blank row{'s' * (blank > 1)} skipped"]
 
 
 def test_columns_of_one_name_keep_their_cells(tmp_path):

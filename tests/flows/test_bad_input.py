@@ -42,7 +42,7 @@ def missing(train: Path) -> None:
 
 
 def no_excel(train: Path) -> None:
-    train.write_text("text,label\nfine,pos\n")
+    train.write_bytes(b"\0\1\2 no workbook")
 
 
 def encrypted(train: Path) -> None:
@@ -107,7 +107,7 @@ def mixed_encodings(train: Path) -> tuple[str, ...]:
     path = train.with_suffix(".csv")
     lines = [f'"{text}",{label}' for text, label in GOOD]
     path.write_bytes(
-        "\n".join(["text,label", *lines]).encode() + "\nä caf\u00e9,pos".encode("latin-1")
+        "\n".join(["text,label", "naïve,pos", *lines]).encode() + "\nä café,pos".encode("latin-1")
     )
     return (f"data.train={path}",)
 
@@ -123,7 +123,7 @@ def leaked(train: Path) -> None:
 
 CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "missing file": (missing, 3, ["train.xlsx", "There is no"]),
-    "no Excel": (no_excel, 3, ["train.xlsx", "no Excel workbook", "text,label", ".csv"]),
+    "no Excel": (no_excel, 3, ["train.xlsx", "no Excel workbook", "no workbook", ".csv"]),
     "encrypted": (encrypted, 3, ["train.xlsx", "password"]),
     "truncated": (truncated, 3, ["train.xlsx", "cut short", "Copy it again"]),
     "missing sheet": (missing_sheet, 3, ["Shet", "Sheet"]),
@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "date": (date, 3, ["date", "rows 4"]),
     "formula": (formula, 3, ["formula", "rows 4"]),
     "40,000 characters": (long_cell, 3, ["32,767", "rows 32"]),
-    "mixed encodings": (mixed_encodings, 3, ["data.encoding", "line 32"]),
+    "mixed encodings": (mixed_encodings, 3, ["data.encoding", "line 33"]),
     "folder": (folder, 3, ["train.xlsx", "folder"]),
     "leaked": (leaked, 3, ["on_leak"]),
     "unknown key": (lambda _: ("training.epoch=2",), 2, ["did you mean epochs?"]),

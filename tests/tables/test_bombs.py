@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
-from tests import biff
+from tests import biff, biff12, open_document
 from tests.tables.test_shared_texts import one_text
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,22 @@ def lying(part: str, content: bytes) -> bytes:
     return bytes(data)
 
 
+def archive(content: bytes) -> bytes:
+    """A ZIP archive of one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("a", content)
+    return file.getvalue()
+
+
+def _merged(xml: bytes) -> bytes:
+    return xml.replace(
+        b"</sheetData>",
+        b'<row r="9999"><c r="A9999"><v>1</v></c></row></sheetData>'
+        + b'<mergeCell ref="A1:A1048576"/>' * 300_000,
+    ).replace(b">label<", b">labels<")
+
+
 def parquet(path: Path, text: pa.Array) -> None:
     table = pa.table({"text": text, "label": ["a"] * len(text)})
     plain = not pa.types.is_dictionary(text.type)
@@ -105,6 +121,30 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "formulas.xlsx": workbook("sheet1", lambda _: b'<c r="A1"><f>' * (6 << 20)),
         "references.xlsx": workbook("sheet1", lambda _: b'<c s="1"%s/>' % (b' r="A1"' * (1 << 16))),
         "one-text.xlsx": one_text(1 << 18, cells=9_000),
+        "repeated.ods": open_document.workbook(
+            A=open_document.row("text", "label")
+            + open_document.row(
+                open_document.cell("x", 'table:number-columns-repeated="16384"'),
+                more='table:number-rows-repeated="1048576"',
+            )
+        ),
+        "rows.ods": open_document.workbook(
+            A=open_document.row("text")
+            + open_document.row("x" * 9_000, more='table:number-rows-repeated="1048575"')
+        ),
+        "entities.ods": open_document.workbook(A="<x>&a29;</x>", before=ENTITIES.decode()),
+        "far.xlsb": biff12.workbook(
+            {"A": biff12.sheet([["text"], *[[]] * 99_999, [None] * 9_999 + ["x"]])}
+        ),
+        "merged.xlsx": workbook("sheet1", _merged),
+        "merged.xlsb": biff12.workbook(
+            {"A": biff12.sheet([["text"], *[["x"]] * 999], [(0, 999, 0)] * 200_000)}
+        ),
+        "dense.zip": archive(HEAD + bytes(160 << 20)),
+        "nested.zip": archive(archive(HEAD)),
+        "spans.xls": b"<table><tr><td>text" + b"<td colspan=9999>" * (1 << 20),
+        "open.xls": b"<table><tr><td>text" + b"<td <!-- " * (1 << 20),
+        "deep.json": b"[" * (20 << 20),
         "far.xls": biff.workbook(first, biff.number(65_535, 65_535, 1)),
         "corner.xls": biff.workbook(first, biff.number(65_535, 255, 1)),
     }
@@ -124,6 +164,17 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "formulas.xlsx": "holds more than 1,000,000 formulas",
         "references.xlsx": "is empty",
         "one-text.xlsx": "needs far more memory",
+        "repeated.ods": "is a damaged workbook",
+        "rows.ods": "needs far more memory",
+        "entities.ods": "is empty",
+        "far.xlsb": "needs far more memory",
+        "merged.xlsx": "no column 'label'",
+        "merged.xlsb": "no column 'label'",
+        "dense.zip": "would unpack to 0.2 GB",
+        "nested.zip": "is a zip archive, but no Excel workbook",
+        "spans.xls": "holds more than 20,000,000 cells",
+        "open.xls": "no column 'text'",
+        "deep.json": "nested too deeply",
         "far.xls": "needs far more memory",
         "corner.xls": "needs far more memory",
         "dense.parquet": "would unpack to 0.3 GB",

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from incumbent.tables.zip_unpacking import read_member
+from incumbent.recognition.zip_unpacking import read_member
 
 TEXT = b"".join(b"<c>%d</c>" % n for n in np.random.default_rng(0).integers(0, 1 << 40, 5_000))
 

@@ -1,0 +1,77 @@
+"""Where the records stand in a JSON file: one in each line, or in one value of some shape."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from incumbent.errors import DataError
+from incumbent.recognition.column_names import like
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_GOES_ON = ("{", "[", ",", ":")  # ends a line after which an object is not over
+
+
+def is_one_value(text: str) -> bool:
+    """Whether a file is one JSON value, not one a line; told by its first line."""
+    first, _, rest = text.strip().partition("\n")
+    try:
+        json.loads(first)
+    except ValueError:
+        return first.startswith("[") or (first.startswith("{") and first.endswith(_GOES_ON))
+    except RecursionError:
+        return False
+    return not rest
+
+
+def records(value: object, source: str, columns: Sequence[str]) -> Sequence[object]:
+    """The records in one JSON value.
+
+    It is a list of them, or an object that holds such a list; a list of rows under a row of names;
+    lists or objects by column; pandas' `columns` and `data`; or one record.
+
+    Raises:
+        DataError: if it holds several lists of records.
+    """
+    if isinstance(value, list):
+        return _named(value[0], value[1:]) if _is_row(value) else value
+    if not isinstance(value, dict):
+        return [value]
+    if columns and all(like(list(value), name) for name in columns):
+        return _by_column(value)
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        return _named(value["columns"], value["data"])
+    lists = [key for key, held in value.items() if _holds_records(held)]
+    if len(lists) > 1:
+        raise DataError(
+            f"{source} holds {len(lists)} lists of records: {', '.join(map(repr, lists))}. Leave "
+            "one, or write each to a file of its own."
+        )
+    return value[lists[0]] if lists else [value]
+
+
+def _is_row(value: list[object]) -> bool:
+    first = value[0] if value else None
+    return isinstance(first, list) and all(isinstance(name, str) for name in first)
+
+
+def _holds_records(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _named(names: list[object], rows: Sequence[object]) -> list[object]:
+    keys = list(map(str, names))
+    return [dict(zip(keys, r, strict=False)) if isinstance(r, list) else r for r in rows]
+
+
+def _by_column(value: dict[str, object]) -> Sequence[object]:
+    columns = [
+        list(held.values()) if isinstance(held, dict) else held
+        for held in value.values()
+        if isinstance(held, dict | list)
+    ]
+    if len(columns) < len(value) or len({len(column) for column in columns}) != 1:
+        return [value]
+    return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
