@@ -42,7 +42,7 @@ def missing(train: Path) -> None:
 
 
 def no_excel(train: Path) -> None:
-    train.write_bytes(b"\0\1\2 no workbook")
+    train.write_bytes(b"\0\1\2 no book")
 
 
 def encrypted(train: Path) -> None:
@@ -123,7 +123,7 @@ def leaked(train: Path) -> None:
 
 CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "missing file": (missing, 3, ["train.xlsx", "There is no"]),
-    "no Excel": (no_excel, 3, ["train.xlsx", "no Excel workbook", "no workbook", ".csv"]),
+    "no Excel": (no_excel, 3, ["train.xlsx", "no Excel workbook", "no book", ".csv"]),
     "encrypted": (encrypted, 3, ["train.xlsx", "password"]),
     "truncated": (truncated, 3, ["train.xlsx", "cut short", "Copy it again"]),
     "missing sheet": (missing_sheet, 3, ["Shet", "Sheet"]),
