@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset
-from incumbent.data.label_spellings import key, loose_key, sharing_parts, spelled
+from incumbent.data.label_spellings import key, loose_key, respelled, sharing_parts, spelled
 from incumbent.errors import DataError
 
 
@@ -122,3 +122,7 @@ def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     assert dataset.train.labels == {"a": 2, "b": 1}
     with pytest.raises(DataError, match=r"none of its 2 rows has a label in 'label'"):
         ingested(tmp_path / "none", [None, None], ["a"])
+
+
+def test_a_champion_is_understood_whose_training_spelled_labels_otherwise() -> None:
+    assert respelled(["TRUE", "no", "Pos"], ["True", "no", "pos"]) == {"TRUE": "True"}
