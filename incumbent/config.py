@@ -86,7 +86,12 @@ class DataConfig(Section):
     """Column that holds the text."""
     label_columns: str | tuple[str, ...] = "label"
     """Column that holds the label. A list of two or more makes the labels the columns' names: each
-    holds 1 or 0, true or false, whether a row has that label; a row may have none or several."""
+    holds 1 or 0, x or nothing, yes or no, whether a row has that label; a row may have none or
+    several."""
+    label_separator: str = ""
+    """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
+    a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
+    nothing. Empty: a cell holds one label."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
     its own, by its byte-order mark or its bytes."""
@@ -102,8 +107,13 @@ class DataConfig(Section):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels of which a row may have any, sorted; none if each row has one class."""
+        """The labels of which a row may have any, sorted, where columns name them; else none."""
         return tuple(sorted(self.labels_in)) if len(self.labels_in) > 1 else ()
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have none or several labels."""
+        return bool(self.label_names or self.label_separator)
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
@@ -111,6 +121,11 @@ class DataConfig(Section):
             raise ValueError(
                 "label_columns names no column; give the name of the label column, or those of "
                 "two columns or more that say which labels a row has"
+            )
+        if self.label_separator and self.label_names:
+            raise ValueError(
+                "label_separator is for one column whose cells hold several labels, and "
+                "label_columns names several columns; set one of the two"
             )
         if self.text_column in self.labels_in:
             raise ValueError(
@@ -150,27 +165,35 @@ class ValidationConfig(Section):
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
     """Fewest rows of each class in each split; of several labels, with each and without it."""
-    min_characters: Annotated[int, Field(ge=1)] = 2
+    min_characters: Annotated[int, Field(ge=1)] = 1
     """Shortest text, in characters."""
     max_characters: Annotated[int, Field(ge=1)] = 32_767
     """Longest text, in characters. The default is the most that an Excel cell can hold."""
     on_empty: Severity = "error"
     """A row has no text."""
     on_rows: Severity = "error"
-    """A split has fewer than `min_rows`, or a class fewer than `min_rows_per_class`."""
+    """A split has fewer than `min_rows`, or a class of train fewer than `min_rows_per_class`. A
+    class too rare to be tested is only reported."""
+    on_rare_class: Annotated[Literal["error", "warn", "drop", "off"], _Off] | None = None
+    """A class has fewer rows in train than `min_rows_per_class`: refuse, report, or leave the class
+    out, of train and test. Null: what `on_rows` says."""
     on_length: Severity = "error"
     """A text is shorter than `min_characters` or longer than `max_characters`."""
     on_not_text: Severity = "error"
-    """A cell of the text column holds a number, a date, a formula error or no words at all."""
+    """A cell of the text column holds a formula without a value or an error; or most cells hold
+    numbers, dates or no words at all, as in a wrong column. A few such cells are texts."""
+    on_similar_labels: Severity = "warn"
+    """Labels differ in case alone, or look like several in a cell (see `data.label_separator`)."""
     on_control: Severity = "warn"
     """A text holds control characters; they are replaced by spaces."""
     on_repeat: Severity = "warn"
     """A text stands more than once in a split."""
     on_conflict: Severity = "warn"
     """The same text is labelled in two ways."""
-    on_leak: Annotated[Literal["error", "warn", "drop", "off"], _Off] = "error"
-    """A test text stands in train too (after case and white space are folded): refuse, report,
-    or drop the row from train."""
+    on_leak: Annotated[Literal["auto", "error", "warn", "drop", "off"], _Off] = "auto"
+    """A test text stands in train too (after case and white space are folded): refuse, report, or
+    drop the row from train. `auto` drops them where they are at most 5 % of either split, and else
+    refuses."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ValidationConfig:

@@ -115,7 +115,9 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
             show.say("%s waits for the next look: %s", inbox_files.address(shown, name), error)
         else:
             judged[name] = seen
-            _tell(shown, name, seen, target)
+            known = before.files.get(name)
+            if known is None or (known.digest, known.refused) != (seen.digest, seen.refused):
+                _tell(shown, name, seen, target)
         watched = watched.model_copy(update={"files": judged})
         inbox_files.save(watched, place, target.workdir)
     return _tell_waiting(place, watched, waiting, target)

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset, Split
-from incumbent.validation.check_base import counted
+from incumbent.validation.check_base import counted, listed
 from tasks import show
 from tasks.retry_policy import RETRIES
 
@@ -52,7 +52,16 @@ def ingest(config: Config) -> Dataset:
         counted(dataset.train.labels),
         dataset.digest[:12],
     )  # fmt: skip
+    if not config.data.multilabel:
+        for name, split in _splits(dataset):
+            if split.respelled:
+                show.say("%s spells some labels in several ways: %s", name, _respelled(split))
     return dataset
+
+
+def _respelled(split: Split) -> str:
+    """Which labels are taken for which; what no reader sees is written as its code."""
+    return listed([f"{cell!a} is {label!r}" for cell, label in split.respelled.items()])
 
 
 def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:

@@ -2,7 +2,8 @@
 
 Columns of a split's file:
 
-- `text` (str), and `label` (str, "" when missing; a set of labels as `label_sets.join` writes it);
+- `text` (str), and `label` (str, as training spells it, see `label_spellings`; "" when missing; a
+  set of labels as `label_sets.join` writes it);
 - `row` (int64): as the user's program numbers it;
 - `found` (str): what the text cell held, and `formula` (bool): a formula stands where the label
   belongs; for both see `table_reader.read`;
@@ -29,12 +30,12 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from incumbent import label_sets
-from incumbent.data import label_arrays
+from incumbent.data import label_arrays, label_spellings
 from incumbent.data.canonical_text import slices_of
 from incumbent.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _TYPES = {"row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_()}
 _PART = 2_000  # rows of a part: of long texts, tokenizing takes 70 KB each
 _DRAFT = ".draft."  # what begins the name of a folder that a dataset is written to
+_AS_WRITTEN = label_spellings.Spelled({}, {}, (), ())
 _STALE = 86_400  # seconds after which nobody writes to a draft any more
 
 
@@ -58,10 +60,17 @@ class Split(BaseModel):
     """Each of them, where there are several; `training_files` says how their rows are numbered."""
     rows: int
     digest: str
-    """SHA-256 over texts and labels, in hexadecimal."""
+    """SHA-256 over texts and labels, in hexadecimal; of labels as most rows of this split spell
+    them, so that nothing in the other split changes it."""
     labels: dict[str, int]
     """Rows of each label, sorted by label; "" counts the rows without one. Of sets of labels, the
     rows that have each, then the rows that have none."""
+    respelled: dict[str, str] = {}
+    """The label of each cell that is written otherwise."""
+    unlabelled: int = 0
+    """Rows that were left out, as they have no label."""
+    unlabelled_rows: tuple[int, ...] = ()
+    """The first of them."""
 
 
 class Dataset(BaseModel):
@@ -141,6 +150,7 @@ def save(
     folder: Path,
     label_names: tuple[str, ...] = (),
     sample: Callable[[pd.Series[str]], NDArray[np.bool_]] | None = None,
+    separator: str = "",
 ) -> Dataset:
     """Write both splits to `folder`/<digest>, atomically.
 
@@ -154,21 +164,42 @@ def save(
         folder: Where datasets are kept.
         label_names: The labels, sorted, where rows have sets of them.
         sample: Says by the labels (n,) of a split which of its rows (n,) to keep; all without it.
+        separator: What stands between the labels of a row, where they are in one cell.
 
     Raises:
-        DataError: if the folder cannot be written to.
+        DataError: if the folder cannot be written to, or a cell holds what cannot be labels.
     """
-    sides = ("train", train, names[0]), ("test", test, names[1])
     splits: dict[str, Split] = {}
+    respelled: list[str] = []
     with _writable(folder, names), TemporaryDirectory(dir=folder, prefix=_DRAFT) as scratch:
-        for side, rows, source in sides:
-            path = Path(scratch, f"{side}.parquet")
+        paths = {side: Path(scratch, f"{side}.parquet") for side in ("train", "test")}
+        for path, rows in zip(paths.values(), (train, test), strict=True):
             _write(rows, path)
+        of_train, of_test = (
+            (_AS_WRITTEN, _AS_WRITTEN)
+            if label_names
+            else label_spellings.spelled(
+                _written(paths["train"]), _written(paths["test"]), separator
+            )
+        )
+        label_names = label_names or of_train.names
+        for (side, path), source, spelled in zip(
+            paths.items(), names, (of_train, of_test), strict=True
+        ):
             if sample:
-                path = _sampled(path, sample)
-            splits[side] = _described(path, source, label_names)
+                path = _sampled(path, sample, spelled.shown)
+            own = digest(_spelled(path, spelled.own), spelled.own_names or label_names)
+            if spelled.shown:
+                draft, path = path, path.with_name(f"spelled.{path.name}")
+                _write(_spelled(draft, spelled.shown, None), path)
+                if spelled.shown != spelled.own:
+                    respelled.append(digest(_parts(path, ["text", "label"]), label_names))
+            splits[side] = _described(path, source, label_names, own).model_copy(
+                update={"respelled": spelled.shown}
+            )
         digests = [split.digest for split in splits.values()]
         digests += filter(None, (_slices_digest(split.path) for split in splits.values()))
+        digests += respelled
         name = hashlib.sha256(" ".join(digests).encode()).hexdigest()
         (folder / name).mkdir(exist_ok=True)
         for side, split in splits.items():
@@ -226,9 +257,11 @@ def _kept(frames: Iterable[pd.DataFrame], kept: NDArray[np.bool_]) -> Iterator[p
         start += len(frame)
 
 
-def _sampled(path: Path, sample: Callable[[pd.Series[str]], NDArray[np.bool_]]) -> Path:
-    """A sample of a split, written beside it; or itself, if it is no larger."""
-    kept = sample(pd.read_parquet(path, columns=["label"])["label"])
+def _sampled(
+    path: Path, sample: Callable[[pd.Series[str]], NDArray[np.bool_]], labels: Mapping[str, str]
+) -> Path:
+    """A sample of a split by other labels for some, written beside it; or itself, if no larger."""
+    kept = sample(_in_place(pd.read_parquet(path, columns=["label"])["label"], labels))
     if kept.all():
         return path
     part = path.with_name(f"sample.{path.name}")
@@ -236,14 +269,32 @@ def _sampled(path: Path, sample: Callable[[pd.Series[str]], NDArray[np.bool_]]) 
     return part
 
 
-def _described(path: Path, source: str, label_names: tuple[str, ...]) -> Split:
+def _written(path: Path) -> dict[str, int]:
+    """The texts in the label cells, and how many rows have each."""
+    counts = pd.read_parquet(path, columns=["label"])["label"].value_counts()
+    return {str(label): int(rows) for label, rows in counts.items()}
+
+
+def _spelled(
+    path: Path, labels: Mapping[str, str], columns: Sequence[str] | None = ("text", "label")
+) -> Iterator[pd.DataFrame]:
+    """A canonical file, or some of its columns, with other labels for some."""
+    for part in _parts(path, columns):
+        yield part.assign(label=_in_place(part["label"], labels))
+
+
+def _in_place(label: pd.Series[str], labels: Mapping[str, str]) -> pd.Series[str]:
+    return label.map(lambda cell: labels.get(cell, cell)) if labels else label
+
+
+def _described(path: Path, source: str, label_names: tuple[str, ...], own: str) -> Split:
     """A canonical file as a split."""
     label = pd.read_parquet(path, columns=["label"])["label"]
     return Split(
         path=path,
         source=source,
         rows=len(label),
-        digest=digest(_parts(path, ["text", "label"]), label_names),
+        digest=own,
         labels=_counts(label, label_names),
     )
 

@@ -26,9 +26,11 @@ UNKNOWN = "unknown"
 """The source of training rows that are not known."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+_FIRST = 20  # rows without a label that are named
 
 
 def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
@@ -53,16 +55,25 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     columns = [name for name in slices if name not in ("length", "class")]
     needed = [name for name in slices if name not in COMPUTED_SLICES]
     several = training_files.expand(config.train)
+    read_from = tuple(map(url_secrets.public, several))
     notes: list[str] = []
-    train = map(canonical, training_files.parts(several, config, columns, note=notes.append))
-    test = map(canonical, table_reader.parts(config.test, config, columns, needed, notes.append))
+    train = Labelled(
+        training_files.parts(several, config, columns, note=notes.append), read_from, config
+    )
+    test = _test_rows(config, columns, needed, notes.append)
     names = training_files.named(several), url_secrets.public(config.test)
-    dataset = save(train, test, names, workdir / "datasets", config.label_names, _sampler(config))
-    if len(several) > 1:
-        read_from = tuple(map(url_secrets.public, several))
-        split = dataset.train.model_copy(update={"files": read_from})
-        dataset = dataset.model_copy(update={"train": split})
-    dataset = dataset.model_copy(update={"notes": tuple(notes)})
+    dataset = save(
+        train, test, names, workdir / "datasets", config.label_names, _sampler(config),
+        config.label_separator,
+    )  # fmt: skip
+    files = {"files": read_from} if len(several) > 1 else {}
+    dataset = dataset.model_copy(
+        update={
+            "train": dataset.train.model_copy(update=train.left_out | files),
+            "test": dataset.test.model_copy(update=test.left_out),
+            "notes": tuple(notes),
+        }
+    )
     if known:
         known.parent.mkdir(exist_ok=True)
         draft = known.with_name(f"{known.name}.{os.getpid()}")
@@ -81,20 +92,76 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     """
     columns = [name for name in slices if name not in ("length", "class")]
     needed = [name for name in slices if name not in COMPUTED_SLICES]
-    test = map(canonical, table_reader.parts(config.test, config, columns, needed))
-    first = next(test)
+    notes: list[str] = []
+    test = _test_rows(config, columns, needed, notes.append)
+    rows = iter(test)
+    first = next(rows)
     names = UNKNOWN, url_secrets.public(config.test)
     dataset = save(
-        [first.iloc[:0]], chain([first], test), names, workdir / "datasets", config.label_names,
-        _sampler(config),
+        [first.iloc[:0]], chain([first], rows), names, workdir / "datasets", config.label_names,
+        _sampler(config), config.label_separator,
     )  # fmt: skip
-    return with_labels(dataset, ())
+    split = dataset.test.model_copy(update=test.left_out)
+    return with_labels(dataset.model_copy(update={"test": split, "notes": tuple(notes)}), ())
+
+
+def _test_rows(
+    config: DataConfig, columns: Sequence[str], needed: Sequence[str], note: Callable[[str], None]
+) -> Labelled:
+    frames = table_reader.parts(config.test, config, columns, needed, note)
+    return Labelled(frames, (url_secrets.public(config.test),), config)
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """A dataset without training rows, for a model that knows these labels."""
     none = {"digest": "", "labels": dict.fromkeys(sorted(labels), 0)}
     return dataset.model_copy(update={"train": dataset.train.model_copy(update=none)})
+
+
+class Labelled:
+    """The rows of files that have a label, as canonical frames; those without one are counted.
+
+    Args:
+        frames: The rows of all files, as `training_files.parts` gives them.
+        files: The files, as messages name them.
+        config: What says where labels are.
+    """
+
+    def __init__(
+        self, frames: Iterable[pd.DataFrame], files: Sequence[str], config: DataConfig
+    ) -> None:
+        self._frames, self._files, self._config = frames, files, config
+        self._count = 0
+        self._first: list[int] = []
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Gives the frames; to be called once.
+
+        Raises:
+            DataError: if a file has rows, and none of them a label.
+        """
+        labelled = np.zeros(len(self._files), np.int64)
+        rows = labelled.copy()
+        for frame in map(canonical, self._frames):
+            # Where a formula stands, a label is meant: validation says what is wrong with it.
+            has = (frame["label"] != "") | frame["formula"]
+            file = training_files.position(frame["row"].to_numpy()[:1])
+            labelled[file] += has.sum()
+            rows[file] += len(frame)
+            self._count += int((~has).sum())
+            self._first += frame["row"][~has].tolist()[: _FIRST - len(self._first)]
+            yield frame[has]
+        if none := np.flatnonzero((rows > 0) & (labelled == 0)).tolist():
+            where = ", ".join(map(repr, self._config.labels_in))
+            raise DataError(
+                f"{self._files[none[0]]}: none of its {rows[none[0]]:,} rows has a label in "
+                f"{where}. Label some of them, or set data.label_columns to where the labels are."
+            )
+
+    @property
+    def left_out(self) -> dict[str, object]:
+        """What a `Split` says of the rows without a label."""
+        return {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
 
 
 def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
@@ -147,7 +214,7 @@ def _sampler(config: DataConfig) -> Callable[[pd.Series[str]], NDArray[np.bool_]
     def chosen(label: pd.Series[str]) -> NDArray[np.bool_]:
         kept = np.zeros(len(label), dtype=np.bool_)
         if len(label):
-            kept[sample(label, rows, config.seed, sets=bool(config.label_names))] = True
+            kept[sample(label, rows, config.seed, sets=config.multilabel)] = True
         return kept
 
     return chosen

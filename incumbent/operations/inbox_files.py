@@ -16,18 +16,23 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from incumbent import __version__
+from incumbent import __version__, label_sets
 from incumbent.config import Config, DataConfig
-from incumbent.data import ingestion
+from incumbent.data import datasets, ingestion, label_spellings
+from incumbent.data.datasets import Dataset
 from incumbent.errors import DataError, StageError
 from incumbent.runtime import failure_explanations, url_secrets
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.tables import fsspec_files, training_files
 from incumbent.validation import great_expectations_runner
+from incumbent.validation.check_base import count, quoted
+from incumbent.validation.similar_labels import guessed
+from incumbent.validation.validation_verdict import Finding
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
 # Checks that one file of several need not pass.
 _OF_THE_WHOLE = ("rows", "one_class", "classes", "class_rows")
+_ROWS = 20  # how many rows with an unknown label are named
 _TOLD_AGAIN = timedelta(days=1)
 
 
@@ -42,6 +47,8 @@ class Seen(BaseModel, frozen=True):
     """By what it was judged: see `rules`."""
     refused: str = ""
     """Why it cannot be trained on; empty if it can."""
+    unknown: tuple[str, ...] = ()
+    """Its labels that nobody knew: it is looked into again once somebody does."""
 
 
 class Watched(BaseModel, frozen=True):
@@ -138,7 +145,9 @@ def complete(
     new = {
         name: signature
         for name, signature in found.items()
-        if name not in kept or (kept[name].signature, kept[name].rules) != (signature, asked)
+        if name not in kept
+        or kept[name].unknown
+        or (kept[name].signature, kept[name].rules) != (signature, asked)
     }
     if new:
         time.sleep(seconds)
@@ -173,13 +182,14 @@ def inspect(place: str, name: str, signature: str, before: Seen | None, config: 
         while block := file.read(_BLOCK):
             state.update(block)
     digest = state.hexdigest()
-    if before is not None and (before.digest, before.rules) == (digest, asked):
+    judged = before is not None and (before.digest, before.rules) == (digest, asked)
+    if before is not None and judged and not _learned(before, place, config):
         return before.model_copy(update={"signature": signature})
-    refused = refusal(source, config)
-    return Seen(signature=signature, digest=digest, rules=asked, refused=refused)
+    refused, unknown = _judged(source, place, config)
+    return Seen(signature=signature, digest=digest, rules=asked, refused=refused, unknown=unknown)
 
 
-def refusal(source: str, config: Config) -> str:
+def refusal(source: str, config: Config, place: str = "") -> str:
     """Why a file cannot be added to the training data; empty if it can.
 
     It must satisfy what `validation` asks of rows, and hold no test text; how many rows there
@@ -189,6 +199,11 @@ def refusal(source: str, config: Config) -> str:
         DataError: if that cannot be told, as the file, the test set or the working folder cannot
             be had now.
     """
+    return _judged(source, place, config)[0]
+
+
+def _judged(source: str, place: str, config: Config) -> tuple[str, tuple[str, ...]]:
+    """Why a file cannot be added to the training data, and its labels that nobody knows."""
     workdir = Path(config.tracking.workdir)
     data = config.data.model_copy(update={"train": source, "sample": None})
     failure = None
@@ -198,23 +213,83 @@ def refusal(source: str, config: Config) -> str:
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
         if fault := _fault(source, data):
-            return fault
+            return fault, ()
         raise failure
+    labels = [label for label in dataset.classes if label]
+    unknown, known = _unknown(labels, dataset.test.labels, place, config)
     folder = workdir / "arrivals" / dataset.digest[:16]
-    verdict = great_expectations_runner.validate(dataset, config.validation, folder)
+    # Which classes are too rare is asked of the whole, too.
+    rules = config.validation.model_copy(update={"on_rare_class": "off"})
+    verdict = great_expectations_runner.validate(dataset, rules, folder)
     own = tuple(
         finding
         for finding in verdict.findings
         if finding.name == "leak"
         or (finding.split == "train" and finding.name not in _OF_THE_WHOLE)
     )
-    return verdict.model_copy(update={"findings": own}).refusal()
+    if unknown:
+        own = (_of_unknown(unknown, known, dataset), *own)
+    return verdict.model_copy(update={"findings": own}).refusal(), tuple(unknown)
+
+
+def _learned(before: Seen, place: str, config: Config) -> bool:
+    """Whether labels for which a file was refused have become known."""
+    unknown = before.unknown
+    return bool(unknown) and len(_unknown(unknown, (), place, config)[0]) < len(unknown)
+
+
+def _unknown(
+    labels: Collection[str], test: Collection[str], place: str, config: Config
+) -> tuple[list[str], list[str]]:
+    """Those of the labels of a file that nobody knows, and the labels that somebody does.
+
+    The training data, which may be large, is only asked if the others do not know all of them.
+
+    Raises:
+        DataError: if the training data cannot be read now.
+    """
+    data = config.data
+    if data.label_names:  # the config names them
+        return [], list(data.label_names)
+    named = config.validation.labels
+    known = {label for label in (named or test) if label}
+    unknown = label_spellings.unknown(labels, known)
+    own = (data.train,) if isinstance(data.train, str) else data.train
+    others = tuple(entry for entry in own if entry.rstrip("/") != place.rstrip("/"))
+    if unknown and others and named is None:
+        whole = data.model_copy(update={"train": others, "sample": None})
+        dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
+        known |= {*dataset.classes, *dataset.test.labels}
+        unknown = label_spellings.unknown(labels, known)
+    return unknown, sorted(known - {"", label_sets.NONE})
+
+
+def _of_unknown(unknown: list[str], known: list[str], dataset: Dataset) -> Finding:
+    """That a file has labels that nobody knows, with their rows."""
+    rows: list[int] = []
+    for part in datasets.parts(dataset.train, ["row", "label"]):
+        has = part["label"].map(
+            lambda text: (
+                not set(unknown).isdisjoint(
+                    label_sets.split(text) if dataset.multilabel else [text]
+                )
+            )
+        )
+        rows += part["row"][has].tolist()
+    return Finding(
+        split="train", name="known_labels", severity="error", passed=False, count=len(rows),
+        message=f"{count(len(rows), 'row')} with the label {guessed(unknown, known)}; known are "
+        f"{quoted(known)}. Correct them; or, if the label is a new one, add rows of it to the "
+        "training data that data.train names, or name every label in validation.labels.",
+        rows=tuple(rows[:_ROWS]), where=", ".join(map(str, rows[:_ROWS])),
+    )  # fmt: skip
 
 
 def _fault(source: str, data: DataConfig) -> str:
     """Why a file cannot be read as labelled text, by itself; empty if that is not its fault."""
     try:
-        for _ in training_files.parts(training_files.expand(source), data):
+        files = training_files.expand(source)
+        for _ in ingestion.Labelled(training_files.parts(files, data), files, data):
             pass
     except DataError as error:
         return "" if _of_the_way(error) else str(error)

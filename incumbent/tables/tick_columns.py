@@ -1,7 +1,8 @@
-"""Label columns of 1 and 0, or true and false, as sets of labels."""
+"""Label columns of ticks and blanks, yes and no, 1 and 0, as sets of labels."""
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 from incumbent import label_sets
@@ -11,11 +12,40 @@ from incumbent.tables.table import Formula, Table, as_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_SAID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+# In the languages of spreadsheets, words and what programs show for a boolean cell.
+_YES = """
+1 1.0 +1 x xx v × ✓ ✔ ✅ ☑ ☒ √ • ● ⬤ ○ ◯ 〇 ⨯ 𝕏 [x] (x) * + true t yes y yep on checked ticked
+ja j wahr oui o vrai si s sí verdadero vero sim verdadeiro waar tak t prawda ano pravda igen igaz da
+adevărat да истина так ναι αληθής evet doğru kyllä tosi sant sand sann jah áno
+はい 真 是 对 有 예 네 نعم כן हाँ có đúng ya benar
+"""
+_NO = """
+0 0.0 -0 - -- – — ✗ ✘ ❌ ☐ [] () . false f no n nope off unchecked none n/a na
+nein falsch non faux falso não nao nee onwaar nie fałsz ne nepravda nem hamis nu fals нет ложь ні
+όχι ψευδής hayır hayir yanlış ei epätosi nej nei usant falsk いいえ 偽 否 不 无 아니요 아니오
+لا לא नहीं không sai tidak salah
+"""
+
+
+def _folded(text: str) -> str:
+    """A tick as it is compared: without case, white space and what has no width."""
+    seen = unicodedata.normalize("NFC", text).casefold()
+    kept = "".join(
+        c for c in seen if unicodedata.category(c) not in ("Cf", "Mn") and c.isprintable()
+    )
+    return "".join(kept.split())
+
+
+_SAID = {_folded(word): True for word in _YES.split()} | {
+    _folded(word): False for word in _NO.split()
+}
 
 
 def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
     """The set of labels (n,) of each row, as `label_sets.join` writes it.
+
+    A blank cell is a no. But where others say no in words, a row that is blank in all of the
+    columns is one that nobody looked at: it has no label, "".
 
     Args:
         table: What the columns are of.
@@ -25,8 +55,9 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
         DataError: if a cell says neither yes nor no; the first is named.
     """
     names = sorted(columns)
+    cells = [[_cell(cell) for cell in columns[name]] for name in names]
     said = [
-        [_SAID.get(as_text(cell).strip().casefold()) for cell in columns[name]] for name in names
+        [False if cell == "" else _SAID.get(cell or "?") for cell in column] for column in cells
     ]
     wrong = [
         (row, index)
@@ -40,18 +71,28 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
         more = len(wrong) - 1
         raise DataError(
             f"{table.where}, row {table.numbers[row]}, column {names[index]!r}: found {found}; "
-            "expected 1 or 0, true or false: whether the row has that label. "
+            "expected x or nothing, yes or no, 1 or 0, true or false: whether the row has that "
+            "label. "
             + (f"So it is in at least {more:,} more cells of the label columns. " if more else "")
             + "Correct the data, or set data.label_columns to the columns that say so."
         )
+    in_words = any(_SAID.get(cell or "?") is False for column in cells for cell in column)
     return [
-        label_sets.join(name for name, has in zip(names, row, strict=True) if has)
-        for row in zip(*said, strict=True)
+        ""
+        if in_words and not any(written)
+        else label_sets.join(name for name, has in zip(names, row, strict=True) if has)
+        for row, written in zip(zip(*said, strict=True), zip(*cells, strict=True), strict=True)
     ]
+
+
+def _cell(cell: object) -> str | None:
+    """What a cell holds, folded; None for a formula without a saved value."""
+    if isinstance(cell, Formula) and not cell.strip():
+        return None
+    return _folded(as_text(cell))
 
 
 def _found(cell: object) -> str:
     if isinstance(cell, Formula) and not cell.strip():
         return f"the formula {cell.formula[:80]!r} without a saved value (paste it as a value)"
-    text = as_text(cell)
-    return repr(text[:80]) if text.strip() else "an empty cell"
+    return repr(as_text(cell)[:80])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from incumbent.behaviour import behaviour_tests
 from incumbent.config import Config
-from incumbent.data import datasets, leaked_test_rows
+from incumbent.data import datasets, label_spellings, leaked_test_rows
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
 from incumbent.decision import error_budget, evidence, proof_and_ruling
@@ -174,7 +174,8 @@ class _Questions:
 
     def of_champion(self, registry: Registry, champion: Version, workdir: Path) -> Answers:
         texts = [*self.test["text"], *self.texts]
-        return model_client.score(registry, champion, texts, workdir, timed=len(self.texts))
+        answers = model_client.score(registry, champion, texts, workdir, timed=len(self.texts))
+        return _spelled(answers, list(self.measured.columns))
 
     def tally(self, answers: Answers | None) -> dict[str, Tally]:
         """How often a model failed each behaviour test; its answers to these are the last."""
@@ -185,6 +186,26 @@ class _Questions:
             self.behaviour, dict(zip(self.texts, labels, strict=True)), self.confidence
         )
         return {k: Tally(cases=v.cases, failures=v.failures) for k, v in verdicts.items()}
+
+
+def _spelled(answers: Answers, classes: Sequence[str]) -> Answers:
+    """Answers with the labels spelled as the challenger's are: most of training may have changed.
+
+    In sets of labels those of more than one are left: behaviour tests name single ones.
+    """
+    lead = "probability_"
+    frame = answers.frame
+    theirs = [str(name).removeprefix(lead) for name in frame.columns[1:]]
+    other = label_spellings.respelled(theirs, classes)
+    other = {label: name for label, name in other.items() if name not in theirs}
+    if not other:
+        return answers
+    columns = {f"{lead}{label}": f"{lead}{name}" for label, name in other.items()}
+    label = frame["label"].map(lambda said: other.get(said, said))
+    thresholds = {other.get(name, name): value for name, value in answers.thresholds.items()}
+    return answers._replace(
+        frame=frame.rename(columns=columns).assign(label=label), thresholds=thresholds
+    )
 
 
 def _contender(

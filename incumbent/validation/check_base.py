@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from incumbent.config import Severity
 
 Side = Literal["train", "test"]
-_LABELS, _CHARACTERS = 20, 40  # a wrong label column may hold one long label a row
+# A wrong label column may hold one long label a row; of real ones, 200 classes are shown whole.
+_LABELS, _CHARACTERS = 200, 40
 
 
 @dataclass(frozen=True)

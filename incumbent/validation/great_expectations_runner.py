@@ -11,13 +11,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from incumbent.data import datasets
 from incumbent.data.datasets import Dataset, Split
 from incumbent.errors import StageError
-from incumbent.tables import file_formats, training_files
-from incumbent.validation import data_docs, label_checks, text_checks
+from incumbent.tables import training_files
+from incumbent.validation import data_docs, label_checks, rows_left_out, text_checks
 from incumbent.validation.check_base import Side
 from incumbent.validation.validation_verdict import Finding, Verdict, refuses
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from incumbent.config import ValidationConfig
     from incumbent.validation.check_base import Check
@@ -44,34 +41,30 @@ def validate(
 ) -> Verdict:
     """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
 
-    With `on_leak: drop`, training rows whose text stands in test are left out first: the verdict
-    then holds a new dataset, written beside the old one. Where the training rows are not known,
-    test is checked alone. `sample` is `data.sample`, for advice.
+    Training rows whose text stands in test are left out first if they are few or `on_leak` is
+    drop, and with `on_rare_class: drop` classes that are too rare: the verdict then holds a new
+    dataset, written beside the old one. Where the training rows are not known, test is checked
+    alone. `sample` is `data.sample`, for advice.
 
     Raises:
         DataError: if the dataset cannot be read, or `folder` not be written to.
         StageError: if Great Expectations itself fails.
     """
     read = dataset
-    train, test = (
-        text_checks.outline(datasets.parts(split)) for split in (dataset.train, dataset.test)
-    )
     sampled = {"train": dataset.train.rows == sample, "test": dataset.test.rows == sample}
-    dropped: tuple[Finding, ...] = ()
-    if config.on_leak == "drop":
-        dataset, train, dropped = _without_leaks(dataset, train, test)
+    kept = rows_left_out.leave_out(dataset, config)
+    dataset, train, test = kept.dataset, kept.train, kept.test
     known, sets = label_checks.known_labels(config, dataset.classes), dataset.multilabel
 
     def annotated(split: Side, own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-        typed = _typed(dataset.train if split == "train" else dataset.test, own)
-        return text_checks.annotate(own, other, known[split], typed=typed, sets=sets)
+        return text_checks.annotate(own, other, known[split], sets=sets)
 
     if not dataset.train_known:  # nothing can be said of it
         config = config.model_copy(update={"on_leak": "off"})
     sides: list[tuple[Side, pd.DataFrame]] = [("test", annotated("test", test, train))]
     if dataset.train_known:
         sides.insert(0, ("train", annotated("train", train, test)))
-    findings = list(dropped)
+    findings = list(kept.findings)
     pages: dict[str, str] = {}
     for split, frame in sides:
         suite = text_checks.for_split(
@@ -88,50 +81,12 @@ def validate(
         dataset=dataset,
         passed=not refused,
         findings=tuple(findings),
-        dropped=sum(finding.count for finding in dropped),
+        dropped=read.train.rows - dataset.train.rows,
         data_docs=folder / "data_docs",
     )
     title = "The data was refused" if refused else "The data was accepted"
     data_docs.write(verdict.data_docs, title, findings, pages)
     return verdict
-
-
-def _typed(split: Split, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows (n,) are of files whose cells have types, so that a number is seen to be one."""
-    read_from = split.files or (split.source,)
-    typed = [file_formats.extension(file) not in file_formats.DELIMITERS for file in read_from]
-    return np.array(typed)[training_files.position(rows["row"].to_numpy())]
-
-
-def _without_leaks(
-    dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame
-) -> tuple[Dataset, pd.DataFrame, tuple[Finding, ...]]:
-    """The dataset without the training rows whose text test holds, and a finding that says so."""
-    leaked = train["text"].isin(set(test["text"].dropna()))
-    if not leaked.any():
-        return dataset, train, ()
-    count = int(leaked.sum())
-    finding = Finding(
-        split="train",
-        name="leak",
-        severity="warn",
-        passed=False,
-        count=count,
-        message=f"Left out of training: {count:,} {'row' if count == 1 else 'rows'} whose text "
-        "stands in test too, as validation.on_leak: drop asks.",
-        rows=_first_rows(train, leaked),
-    )
-    kept = datasets.keep(dataset.train, ~leaked.to_numpy())
-    names = dataset.train.source, dataset.test.source
-    folder = dataset.train.path.parent.parent
-    smaller = datasets.save(kept, datasets.parts(dataset.test), names, folder, dataset.label_names)
-    less = smaller.train.model_copy(update={"files": dataset.train.files})
-    smaller = smaller.model_copy(update={"train": less})
-    return smaller, train[~leaked].reset_index(drop=True), (finding,)
-
-
-def _first_rows(frame: pd.DataFrame, chosen: pd.Series[bool]) -> tuple[int, ...]:
-    return tuple(int(row) for row in frame["row"][chosen].head(_ROWS))
 
 
 def _with_examples(findings: Iterable[Finding], split: Split) -> list[Finding]:

@@ -10,13 +10,14 @@ import numpy as np
 from incumbent import label_sets
 from incumbent.data.label_arrays import truth_of
 from incumbent.validation.check_base import Check, Side, count, listed, quoted
+from incumbent.validation.similar_labels import guessed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from incumbent.config import ValidationConfig
+    from incumbent.config import Severity, ValidationConfig
 
 
 def known_labels(config: ValidationConfig, classes: Sequence[str]) -> dict[Side, tuple[str, ...]]:
@@ -26,6 +27,8 @@ def known_labels(config: ValidationConfig, classes: Sequence[str]) -> dict[Side,
     a model knows no other class.
     """
     named = tuple(label for label in config.labels or () if label) or tuple(classes)
+    if config.on_rare_class == "drop":
+        named = tuple(label for label in named if label in classes)
     return {"train": named, "test": tuple(label for label in named if label in classes)}
 
 
@@ -84,7 +87,7 @@ def _of_classes(
             f"Every row has one of the known labels: {quoted(known)}.",
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
-            lambda frame: f"{_unknown(frame)}; known are {quoted(known)}",
+            lambda frame: f"{_unknown(frame, known)}; known are {quoted(known)}",
             "Correct them, or name every label in validation.labels"
             if side == "train"
             else "Correct them, or add such rows to train (and the label to validation.labels, if "
@@ -94,22 +97,22 @@ def _of_classes(
         _rows(config, sample),
         Check(
             "classes",
-            config.on_rows,
+            _severity(side, config.on_rows),
             f"Every class is there: {quoted(known)}.",
             "ExpectColumnDistinctValuesToContainSet",
             {"column": "label", "value_set": [html.escape(label) for label in known]},
             lambda frame: f"no row of {quoted(sorted(set(known) - set(frame['label'])))}",
             f"{_more('rows of every class', sample)}, or take it out of validation.labels",
-            "on_rows",
+            "on_rows" if side == "train" else "",
         ),
         Check(
             "class_rows",
-            config.on_rows,
+            _severity(side, _of_rare(config)),
             f"Every class has at least {fewest:,} rows.",
             "ExpectColumnValuesToBeBetween",
             {"column": "class_rows", "min_value": fewest},
             lambda frame: f"{_small(frame, fewest)}, and at least {fewest:,} of each class needed",
-            f"{_more('rows of these classes', sample)}, or lower validation.min_rows_per_class",
+            f"{_more('rows of these classes', sample)}, or {_fewer(side)}",
         ),
     ]
 
@@ -146,13 +149,13 @@ def _of_sets(
             f"Every row has known labels, or none: {quoted(known)}.",
             "ExpectColumnValuesToBeInSet",
             {"column": "known_label", "value_set": [True]},
-            lambda frame: f"{_unknown(frame)}; known are {quoted(known)}",
-            "Delete the working folder and run again",
+            lambda frame: f"{_unknown(frame, known)}; known are {quoted(known)}",
+            "Correct them, or add such rows to train: a model knows the labels of train alone",
         ),
         _rows(config, sample),
         Check(
             "classes",
-            "error" if side == "train" else config.on_rows,
+            "error" if side == "train" else _severity(side, config.on_rows),
             f"Some rows have each label, and some do not: {quoted(known)}.",
             "ExpectColumnSumToBeBetween",
             {"column": "undivided", "min_value": 0, "max_value": 0},
@@ -162,14 +165,30 @@ def _of_sets(
         ),
         Check(
             "class_rows",
-            config.on_rows,
+            _severity(side, _of_rare(config)),
             f"At least {fewest:,} rows have each label, and at least {fewest:,} do not.",
             "ExpectColumnValuesToBeBetween",
             {"column": "class_rows", "min_value": fewest},
             few,
-            f"{_more('such rows', sample)}, or lower validation.min_rows_per_class",
+            f"{_more('such rows', sample)}, or {_fewer(side)}",
         ),
     ]
+
+
+def _severity(side: Side, severity: Severity) -> Severity:
+    """A class too rare to be tested is reported, and no reason to train nothing."""
+    return "warn" if side == "test" and severity == "error" else severity
+
+
+def _of_rare(config: ValidationConfig) -> Severity:
+    """The severity of a class that is too rare; those that shall be left out are, before."""
+    rule = config.on_rare_class or config.on_rows
+    return "error" if rule == "drop" else rule
+
+
+def _fewer(side: Side) -> str:
+    lower = "lower validation.min_rows_per_class"
+    return f"{lower}, or set validation.on_rare_class to drop" if side == "train" else lower
 
 
 def _rows(config: ValidationConfig, sample: int | None) -> Check:
@@ -188,7 +207,7 @@ def _more(rows: str, sample: int | None) -> str:
     return f"Raise data.sample, which cut the rows to {sample:,}" if sample else f"Add {rows}"
 
 
-def _unknown(frame: pd.DataFrame) -> str:
+def _unknown(frame: pd.DataFrame, known: Sequence[str]) -> str:
     counts = frame["label"][~frame["known_label"]].value_counts(sort=False)
     formulas = ((frame["label"] == "") & frame["formula"]).sum()
     none, named = counts.get("", 0) - formulas, sorted(label for label in counts.index if label)
@@ -198,7 +217,7 @@ def _unknown(frame: pd.DataFrame) -> str:
             f"{count(formulas, 'row')} with a formula where a label belongs (paste it as a value)"
         )
     if named:
-        parts.append(f"{count(counts[named].sum(), 'row')} with the label {quoted(named)}")
+        parts.append(f"{count(counts[named].sum(), 'row')} with the label {guessed(named, known)}")
     return " and ".join(parts)
 
 

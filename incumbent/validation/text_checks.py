@@ -12,20 +12,19 @@ import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from incumbent.data.canonical_text import fold
 from incumbent.tables.training_files import row_in_words
-from incumbent.validation import label_checks
+from incumbent.validation import label_checks, similar_labels
 from incumbent.validation.check_base import Check, Side, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from incumbent.config import ValidationConfig
+
+_MOST_ODD = 0.5  # share of numbers and dates above which the column is not that of the texts
 
 
 def outline(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -58,16 +57,17 @@ def annotate(
     other: pd.DataFrame,
     known: Sequence[str],
     *,
-    typed: bool | NDArray[np.bool_],
     sets: bool = False,
 ) -> pd.DataFrame:
     """The outline of a split with what the checks look at; `other` is that of the other split.
 
     Adds `length` (characters; null where there is no text), `known_label`, `class_rows` (rows of
-    the row's class; null where the label is not known), `repeated` (not the first of its kind),
+    the row's class; null where the label is not known), `similar` and `joined` (see
+    `similar_labels.columns_of`), `repeated` (not the first of its kind),
     `conflict` (one text, two labels) and `leaked_from` (the first row of `other` with the same
-    text, or 0). In rows of sources without cell types, not `typed` (n,), `found` says "no words" of
-    texts that are all digits and punctuation.
+    text, or 0). A few numbers, dates and texts that are all digits and punctuation are texts: of
+    them `found` says "text"; where they are most of the cells, the column is another, and it says
+    what they are, "no words" of such texts.
 
     Where labels are `sets` of the known ones, `class_rows` is the fewest rows that agree with the
     row about any one label (that have it too, or lack it too), and `undivided` counts the labels
@@ -78,16 +78,25 @@ def annotate(
     label = split["label"].mask(split["label"] == "")
     elsewhere = pd.Series(other["row"].to_numpy(), index=other["text"])
     elsewhere = elsewhere[elsewhere.index.notna() & ~elsewhere.index.duplicated()]
-    found = split["found"]
-    found = found.mask((found == "text") & split["wordless"] & ~np.asarray(typed), "no words")
+    found = _kinds_of(split["found"], split["wordless"])
     return split.assign(
         found=found,
-        length=split["characters"].where(split["found"] == "text").astype(float),
+        length=split["characters"].where(found == "text").astype(float),
         **label_checks.columns_of(split["label"], known, sets=sets),
+        **similar_labels.columns_of(split["label"], sets=sets),
         repeated=key.duplicated() & filled,
         conflict=(label.groupby(key).transform("nunique") > 1) & filled,
         leaked_from=key.map(elsewhere).fillna(0).astype(int),
     )
+
+
+def _kinds_of(found: pd.Series[str], wordless: pd.Series[bool]) -> pd.Series[str]:
+    """What the text cells hold, where a few numbers among texts are texts."""
+    plain = (found == "text") & wordless
+    odd = plain | found.isin(["number", "date", "boolean"])
+    if odd.sum() <= _MOST_ODD * (found != "empty").sum():
+        return found.mask(odd, "text")
+    return found.mask(plain, "no words")
 
 
 def _wordless(texts: pd.Series[str]) -> pd.Series[bool]:
@@ -119,6 +128,7 @@ def for_split(
         *_columns(),
         *_cells(config),
         *label_checks.checks_of(side, config, known, sample, sets=sets),
+        *similar_labels.checks_of(config, sets=sets),
         *_texts(config),
         *([_leak(config)] if side == "test" else []),
     ]
@@ -155,12 +165,12 @@ def _cells(config: ValidationConfig) -> list[Check]:
         Check(
             "not_text",
             config.on_not_text,
-            "Every cell of the text column holds text: no number, date, formula or error.",
+            "Every cell of the text column holds text: no formula or error, and few numbers.",
             "ExpectColumnValuesToBeInSet",
             {"column": "found", "value_set": ["text", "empty"]},
             lambda frame: f"found {_kinds(frame)} where a text belongs",
-            "Check that data.text_column is the right one; paste formulas as values, put an "
-            "apostrophe before a text that begins with =, and write words instead of numbers",
+            "Check that data.text_column is the right one; paste formulas as values, and put an "
+            "apostrophe before a text that begins with =",
             "on_not_text",
         ),
         Check(
@@ -216,9 +226,10 @@ def _texts(config: ValidationConfig) -> list[Check]:
 
 
 def _leak(config: ValidationConfig) -> Check:
+    rule = "error" if config.on_leak == "auto" else config.on_leak  # few were dropped
     return Check(
         "leak",
-        "warn" if config.on_leak == "drop" else config.on_leak,
+        "warn" if rule == "drop" else rule,
         "No text of test stands in train too.",
         "ExpectColumnValuesToBeInSet",
         {"column": "leaked_from", "value_set": [0]},

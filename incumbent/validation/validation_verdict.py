@@ -38,11 +38,11 @@ class Verdict(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     dataset: Dataset
-    """As it was given; without the leaked training rows if those were dropped."""
+    """As it was given; without what was left out of it."""
     passed: bool
     findings: tuple[Finding, ...]
     dropped: int
-    """Rows taken from train because test holds their text."""
+    """Rows taken from train, because test holds their text or their class is too rare."""
     data_docs: Path
     """Folder with `index.html`."""
 

@@ -85,11 +85,13 @@ def named_label(train: Path) -> tuple[str, ...]:
 
 
 def number(train: Path) -> None:
-    edit(train, 4, 12.5)
+    for row in range(2, 2 + len(GOOD)):
+        edit(train, row, 12.5 + row)
 
 
 def date(train: Path) -> None:
-    edit(train, 4, datetime.datetime(2024, 5, 1))
+    for row in range(2, 2 + len(GOOD)):
+        edit(train, row, datetime.datetime(2024, 5, 1) + datetime.timedelta(row))
 
 
 def formula(train: Path) -> None:
@@ -133,8 +135,8 @@ CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "label that train lacks": (strange_label, 3, ["meh", "32"]),
     "label named that train lacks": (named_label, 3, ["meh", "32", "train"]),
     "small sample": (small_sample, 3, ["10 rows, and at least 20", "Raise data.sample"]),
-    "number": (number, 3, ["number", "rows 4"]),
-    "date": (date, 3, ["date", "rows 4"]),
+    "number": (number, 3, ["number", "rows 2, 3, 4"]),
+    "date": (date, 3, ["date", "rows 2, 3, 4"]),
     "formula": (formula, 3, ["formula", "rows 4"]),
     "40,000 characters": (long_cell, 3, ["32,767", "rows 32"]),
     "mixed encodings": (mixed_encodings, 3, ["data.encoding", "line 33"]),

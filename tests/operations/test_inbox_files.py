@@ -287,6 +287,25 @@ def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     assert (again.signature, again.refused) == ("2", seen.refused)
 
 
+@pytest.mark.slow
+def test_a_file_is_judged_by_the_labels_that_are_known(inbox: Path, config: Config) -> None:
+    (inbox / "a.csv").write_text(GOOD.replace(",a\n", ",A\n", 2) + "nobody labelled this,\n")
+    train = Path(config.data.train)  # type: ignore[arg-type]
+    train.write_text(GOOD.replace("a text", "one"))
+    seen = inbox_files.inspect(str(inbox), "a.csv", "1", None, config)
+    assert "2 rows with the label 'A' (did you mean 'a'?); known are 'a', 'b'" in seen.refused
+    assert "Rows 2, 4." in seen.refused
+    assert seen.unknown == ("A",)
+    # Once somebody knows the label, the same file is accepted.
+    assert inbox_files.inspect(str(inbox), "a.csv", "2", seen, config).refused == seen.refused
+    train.write_text(GOOD.replace("a text", "one") + "one more,A\n")
+    again = inbox_files.inspect(str(inbox), "a.csv", "2", seen, config)
+    assert (again.refused, again.unknown) == ("", ())
+    (inbox / "none.csv").write_text("text,label\none,\ntwo,\n")
+    refused = inbox_files.refusal(str(inbox / "none.csv"), config)
+    assert "none of its 2 rows has a label" in refused
+
+
 def test_make_clean_leaves_what_was_seen(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     cache = tmp_path / ".incumbent" / "datasets" / "x"

@@ -69,12 +69,12 @@ def test_every_format_gives_the_same_sets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "found"),
     [
-        (2, "'2'"), ("maybe", "'maybe'"), (None, "an empty cell"), ("  ", "an empty cell"),
+        (2, "'2'"), ("maybe", "'maybe'"),
         (0.5, "'0.5'"), ("-1", "'-1'"), ("=B2", "the formula '=B2' without a saved value"),
     ],
 )  # fmt: skip
 def test_a_cell_that_says_neither_is_refused(tmp_path: Path, cell: object, found: str) -> None:
-    rows = [*ROWS, ("late once more", 1, 0, cell), ("and again", 1, "x", "y")]
+    rows = [*ROWS, ("late once more", 1, 0, cell), ("and again", 1, "a", "b")]
     path = tmp_path / "a.xlsx"
     frame_of(rows).to_excel(path, index=False, sheet_name="Tickets")
     with pytest.raises(DataError) as caught:
@@ -82,9 +82,34 @@ def test_a_cell_that_says_neither_is_refused(tmp_path: Path, cell: object, found
     assert str(caught.value).startswith(
         f"{path}, sheet 'Tickets', row 5, column 'late': found {found}"
     )
-    assert "expected 1 or 0, true or false: whether the row has that label" in str(caught.value)
+    assert (
+        "expected x or nothing, yes or no, 1 or 0, true or false: whether the row has that label"
+        in str(caught.value)
+    )
     assert "in at least 2 more cells" in str(caught.value)
     assert "data.label_columns" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("x", None), ("X ", " "), ("✓", ""), ("✔\ufe0f", None), ("yes", "no"), ("Ja", "Nein"),
+        ("OUI", "non"), ("sí", "No"), ("VRAI", "FAUX"), ("WAHR", "FALSCH"), ("✓", "✗"),
+        ("はい", "いいえ"), ("ДА", "нет"), ("1.0", None), (True, None),
+    ],
+)  # fmt: skip
+def test_ticks_and_words_of_many_languages_say_the_same(
+    tmp_path: Path, yes: object, no: object
+) -> None:
+    rows = [(text, *(yes if has else no for has in cells)) for text, *cells in ROWS]
+    frame_of(rows).to_excel(tmp_path / "a.xlsx", index=False)
+    labels = read(tmp_path / "a.xlsx")["label"].tolist()
+    assert labels == SETS
+
+
+def test_a_row_that_nobody_looked_at_has_no_label(tmp_path: Path) -> None:
+    frame_of([*ROWS, ("later", None, None, None)]).to_csv(tmp_path / "a.csv", index=False)
+    assert read(tmp_path / "a.csv")["label"].tolist() == [*SETS, ""]
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:

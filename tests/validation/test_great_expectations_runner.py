@@ -77,8 +77,8 @@ def test_good_data_passes(tmp_path):
 BAD_ROWS = {
     "empty": ([(" ", "pos")], "1 row without a text", "on_empty"),
     "not_text": (
-        [("12", "pos", "number"), ("=A1", "pos", "formula")],
-        "1 × formula, 1 × number",
+        [("#N/A", "pos", "error"), ("=A1", "pos", "formula")],
+        "1 × error or object, 1 × formula",
         "on_not_text",
     ),
     "length": ([("x", "pos"), ("y" * 40_000, "neg")], "1 longer than 32,767", "on_length"),
@@ -162,6 +162,9 @@ def test_too_few_rows_and_classes(tmp_path):
     assert "3 rows of 'neg'" in found["train", "class_rows"].message
     assert "No row of 'neg'" in found["test", "classes"].message
     assert found["test", "classes"].count == 1
+    # A class too rare to be tested is no reason to train nothing.
+    assert found["train", "class_rows"].severity == "error"
+    assert found["test", "classes"].severity == "warn"
 
 
 @pytest.mark.slow
@@ -259,12 +262,58 @@ def test_a_leak_is_dropped_from_train(tmp_path):
 
 
 @pytest.mark.slow
-def test_texts_without_words(tmp_path):
-    rows = [("12/10", "pos"), ("?!", "neg"), ("😀😀", "pos"), ("映画", "neg"), ("<3", "pos")]
-    options = {"train": TRAIN + rows, "on_length": "off"}
-    finding = failures(validate(tmp_path, name="x.csv", **options))["train", "not_text"]
-    assert finding.rows == (32, 33)
-    assert failures(validate(tmp_path, name="x.xlsx", **options)) == {}
+@pytest.mark.parametrize("name", ["x.csv", "x.xlsx"])
+def test_a_few_numbers_are_texts_and_a_column_of_them_is_none(tmp_path, name):
+    odd = [("12/10", "pos"), ("!", "neg"), ("100 %", "pos"), ("5", "neg", "number")]
+    assert failures(validate(tmp_path, TRAIN + odd, name=name)) == {}
+    numbers = [(str(n), label, "number") for n, (_, label) in enumerate(TRAIN)]
+    written = [(f"{n}/10", label) for n, (_, label) in enumerate(TRAIN)]
+    for rows in (numbers, written, numbers + TRAIN[:5]):
+        finding = failures(validate(tmp_path, rows, name=name))["train", "not_text"]
+        assert finding.severity == "error"
+        assert finding.count == 30
+
+
+@pytest.mark.slow
+def test_labels_that_are_like_others_are_asked_about(tmp_path):
+    train = [*TRAIN, ("so fine", "Pos"), ("so fair", "pos; neg"), ("so bad", "neg;pos")]
+    found = failures(validate(tmp_path, train, min_rows_per_class=1))
+    similar, joined = found["train", "similar_labels"], found["train", "joined_labels"]
+    assert "'Pos' (1 row) beside 'pos' (15)" in similar.message
+    assert (similar.severity, similar.rows, joined.rows) == ("warn", (32,), (33, 34))
+    assert "data.label_separator" in joined.message
+    strange = failures(validate(tmp_path, test=[*TEST, ("so fine", "Pos")]))["test", "label"]
+    assert "'Pos' (did you mean 'pos'?)" in strange.message
+    refused = validate(tmp_path, train, min_rows_per_class=1, on_similar_labels="error")
+    assert not refused.passed
+
+
+@pytest.mark.slow
+def test_rare_classes_are_left_out_where_that_is_asked_for(tmp_path):
+    train = [*TRAIN, ("a tie", "draw")]
+    test = [*TEST, ("another tie", "draw"), ("who knows", "odd")]
+    assert not validate(tmp_path, train).passed
+    verdict = validate(tmp_path, train, test, on_rare_class="drop")
+    assert verdict.passed, verdict.refusal()
+    assert verdict.dataset.classes == ("neg", "pos")
+    assert "draw" not in verdict.dataset.test.labels
+    assert failures(verdict)["train", "rare_class"].rows == (32,)
+    assert failures(verdict)["test", "rare_class"].rows == (32, 33)
+    # The frozen test set is the one that was read.
+    assert verdict.dataset.test.digest == dataset_of(tmp_path, train, test).test.digest
+    many = [*test, ("nobody does", "odd"), ("who does", "odd")]
+    assert not validate(tmp_path, train, many, on_rare_class="drop").passed  # too many for a chance
+
+
+@pytest.mark.slow
+def test_a_few_leaks_are_dropped(tmp_path):
+    many = [(f"{n} {text}", label) for n in range(3) for text, label in TRAIN]
+    other = [(text.replace("film", "picture"), label) for text, label in many]
+    verdict = validate(tmp_path, [*many, ("Thanks", "pos")], [*other, ("thanks", "pos")])
+    assert verdict.passed
+    assert (verdict.dropped, verdict.dataset.train.rows) == (1, len(many))
+    assert failures(verdict)["train", "leak"].rows == (92,)
+    assert not validate(tmp_path, many, [*other, *many[:20]]).passed
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${x} {{7*7}}"
@@ -328,7 +377,7 @@ def test_a_label_needs_rows_with_it_and_rows_without(tmp_path, on_rows):
     missing = found["train", "classes"]
     assert missing.message.startswith("Every row has 'late'. Add rows")
     assert missing.severity == "error"  # no model can be trained to tell
-    assert found["test", "classes"].severity == on_rows
+    assert found["test", "classes"].severity == "warn"
     few = found["train", "class_rows"]
     assert few.message.startswith("3 rows with 'rude', and at least 5 of each needed")
     assert few.rows == (22, 23, 24)
