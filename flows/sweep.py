@@ -22,8 +22,8 @@ from incumbent.sweeps.sweep_outcome import SweepOutcome
 from incumbent.tracking.mlflow_runs import Runs
 from tasks import announce, show, track_sweep
 from tasks.ingest import ingest
+from tasks.run_trial import run_trial
 from tasks.track_run import too_little_new
-from tasks.try_out import try_out
 from tasks.validate import validate
 
 
@@ -79,7 +79,7 @@ def sweep(
             verdict = validate(dataset, config, identity, run)
 
         def attempt(one: Attempt) -> Result:
-            return try_out(one, verdict.dataset, config, identity, run)
+            return run_trial(one, verdict.dataset, config, identity, run)
 
         start = time.monotonic()
         study.run(trials, until, attempt, show.say)

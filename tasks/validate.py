@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.config import Config
+from incumbent.data import language_detection
 from incumbent.data.datasets import Dataset
+from incumbent.encoders import pretrained_weights
 from incumbent.errors import DataRefused
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime.markdown import escaped
@@ -44,7 +48,40 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
         len(verdict.findings) - len(warnings), len(warnings),
         "".join(f"; {finding.message}" for finding in warnings),
     )  # fmt: skip
+    _tell_languages(verdict.dataset, config, run)
     return verdict
+
+
+def _tell_languages(dataset: Dataset, config: Config, run: Run) -> None:
+    """Note in which languages most texts are, and warn if the weights know another one."""
+    cache = Path(config.tracking.workdir) / "languages"
+    splits = {"train": dataset.train, "test": dataset.test}
+    found = {
+        side: language_detection.main_language(split, cache)
+        for side, split in splits.items()
+        if split.rows
+    }
+    Runs(run.tracking).tag(
+        run, {f"incumbent.language_{side}": language.code for side, language in found.items()}
+    )
+    show.say("languages: %s", ", ".join(f"{side} {what}" for side, what in found.items()))
+    spoken = {language.code for language in found.values()} - {language_detection.UNKNOWN}
+    if len(spoken) > 1:
+        show.say(
+            "warning: most texts of train are in %s and most of test in %s: the test set measures "
+            "another task than the one that is trained",
+            found["train"].code, found["test"].code,
+        )  # fmt: skip
+    training = config.training
+    known = pretrained_weights.language_of(training.weights, training.model)
+    if dataset.train_known and known and spoken - {known}:
+        show.say(
+            "warning: the %s weights know %s alone, and most texts are in %s: set training.weights "
+            "to weights that know it (a folder, or a hub name such as "
+            "bert-base-multilingual-uncased), or training.model to nbsvm, which learns any "
+            "language from the rows",
+            training.weights, known, ", ".join(sorted(spoken - {known})),
+        )  # fmt: skip
 
 
 def _summary(verdict: Verdict, run: Run) -> str:

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from incumbent.config import WITHOUT_WEIGHTS
 from incumbent.errors import ConfigError, StageError
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import folder_digest
@@ -49,6 +50,13 @@ def resolve(name: str) -> Path:
 def default(name: str, model: str) -> str:
     """What `training.weights` means for a model: none are bundled for DistilBERT."""
     return _DISTILBERT_HUB if model == "distilbert" and name == BUNDLED else name
+
+
+def language_of(name: str, model: str) -> str:
+    """The one language that the weights of a model know, by its code; "" if that is not known."""
+    english = (BUNDLED, _DISTILBERT_HUB)
+    known = model not in WITHOUT_WEIGHTS and default(name, model) in english
+    return "en" if known else ""
 
 
 def fingerprint(name: str) -> str:

@@ -45,11 +45,11 @@ def _answer(request: Request) -> tuple[str, Any]:
     try:
         import pandas as pd
 
-        from incumbent.importing import conversion, loading
+        from incumbent.importing import conversion, unpickling
 
         texts = pd.read_parquet(request.texts)["text"].tolist()
         with tempfile.TemporaryDirectory() as place:
-            predictor = loading.load(request.saved.folder, request.saved.pickle_digest)
+            predictor = unpickling.load(request.saved.folder, request.saved.pickle_digest)
             done = conversion.convert(
                 predictor, request.saved.folder, texts, request.served, request.text_column,
                 request.precision, Path(place),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from incumbent.data import language_detection
+from incumbent.data import canonical_text, datasets, language_detection
+from incumbent.data.datasets import Dataset
 
 TEXTS = {
     "A quiet film about a family that falls apart in the course of one summer.": "en",
@@ -28,6 +30,30 @@ def test_sentences_are_told_apart() -> None:
 )  # fmt: skip
 def test_what_tells_nothing_is_unknown(text: str) -> None:
     assert language_detection.detect([text]) == [language_detection.UNKNOWN]
+
+
+def saved(texts: list[str], folder: Path) -> Dataset:
+    """A dataset of these texts."""
+    rows = pd.DataFrame({"text": texts, "label": "a", "row": range(len(texts)), "found": "text"})
+    train, test = canonical_text.canonical(rows), canonical_text.canonical(rows.head(1))
+    return datasets.save([train], [test], ("train", "test"), folder)
+
+
+def test_the_main_language_is_that_of_most_texts(tmp_path: Path) -> None:
+    english, german, french, _ = TEXTS
+    texts = [f"{(german if i < 700 else english)} {i}." for i in range(1000)]
+    found = language_detection.main_language(saved([*texts, "ok", french], tmp_path).train)
+    assert found.code == "de"
+    assert found.share == pytest.approx(0.7, abs=0.05)
+    assert str(found) == f"de ({found.share:.0%})"
+
+
+def test_few_texts_or_short_ones_have_no_main_language(tmp_path: Path) -> None:
+    german = [*TEXTS][1]
+    dataset = saved([german] * 9 + ["ok"] * 150, tmp_path)
+    assert language_detection.main_language(dataset.test).code == "unknown"
+    found = language_detection.main_language(dataset.train)
+    assert (found.code, found.share, str(found)) == ("unknown", 0.0, "unknown")
 
 
 def test_a_mixture_is_unknown() -> None:

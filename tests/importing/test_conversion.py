@@ -13,7 +13,7 @@ from incumbent.classifiers import keras_bert
 from incumbent.data import datasets, ingestion
 from incumbent.encoders import pretrained_weights
 from incumbent.errors import ConfigError, DataRefused, StageError
-from incumbent.importing import conversion, loading, saved_predictor
+from incumbent.importing import conversion, saved_predictor, unpickling
 from incumbent.importing.conversion import Converted
 from incumbent.kernels import ktrain_import
 from incumbent.predictor import Predictor
@@ -76,7 +76,7 @@ def converted(folder: Path, tmp_path: Path, precision: str = "float32") -> tuple
     served, scratch = tmp_path / "served", tmp_path / "scratch"
     served.mkdir()
     scratch.mkdir()
-    predictor = loading.load(saved.folder, saved.pickle_digest)
+    predictor = unpickling.load(saved.folder, saved.pickle_digest)
     return (
         conversion.convert(predictor, saved.folder, TEXTS, served, "text", precision, scratch),
         served,
@@ -180,7 +180,7 @@ def test_classes_are_found_where_libraries_have_moved_them() -> None:
     ):
         # A global of that name, as protocol 0 writes it.
         data = f"c{module}\n{found.__name__}\n.".encode()
-        assert loading.unpickled(data) is found
+        assert unpickling.unpickled(data) is found
 
 
 @pytest.mark.parametrize(

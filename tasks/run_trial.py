@@ -27,7 +27,7 @@ from tasks.train import fit
 
 @task(task_run_name="trial {attempt.number}", cache_policy=NO_CACHE, **RETRIES)
 @await_training_slot.taken()
-def try_out(
+def run_trial(
     attempt: Attempt, dataset: Dataset, config: Config, sweep: Retraining, parent: Run
 ) -> Result:
     """Train on *train* less the held-out rows, and measure what would be served on these.
