@@ -96,17 +96,10 @@ def find(path: Path) -> Found:
     Raises:
         ConfigError: if there is none.
     """
-    beside = path.with_name(path.name + _SUFFIX)
-    if path.is_file() and zipfile.is_zipfile(path):
-        files = _in_zip(path)
-    elif beside.is_file():  # what ktrain before 0.16 was given as the predictor's name
-        files = {beside.name: _opener(beside), **_under(path, path.parent)}
-    elif path.is_dir():
-        files = _under(path, path)
-    elif path.exists():
-        raise ConfigError(f"{path} is neither a folder nor a ZIP. {_EXPECTED}.")
-    else:
-        raise ConfigError(f"There is no {path}. {_EXPECTED}.")
+    try:
+        files = _files_of(path.absolute())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
     pickled, laid_out = _laid_out(path, files)
     weights = min(name for name in laid_out if _is_weights(name))
     try:
@@ -116,6 +109,19 @@ def find(path: Path) -> Found:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
     return Found(str(path), laid_out, pickled, digests[0], weights, digests[1])
+
+
+def _files_of(path: Path) -> _Files:
+    beside = Path(f"{path}{_SUFFIX}")
+    if path.is_file() and zipfile.is_zipfile(path):
+        return _in_zip(path)
+    if beside.is_file():  # what ktrain before 0.16 was given as the predictor's name
+        return {beside.name: _opener(beside), **_under(path, path.parent)}
+    if path.is_dir():
+        return _under(path, path)
+    if path.exists():
+        raise ConfigError(f"{path} is neither a folder nor a ZIP. {_EXPECTED}.")
+    raise ConfigError(f"There is no {path}. {_EXPECTED}.")
 
 
 def take(found: Found, workdir: Path) -> Saved:

@@ -68,9 +68,16 @@ def answer(request: Request) -> None:
         predictor = folder / "artifacts" / "predictor"
         size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
         frame.attrs["megabytes"] = size / 1e6
-        settings = json.loads((predictor / SETTINGS).read_text(encoding="utf-8"))
-        frame.attrs["thresholds"] = settings.get("thresholds", {})
+        frame.attrs["thresholds"] = _thresholds(predictor / SETTINGS)
         frame.to_parquet(request.answers)
+
+
+def _thresholds(settings: Path) -> dict[str, float]:
+    """The probability from which on each of several labels is predicted; empty for halves."""
+    if not settings.is_file():  # of a model that others registered
+        return {}
+    found: dict[str, float] = json.loads(settings.read_text(encoding="utf-8")).get("thresholds", {})
+    return found
 
 
 def _some(texts: pd.DataFrame) -> pd.DataFrame:

@@ -156,3 +156,8 @@ def test_files_that_change_meanwhile_are_not_taken(saved: Path, tmp_path: Path) 
     with pytest.raises(ConfigError, match="was changed while it was read"):
         saved_predictor.take(found, tmp_path / "work")
     assert not list((tmp_path / "work" / "imports").iterdir())
+
+
+def test_the_folder_that_one_is_in_is_found(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved)
+    assert saved_predictor.find(Path()).pickle_digest == saved_predictor.find(saved).pickle_digest
