@@ -49,7 +49,7 @@ class Run:
     def train(self) -> None:
         """Train as `fit` does, and neither save nor export what came of it."""
         ktrain_import.load()
-        rows, held_out = fitting._rows(self.encoded, self.classifier.training)
+        rows, held_out = fitting.split(self.encoded, self.classifier.training)
         opened = Checkpoints.opened(self.folder / "checkpoints", "", "auto", self.said.append)
         with ktrain_import.quiet(), ktrain_import.scratch(), opened as saved:
             fitting._fit(
