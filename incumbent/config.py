@@ -159,8 +159,9 @@ class ValidationConfig(Section):
     """What data must satisfy before anything is trained on it, and how severe a failure is."""
 
     labels: tuple[str, ...] | None = None
-    """The known labels: rows with another label, or none, are refused, and so are test rows whose
-    label no training row has. Null: the labels of the training data."""
+    """The known labels, spelled as they are served: rows with another label, or none, are refused,
+    and so are test rows whose label no training row has. Null: the labels of the training data,
+    spelled as the test set does."""
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
@@ -192,8 +193,8 @@ class ValidationConfig(Section):
     """The same text is labelled in two ways."""
     on_leak: Annotated[Literal["auto", "error", "warn", "drop", "off"], _Off] = "auto"
     """A test text stands in train too (after case and white space are folded): refuse, report, or
-    drop the row from train. `auto` drops them where they are at most 5 % of either split, and else
-    refuses."""
+    drop the row from train. `auto` drops them where they are at most 5 % of train and of test, and
+    else refuses; of several training files it is enough that this holds of each by itself."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ValidationConfig:

@@ -102,23 +102,20 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
         return None
     watched, new = found
     waiting: dict[str, str] = {}
-    for name, signature in sorted(new.items()):
-        judged = {known: seen for known, seen in watched.files.items() if known != name}
+    for name, signature in new.items():
         try:
-            seen = inbox_files.inspect(
-                place, name, signature, before.files.get(name), target.config
-            )
+            seen = inbox_files.inspect(place, name, signature, watched, target.config)
         except StageTimedOut:
             raise
         except IncumbentError as error:
             waiting[name] = str(error)
             show.say("%s waits for the next look: %s", inbox_files.address(shown, name), error)
+            watched = watched.without_file(name)
         else:
-            judged[name] = seen
+            watched = watched.with_file(name, seen)
             known = before.files.get(name)
             if known is None or (known.digest, known.refused) != (seen.digest, seen.refused):
                 _tell(shown, name, seen, target)
-        watched = watched.model_copy(update={"files": judged})
         inbox_files.save(watched, place, target.workdir)
     return _tell_waiting(place, watched, waiting, target)
 

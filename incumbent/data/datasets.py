@@ -2,8 +2,8 @@
 
 Columns of a split's file:
 
-- `text` (str), and `label` (str, as training spells it, see `label_spellings`; "" when missing; a
-  set of labels as `label_sets.join` writes it);
+- `text` (str), and `label` (str, spelled as `label_spellings` says; "" when missing; a set of
+  labels as `label_sets.join` writes it);
 - `row` (int64): as the user's program numbers it;
 - `found` (str): what the text cell held, and `formula` (bool): a formula stands where the label
   belongs; for both see `table_reader.read`;
@@ -151,6 +151,7 @@ def save(
     label_names: tuple[str, ...] = (),
     sample: Callable[[pd.Series[str]], NDArray[np.bool_]] | None = None,
     separator: str = "",
+    named: Sequence[str] = (),
 ) -> Dataset:
     """Write both splits to `folder`/<digest>, atomically.
 
@@ -165,6 +166,7 @@ def save(
         label_names: The labels, sorted, where rows have sets of them.
         sample: Says by the labels (n,) of a split which of its rows (n,) to keep; all without it.
         separator: What stands between the labels of a row, where they are in one cell.
+        named: Labels that are spelled like this.
 
     Raises:
         DataError: if the folder cannot be written to, or a cell holds what cannot be labels.
@@ -179,10 +181,11 @@ def save(
             (_AS_WRITTEN, _AS_WRITTEN)
             if label_names
             else label_spellings.spelled(
-                _written(paths["train"]), _written(paths["test"]), separator
+                _written(paths["train"]), _written(paths["test"]), separator, named
             )
         )
-        label_names = label_names or of_train.names
+        known = of_train if pq.read_metadata(paths["train"]).num_rows else of_test
+        label_names = label_names or known.names
         for (side, path), source, spelled in zip(
             paths.items(), names, (of_train, of_test), strict=True
         ):
@@ -207,6 +210,30 @@ def save(
             os.replace(split.path, path)  # noqa: PTH105 - the atomic one, by its own name
             splits[side] = split.model_copy(update={"path": path})
     return Dataset(train=splits["train"], test=splits["test"], digest=name, label_names=label_names)
+
+
+def rewritten(
+    dataset: Dataset,
+    train: Iterable[pd.DataFrame],
+    test: Iterable[pd.DataFrame],
+    label_names: tuple[str, ...],
+) -> Dataset:
+    """Other rows or labels for a dataset, beside it; the test set stays known as the one it is.
+
+    Raises:
+        DataError: as `save` does.
+    """
+    names = dataset.train.source, dataset.test.source
+    other = save(train, test, names, dataset.train.path.parent.parent, label_names)
+    same = "files", "respelled", "unlabelled", "unlabelled_rows"
+    before = dataset.train, dataset.test
+    kept = [{name: getattr(split, name) for name in same} for split in before]
+    return other.model_copy(
+        update={
+            "train": other.train.model_copy(update=kept[0]),
+            "test": other.test.model_copy(update=kept[1] | {"digest": dataset.test.digest}),
+        }
+    )
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from incumbent import __version__
+from incumbent import __version__, label_sets
 from incumbent.config import COMPUTED_SLICES, DataConfig
-from incumbent.data import embedded_reviews
+from incumbent.data import datasets, embedded_reviews, label_spellings
 from incumbent.data.canonical_text import canonical
 from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _FIRST = 20  # rows without a label that are named
 
 
-def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
+def ingest(
+    config: DataConfig, workdir: Path, slices: Sequence[str] = (), labels: Sequence[str] | None = ()
+) -> Dataset:
     """Read both sources and write them as canonical Parquet under `workdir`/datasets.
 
     Local files that were read before, byte for byte the same and in the same way, are not parsed
@@ -41,7 +43,8 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
 
     Without sources, the embedded reviews are written to `workdir`/reviews on first use and then
     read like anyone's workbooks. The columns that `slices` names are read from both; test must
-    have them, but for `language`, which can be detected instead.
+    have them, but for `language`, which can be detected instead. Labels are spelled as `labels`
+    does, which may be none (see `label_spellings`).
 
     Raises:
         DataError: if a source cannot be read as labelled text, or `workdir` not be written to.
@@ -49,22 +52,22 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     """
     if not config.train:
         config = embedded(config, workdir)
-    known = _reading(config, slices, workdir)
+    known = _reading(config, slices, labels, workdir)
     if known and (found := _known(known)):
         return found
-    columns = [name for name in slices if name not in ("length", "class")]
-    needed = [name for name in slices if name not in COMPUTED_SLICES]
     several = training_files.expand(config.train)
     read_from = tuple(map(url_secrets.public, several))
     notes: list[str] = []
     train = Labelled(
-        training_files.parts(several, config, columns, note=notes.append), read_from, config
+        training_files.parts(several, config, _columns(slices), note=notes.append),
+        read_from,
+        config,
     )
-    test = _test_rows(config, columns, needed, notes.append)
+    test = _test_rows(config, slices, notes.append)
     names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(
         train, test, names, workdir / "datasets", config.label_names, _sampler(config),
-        config.label_separator,
+        config.label_separator, labels or (),
     )  # fmt: skip
     files = {"files": read_from} if len(several) > 1 else {}
     dataset = dataset.model_copy(
@@ -90,10 +93,8 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     Raises:
         DataError: as `ingest` does.
     """
-    columns = [name for name in slices if name not in ("length", "class")]
-    needed = [name for name in slices if name not in COMPUTED_SLICES]
     notes: list[str] = []
-    test = _test_rows(config, columns, needed, notes.append)
+    test = _test_rows(config, slices, notes.append)
     rows = iter(test)
     first = next(rows)
     names = UNKNOWN, url_secrets.public(config.test)
@@ -102,18 +103,49 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
         _sampler(config), config.label_separator,
     )  # fmt: skip
     split = dataset.test.model_copy(update=test.left_out)
-    return with_labels(dataset.model_copy(update={"test": split, "notes": tuple(notes)}), ())
+    dataset = dataset.model_copy(update={"test": split, "notes": tuple(notes)})
+    return _without_train(dataset, ())
 
 
-def _test_rows(
-    config: DataConfig, columns: Sequence[str], needed: Sequence[str], note: Callable[[str], None]
-) -> Labelled:
-    frames = table_reader.parts(config.test, config, columns, needed, note)
+def _columns(slices: Sequence[str]) -> list[str]:
+    """The slices that may be columns of the data."""
+    return [name for name in slices if name not in ("length", "class")]
+
+
+def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
+    needed = [name for name in slices if name not in COMPUTED_SLICES]
+    frames = table_reader.parts(config.test, config, _columns(slices), needed, note)
     return Labelled(frames, (url_secrets.public(config.test),), config)
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
-    """A dataset without training rows, for a model that knows these labels."""
+    """A dataset without training rows, for a model that knows these labels.
+
+    Its test rows have them as they are spelled here; the test set stays known as the one it is.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    other = label_spellings.respelled(dataset.label_names or dataset.test.labels, labels)
+    if other or (dataset.multilabel and {*dataset.label_names} != {*labels}):
+
+        def named(text: str) -> str:
+            if not dataset.multilabel:
+                return other.get(text, text)
+            return label_sets.join(other.get(name, name) for name in label_sets.split(text))
+
+        test = datasets.parts(dataset.test)
+        written = datasets.rewritten(
+            dataset, datasets.parts(dataset.train),
+            (part.assign(label=part["label"].map(named)) for part in test),
+            tuple(sorted(labels)) if dataset.multilabel else (),
+        )  # fmt: skip
+        dataset = written.model_copy(update={"notes": dataset.notes})
+    return _without_train(dataset, labels)
+
+
+def _without_train(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """A dataset whose training rows are not known, but these labels of them."""
     none = {"digest": "", "labels": dict.fromkeys(sorted(labels), 0)}
     return dataset.model_copy(update={"train": dataset.train.model_copy(update=none)})
 
@@ -164,13 +196,15 @@ class Labelled:
         return {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
 
 
-def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
+def read_before(
+    config: DataConfig, workdir: Path, slices: Sequence[str] = (), labels: Sequence[str] | None = ()
+) -> Dataset | None:
     """What `ingest` would return, if it need not parse or write anything for it."""
     if not config.train:
         if not _embedded_files(workdir / "reviews"):
             return None
         config = embedded(config, workdir)
-    reading = _reading(config, slices, workdir)
+    reading = _reading(config, slices, labels, workdir)
     return _known(reading) if reading else None
 
 
@@ -192,9 +226,12 @@ def _known(reading: Path) -> Dataset | None:
     return dataset if whole else None
 
 
-def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path | None:
+def _reading(
+    config: DataConfig, slices: Sequence[str], labels: Sequence[str] | None, workdir: Path
+) -> Path | None:
     """Where it is kept what came of reading these files in this way; None unless all are local."""
-    state = hashlib.sha256(f"{__version__} {config.model_dump_json()} {list(slices)}".encode())
+    how = f"{__version__} {config.model_dump_json()} {list(slices)} {list(labels or ())}"
+    state = hashlib.sha256(how.encode())
     try:
         for source in (*training_files.expand(config.train), config.test):
             state.update(source.encode())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -47,8 +48,12 @@ class Seen(BaseModel, frozen=True):
     """By what it was judged: see `rules`."""
     refused: str = ""
     """Why it cannot be trained on; empty if it can."""
+    labels: tuple[str, ...] = ()
+    """Its labels, if it can be trained on."""
     unknown: tuple[str, ...] = ()
-    """Its labels that nobody knew: it is looked into again once somebody does."""
+    """Its labels that nobody knew: it is looked into again once somebody may."""
+    asked: str = ""
+    """The state of what knows labels, when it was asked for those: see `_state_of_labels`."""
 
 
 class Watched(BaseModel, frozen=True):
@@ -57,6 +62,8 @@ class Watched(BaseModel, frozen=True):
     place: str
     files: dict[str, Seen] = {}
     """By name."""
+    labels: tuple[str, ...] = ()
+    """The labels of all files that were ever accepted, sorted."""
     handed_over: tuple[str, ...] = ()
     """The digests of the files that the last run was started for, sorted."""
     run_id: str = ""
@@ -77,6 +84,16 @@ class Watched(BaseModel, frozen=True):
     def digests(self) -> tuple[str, ...]:
         """Those of the accepted files, sorted."""
         return tuple(sorted(self.files[name].digest for name in self.accepted))
+
+    def with_file(self, name: str, seen: Seen) -> Watched:
+        """The same, and what was found in one more file."""
+        labels = self.labels if seen.refused else tuple(sorted({*self.labels, *seen.labels}))
+        return self.model_copy(update={"files": {**self.files, name: seen}, "labels": labels})
+
+    def without_file(self, name: str) -> Watched:
+        """The same, as if a file had not been looked into."""
+        files = {other: seen for other, seen in self.files.items() if other != name}
+        return self.model_copy(update={"files": files})
 
     @property
     def new(self) -> bool:
@@ -132,7 +149,7 @@ def complete(
 
     Returns:
         What is known of the files that are still there, and the signature of each new one by its
-        name; None if there is no such place.
+        name, in the order in which to look into them; None if there is no such place.
 
     Raises:
         DataError: if the place cannot be looked into.
@@ -142,18 +159,22 @@ def complete(
         return None
     kept = {name: seen for name, seen in watched.files.items() if name in found}
     asked = rules(config)
+    lacking = any(seen.unknown for seen in kept.values())
+    state = _state_of_labels(watched, place, config) if lacking else ""
     new = {
         name: signature
         for name, signature in found.items()
         if name not in kept
-        or kept[name].unknown
+        or (kept[name].unknown and (not state or kept[name].asked != state))
         or (kept[name].signature, kept[name].rules) != (signature, asked)
     }
     if new:
         time.sleep(seconds)
         again = _listing(place) or {}
         new = {name: sign for name, sign in new.items() if again.get(name) == sign}
-    return watched.model_copy(update={"files": kept}), new
+    # Those that were accepted come first: what others may be labelled is asked of them.
+    first = sorted(new, key=lambda name: (name not in kept or bool(kept[name].refused), name))
+    return watched.model_copy(update={"files": kept}), {name: new[name] for name in first}
 
 
 def _listing(place: str) -> dict[str, str] | None:
@@ -168,25 +189,37 @@ def address(place: str, name: str) -> str:
     return f"{place.rstrip('/')}/{name}"
 
 
-def inspect(place: str, name: str, signature: str, before: Seen | None, config: Config) -> Seen:
+def inspect(place: str, name: str, signature: str, watched: Watched, config: Config) -> Seen:
     """Look into a file: whether it can be trained on.
 
     One whose contents were judged before, under this name and by the same rules, is not read again.
+    The labels of one that was accepted before, by whatever rules, are known.
 
     Raises:
         IncumbentError: if it cannot be looked into now, for a reason that is not in the file.
     """
     source, asked = address(place, name), rules(config)
-    state = hashlib.sha256()
+    contents = hashlib.sha256()
     with fsspec_files.opened(source) as file:
         while block := file.read(_BLOCK):
-            state.update(block)
-    digest = state.hexdigest()
-    judged = before is not None and (before.digest, before.rules) == (digest, asked)
-    if before is not None and judged and not _learned(before, place, config):
-        return before.model_copy(update={"signature": signature})
-    refused, unknown = _judged(source, place, config)
-    return Seen(signature=signature, digest=digest, rules=asked, refused=refused, unknown=unknown)
+            contents.update(block)
+    digest = contents.hexdigest()
+    before = watched.files.get(name)
+    if before is not None and before.digest != digest:
+        before = None
+    state = _state_of_labels(watched, place, config)  # ahead of what it tells of
+    trained = digest in watched.handed_over
+    if before is not None and before.rules == asked:
+        if not before.unknown:
+            return before.model_copy(update={"signature": signature})
+        if not trained and not _learned(before, watched, place, config):
+            return before.model_copy(update={"signature": signature, "asked": state})
+    accepted = trained or (before is not None and not before.refused)
+    found = _judged(source, watched, place, config, accepted=accepted)
+    return Seen(
+        signature=signature, digest=digest, rules=asked, asked=state if found.unknown else "",
+        **found._asdict(),
+    )  # fmt: skip
 
 
 def refusal(source: str, config: Config, place: str = "") -> str:
@@ -199,24 +232,36 @@ def refusal(source: str, config: Config, place: str = "") -> str:
         DataError: if that cannot be told, as the file, the test set or the working folder cannot
             be had now.
     """
-    return _judged(source, place, config)[0]
+    return _judged(source, Watched(place=place), place, config).refused
 
 
-def _judged(source: str, place: str, config: Config) -> tuple[str, tuple[str, ...]]:
-    """Why a file cannot be added to the training data, and its labels that nobody knows."""
+class _Judged(NamedTuple):
+    refused: str
+    """Why a file cannot be added to the training data; empty if it can."""
+    labels: tuple[str, ...] = ()
+    """Its labels, if it can."""
+    unknown: tuple[str, ...] = ()
+    """Those that nobody knows."""
+
+
+def _judged(
+    source: str, watched: Watched, place: str, config: Config, *, accepted: bool = False
+) -> _Judged:
+    """Judge a file; if it was accepted before, its labels are known."""
     workdir = Path(config.tracking.workdir)
     data = config.data.model_copy(update={"train": source, "sample": None})
     failure = None
     try:
-        dataset = ingestion.ingest(data, workdir)
+        dataset = ingestion.ingest(data, workdir, labels=config.validation.labels)
     except DataError as error:
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
         if fault := _fault(source, data):
-            return fault, ()
+            return _Judged(fault)
         raise failure
     labels = [label for label in dataset.classes if label]
-    unknown, known = _unknown(labels, dataset.test.labels, place, config)
+    known_before = {*watched.labels, *(labels if accepted else ())}
+    unknown, known = _unknown(labels, {*dataset.test.labels, *known_before}, place, config)
     folder = workdir / "arrivals" / dataset.digest[:16]
     # Which classes are too rare is asked of the whole, too.
     rules = config.validation.model_copy(update={"on_rare_class": "off"})
@@ -229,21 +274,49 @@ def _judged(source: str, place: str, config: Config) -> tuple[str, tuple[str, ..
     )
     if unknown:
         own = (_of_unknown(unknown, known, dataset), *own)
-    return verdict.model_copy(update={"findings": own}).refusal(), tuple(unknown)
+    refused = verdict.model_copy(update={"findings": own}).refusal()
+    return _Judged(refused, () if refused else tuple(labels), tuple(unknown))
 
 
-def _learned(before: Seen, place: str, config: Config) -> bool:
+def _learned(before: Seen, watched: Watched, place: str, config: Config) -> bool:
     """Whether labels for which a file was refused have become known."""
-    unknown = before.unknown
-    return bool(unknown) and len(_unknown(unknown, (), place, config)[0]) < len(unknown)
+    unknown, _ = _unknown(before.unknown, watched.labels, place, config)
+    return len(unknown) < len(before.unknown)
+
+
+def _state_of_labels(watched: Watched, place: str, config: Config) -> str:
+    """What changes when more labels may be known; empty if that cannot be told."""
+    try:
+        files = [*training_files.expand(_others(place, config)), config.data.test]
+    except DataError:
+        return ""
+    signs = [(file, fsspec_files.signature(file)) for file in files]
+    if not all(sign for _, sign in signs):
+        return ""
+    return hashlib.sha256(f"{signs} {watched.labels}".encode()).hexdigest()[:16]
+
+
+def _others(place: str, config: Config) -> tuple[str, ...]:
+    """What `data.train` names beside a watched place."""
+    train = config.data.train
+    own = (train,) if isinstance(train, str) else train
+    return tuple(entry for entry in own if entry.rstrip("/") != place.rstrip("/"))
 
 
 def _unknown(
-    labels: Collection[str], test: Collection[str], place: str, config: Config
+    labels: Collection[str], before: Collection[str], place: str, config: Config
 ) -> tuple[list[str], list[str]]:
     """Those of the labels of a file that nobody knows, and the labels that somebody does.
 
-    The training data, which may be large, is only asked if the others do not know all of them.
+    These are what `validation.labels` names; or else those of the test set, of the training data
+    and of files that were accepted before. The training data, which may be large, is only asked if
+    the others do not know all of them.
+
+    Args:
+        labels: Of the file.
+        before: Known ones, if `validation.labels` names none.
+        place: The watched place.
+        config: That of the deployment.
 
     Raises:
         DataError: if the training data cannot be read now.
@@ -252,10 +325,9 @@ def _unknown(
     if data.label_names:  # the config names them
         return [], list(data.label_names)
     named = config.validation.labels
-    known = {label for label in (named or test) if label}
+    known = {label for label in (named or before) if label}
     unknown = label_spellings.unknown(labels, known)
-    own = (data.train,) if isinstance(data.train, str) else data.train
-    others = tuple(entry for entry in own if entry.rstrip("/") != place.rstrip("/"))
+    others = _others(place, config)
     if unknown and others and named is None:
         whole = data.model_copy(update={"train": others, "sample": None})
         dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
@@ -335,8 +407,6 @@ def config_with(
         watched: What is known of it.
         given: The deployment's config as it was written.
     """
-    data = config.data
-    own = (data.train,) if isinstance(data.train, str) else data.train
-    others = [entry for entry in own if entry.rstrip("/") != place.rstrip("/")]
-    train = [*others, *(address(place, name) for name in watched.accepted)]
-    return {**given, "data": {**data.model_dump(mode="json"), "train": train}}
+    files = (address(place, name) for name in watched.accepted)
+    train = [*_others(place, config), *files]
+    return {**given, "data": {**config.data.model_dump(mode="json"), "train": train}}

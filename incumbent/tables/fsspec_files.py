@@ -22,7 +22,7 @@ from incumbent.runtime.url_secrets import expanded, masked, public, without_secr
 from incumbent.tables.file_formats import FORMATS, PACKED, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import IO, Any, BinaryIO
 
 _READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACKED))
@@ -108,12 +108,26 @@ def files_in(folder: str) -> dict[str, str] | None:
         said = f"The folder {public(folder)} could not be looked into"
         raise _away(said, error, folder) from None
     return {
-        posixpath.basename(str(one["name"])): " ".join(
-            str(one[key]) for key in ("size", *_CHANGED) if key in one
-        )
+        posixpath.basename(str(one["name"])): _signature(one)
         for one in found
         if one["type"] == "file"
     }
+
+
+def signature(source: str) -> str:
+    """What changes when a file does, as `files_in` has it; empty if that cannot be told now."""
+    try:
+        filesystem, path = _filesystem(source)
+        found = filesystem.info(path)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception:  # noqa: BLE001 - every filesystem raises errors of its own
+        return ""
+    return _signature(found) if any(key in found for key in _CHANGED) else ""
+
+
+def _signature(found: Mapping[str, Any]) -> str:
+    return " ".join(str(found[key]) for key in ("size", *_CHANGED) if key in found)
 
 
 def _away(said: str, error: Exception, source: str) -> DataError:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from incumbent import label_sets
-from incumbent.data import datasets
+from incumbent.data import datasets, label_spellings
 from incumbent.data.label_arrays import truth_of
+from incumbent.tables import training_files
 from incumbent.validation import text_checks
 from incumbent.validation.check_base import Side, count
 from incumbent.validation.similar_labels import guessed
 from incumbent.validation.validation_verdict import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -73,11 +74,10 @@ def _of_unlabelled(side: Side, split: Split) -> Finding:
 def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     """Without the training rows whose text test holds, if they shall go."""
     train, test = kept.train, kept.test
-    leaked = train["text"].isin(set(test["text"].dropna())).to_numpy()
+    leaked = _standing_in(test["text"], train["text"])
     if not leaked.any() or config.on_leak not in ("drop", "auto"):
         return kept
-    held = test["text"].isin(set(train["text"].dropna())).mean()
-    if config.on_leak == "auto" and max(leaked.mean(), held) > FEW:
+    if config.on_leak == "auto" and not _few(train, test, leaked):
         return kept
     asked = (
         "as validation.on_leak: drop asks" if config.on_leak == "drop"
@@ -88,12 +88,35 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
         f"Left out of training: {count(int(leaked.sum()), 'row')} whose text stands in test too, "
         f"{asked}.",
     )  # fmt: skip
-    dataset = _narrowed(
+    dataset = datasets.rewritten(
         kept.dataset, datasets.keep(kept.dataset.train, ~leaked),
         datasets.parts(kept.dataset.test), kept.dataset.label_names,
     )  # fmt: skip
     outline = train[~leaked].reset_index(drop=True)
     return Kept(dataset, outline, test, (*kept.findings, finding))
+
+
+def _standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Which of the texts (n,), as the outline has them, are among others.
+
+    These are handed over as a series: of a set, pandas makes an array of NumPy's `bytes`, which
+    loses zeros at the end of each, and so the text of one hash in 256.
+    """
+    return texts.isin(others.dropna()).to_numpy()
+
+
+def _few(train: pd.DataFrame, test: pd.DataFrame, leaked: NDArray[np.bool_]) -> bool:
+    """Whether the leaked training rows (n,) are a few: of all, or else of each file by itself.
+
+    So files that may each be trained on alone may be together, however many they are.
+    """
+
+    def few(among: NDArray[np.bool_]) -> bool:
+        held = _standing_in(train["text"][among & leaked], test["text"]).mean()
+        return bool(max(leaked[among].mean(), held) <= FEW)
+
+    files = training_files.position(train["row"].to_numpy())
+    return few(np.ones_like(leaked)) or all(few(files == file) for file in np.unique(files[leaked]))
 
 
 def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
@@ -102,8 +125,8 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
     A row with several labels loses the rare ones; one with no other is left out.
     """
     dataset, fewest = kept.dataset, config.min_rows_per_class
-    counts = _rows_of_each(kept.train["label"], dataset)
-    named = set(config.labels or counts)
+    counts = _rows_to_learn_each(kept.train["label"], dataset)
+    named = label_spellings.as_in(counts, config.labels or counts)
     rare = {name for name, rows in counts.items() if rows < fewest and name in named}
     known = tuple(name for name in counts if name not in rare)
     strange = _labels_in(kept.test["label"], dataset) - set(counts)
@@ -125,7 +148,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
             findings.append(_finding(side, "rare_class", frame, having, message))
     names = tuple(name for name in dataset.label_names if name not in rare)
     without = rare | strange
-    smaller = _narrowed(
+    smaller = datasets.rewritten(
         dataset, _relabelled(dataset.train, without, dataset),
         _relabelled(dataset.test, without, dataset), names,
     )  # fmt: skip
@@ -135,7 +158,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
     return Kept(smaller, train, test, tuple(findings))
 
 
-def _rows_of_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:
+def _rows_to_learn_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:
     """The rows of each label; of several a row, those with it or without it, whichever is less."""
     if dataset.multilabel:
         having = truth_of(label, dataset.classes, multilabel=True).sum(axis=0)
@@ -167,27 +190,6 @@ def _relabelled(split: Split, without: Collection[str], dataset: Dataset) -> Ite
             lambda text: label_sets.join(n for n in label_sets.split(text) if n not in without)
         )
         yield part.assign(label=left)[(left != label_sets.NONE) | (part["label"] == left)]
-
-
-def _narrowed(
-    dataset: Dataset,
-    train: Iterable[pd.DataFrame],
-    test: Iterable[pd.DataFrame],
-    label_names: tuple[str, ...],
-) -> Dataset:
-    """Less of a dataset, written beside it; the test set stays the one that it is."""
-    names = dataset.train.source, dataset.test.source
-    folder = dataset.train.path.parent.parent
-    smaller = datasets.save(train, test, names, folder, label_names)
-    same = "files", "respelled", "unlabelled", "unlabelled_rows"
-    before = dataset.train, dataset.test
-    kept = [{name: getattr(split, name) for name in same} for split in before]
-    return smaller.model_copy(
-        update={
-            "train": smaller.train.model_copy(update=kept[0]),
-            "test": smaller.test.model_copy(update=kept[1] | {"digest": dataset.test.digest}),
-        }
-    )
 
 
 def _finding(

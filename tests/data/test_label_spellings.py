@@ -17,13 +17,15 @@ from incumbent.data.label_spellings import key, loose_key, respelled, sharing_pa
 from incumbent.errors import DataError
 
 
-def ingested(folder: Path, train: list[Any], test: list[Any], **config: Any) -> Dataset:
+def ingested(
+    folder: Path, train: list[Any], test: list[Any], labels: tuple[str, ...] = (), **config: Any
+) -> Dataset:
     folder.mkdir(exist_ok=True)
-    for name, labels in (("train", train), ("test", test)):
-        rows = [(f"{name} text {n}", label) for n, label in enumerate(labels)]
+    for name, cells in (("train", train), ("test", test)):
+        rows = [(f"{name} text {n}", label) for n, label in enumerate(cells)]
         pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / f"{name}.csv", index=False)
     files = {name: str(folder / f"{name}.csv") for name in ("train", "test")}
-    return ingestion.ingest(DataConfig.model_validate(files | config), folder)
+    return ingestion.ingest(DataConfig.model_validate(files | config), folder, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +68,26 @@ def test_each_label_has_one_spelling(train: list[str], test: list[str]) -> None:
     assert all(len(spellings) == 1 for spellings in shown.values())
 
 
-def test_labels_are_shown_as_most_of_training_spells_them(tmp_path: Path) -> None:
-    dataset = ingested(tmp_path, ["TRUE", "TRUE", "True", "no"], ["True", "True", "no"])
-    assert dataset.train.labels == {"TRUE": 3, "no": 1}
-    assert dataset.test.labels == {"TRUE": 2, "no": 1}
+def test_labels_are_shown_as_the_test_set_spells_them(tmp_path: Path) -> None:
+    test = ["True", "True", "TRUE", "no"]
+    few = ingested(tmp_path / "few", ["TRUE", "TRUE", "True", "no"], test)
+    more = ingested(tmp_path / "more", ["TRUE", "True", "True", "no", "1.0", "1.0", "1"], test)
+    assert few.test.labels == more.test.labels == {"True": 3, "no": 1}
+    assert few.train.labels == {"True": 3, "no": 1}
+    # What test does not have is spelled as most of training does.
+    assert more.train.labels == {"1.0": 3, "True": 3, "no": 1}
 
 
 def test_a_test_set_is_the_same_whatever_training_spells(tmp_path: Path) -> None:
     test = ["True", "no"]
     alone = ingested(tmp_path / "a", test, test)
-    other = ingested(tmp_path / "b", ["TRUE", "TRUE", "no"], test)
-    assert other.test.labels == {"TRUE": 1, "no": 1}
+    other = ingested(tmp_path / "b", ["TRUE", "no"], test)
+    assert other.train.labels == other.test.labels == {"True": 1, "no": 1}
     assert other.test.digest == alone.test.digest
-    assert other.digest != alone.digest
+    named = ingested(tmp_path / "b", ["TRUE", "no"], test, ("TRUE", "no"))
+    assert named.train.labels == named.test.labels == {"TRUE": 1, "no": 1}
+    assert named.test.digest == alone.test.digest
+    assert len({alone.digest, other.digest, named.digest}) == 3
 
 
 @given(st.lists(st.sampled_from(["a", "B", "c d", "1"]), min_size=1, max_size=9))
@@ -122,6 +131,35 @@ def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     assert dataset.train.labels == {"a": 2, "b": 1}
     with pytest.raises(DataError, match=r"none of its 2 rows has a label in 'label'"):
         ingested(tmp_path / "none", [None, None], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "classes", "labels", "names"),
+    [
+        (["True", "1.0"], "", ("1", "TRUE"), ["TRUE", "1"], ()),
+        (["late; True", "late"], ";", ("TRUE", "late", "rude"), ["TRUE|late", "late"],
+         ("TRUE", "late", "rude")),
+    ],
+)  # fmt: skip
+def test_a_test_set_has_the_labels_of_the_model_that_is_imported(
+    tmp_path: Path, cells: list[str], separator: str, classes: tuple[str, ...],
+    labels: list[str], names: tuple[str, ...],
+) -> None:  # fmt: skip
+    file = tmp_path / "test.csv"
+    rows = "".join(f"text {n},{cell}\n" for n, cell in enumerate([*cells, ""]))
+    file.write_text(f"text,label\n{rows}")
+    config = DataConfig(train=str(file), test=str(file), label_separator=separator)
+    read = ingestion.ingest_test(config, tmp_path)
+    assert read.multilabel == bool(separator)
+    known = ingestion.with_labels(read, classes)
+    assert datasets.load(known.test)["label"].tolist() == labels
+    assert (known.classes, known.label_names, known.train_known) == (classes, names, False)
+    assert (known.test.digest, known.test.unlabelled) == (read.test.digest, 1)
+    # A retraining with this test set finds it to be the same.
+    assert ingestion.ingest(config, tmp_path).test.digest == read.test.digest
+    assert known.digest != read.digest
+    again = ingestion.with_labels(known, classes)
+    assert again == known
 
 
 def test_a_champion_is_understood_whose_training_spelled_labels_otherwise() -> None:

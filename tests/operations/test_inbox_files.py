@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -56,6 +57,11 @@ def new_in(
     return sorted(found[1])
 
 
+def having(name: str, seen: Seen) -> Watched:
+    """A place that has one file."""
+    return Watched(place="x").with_file(name, seen)
+
+
 def test_a_place_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     assert inbox_files.complete(str(tmp_path / "none"), Watched(place="x"), 0, Config()) is None
 
@@ -97,7 +103,7 @@ def test_what_was_seen_is_new_only_when_it_changes(inbox: Path, config: Config) 
     path.write_text(GOOD)
     found = inbox_files.complete(str(inbox), Watched(place="x"), 0, config)
     assert found is not None
-    seen = inbox_files.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, config)
+    seen = inbox_files.inspect(str(inbox), "a.csv", found[1]["a.csv"], Watched(place="x"), config)
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
     assert new_in(inbox, watched, config=config) == []
     path.touch()
@@ -116,7 +122,7 @@ def test_a_place_may_be_a_url(config: Config) -> None:
     assert found is not None
     assert set(found[1]) == {"a.csv"}
     with pytest.raises(DataError, match=r"There is no file memory://watched/gone\.csv"):
-        inbox_files.inspect("memory://watched/", "gone.csv", "1", None, config)
+        inbox_files.inspect("memory://watched/", "gone.csv", "1", Watched(place="x"), config)
     seen = Seen(signature=found[1]["a.csv"], digest="d", rules=inbox_files.rules(config))
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
     assert inbox_files.complete("memory://watched/", watched, 0, config) == (watched, {})
@@ -148,7 +154,7 @@ def test_other_rules_judge_anew(inbox: Path, config: Config) -> None:
     wrong = config.model_copy(
         update={"data": config.data.model_copy(update={"label_columns": "sentiment"})}
     )
-    refused = inbox_files.inspect(str(inbox), "a.csv", found[1]["a.csv"], None, wrong)
+    refused = inbox_files.inspect(str(inbox), "a.csv", found[1]["a.csv"], Watched(place="x"), wrong)
     assert "has no column 'sentiment'" in refused.refused
     watched = Watched(place="x", files={"a.csv": refused})
     assert new_in(inbox, watched, config=wrong) == []
@@ -191,7 +197,7 @@ def test_what_may_pass_refuses_no_file(
     (inbox / "a.csv").write_text(GOOD)
     _cut(monkeypatch, "inbox/a.csv", error)
     with pytest.raises(DataError, match=r"a\.csv"):
-        inbox_files.inspect(str(inbox), "a.csv", "1", None, config)
+        inbox_files.inspect(str(inbox), "a.csv", "1", Watched(place="x"), config)
     with pytest.raises(DataError, match=r"a\.csv"):
         inbox_files.refusal(str(inbox / "a.csv"), config)
 
@@ -208,11 +214,14 @@ def test_what_is_wrong_elsewhere_refuses_no_file(
     else:
         Path(config.tracking.workdir).write_text("no folder")
     with pytest.raises(DataError) as raised:
-        inbox_files.inspect(str(inbox), "a.csv", "1", None, config)
+        inbox_files.inspect(str(inbox), "a.csv", "1", Watched(place="x"), config)
     assert "inbox/a.csv has" not in str(raised.value)
     # A file that is wrong itself is refused all the same.
     (inbox / "bad.csv").write_text("a\n")
-    assert "bad.csv" in inbox_files.inspect(str(inbox), "bad.csv", "1", None, config).refused
+    assert (
+        "bad.csv"
+        in inbox_files.inspect(str(inbox), "bad.csv", "1", Watched(place="x"), config).refused
+    )
 
 
 @pytest.mark.slow
@@ -224,7 +233,7 @@ def test_a_place_may_have_names_of_the_environment(
     (inbox / "a.csv").write_text(GOOD)
     found = inbox_files.complete(place, Watched(place="x"), 0, config)
     assert found is not None
-    seen = inbox_files.inspect(place, "a.csv", found[1]["a.csv"], None, config)
+    seen = inbox_files.inspect(place, "a.csv", found[1]["a.csv"], Watched(place="x"), config)
     assert (seen.refused, len(seen.digest)) == ("", 64)
 
 
@@ -279,11 +288,11 @@ def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     assert "1 row without a text" in inbox_files.refusal(str(empty), config)
     assert "Rows 14." in inbox_files.refusal(str(empty), config)
     assert "1 text of test that train holds too" in inbox_files.refusal(str(leak), config)
-    (inbox / "a.docx").write_text("x")
+    (inbox / "a.docx").write_bytes(bytes(range(32)))
     assert "is no known format" in inbox_files.refusal(str(inbox / "a.docx"), config)
     # Once looked into, it is not read again while its contents are the same.
-    seen = inbox_files.inspect(str(inbox), "empty.csv", "1", None, config)
-    again = inbox_files.inspect(str(inbox), "empty.csv", "2", seen, config)
+    seen = inbox_files.inspect(str(inbox), "empty.csv", "1", Watched(place="x"), config)
+    again = inbox_files.inspect(str(inbox), "empty.csv", "2", having("empty.csv", seen), config)
     assert (again.signature, again.refused) == ("2", seen.refused)
 
 
@@ -292,18 +301,77 @@ def test_a_file_is_judged_by_the_labels_that_are_known(inbox: Path, config: Conf
     (inbox / "a.csv").write_text(GOOD.replace(",a\n", ",A\n", 2) + "nobody labelled this,\n")
     train = Path(config.data.train)  # type: ignore[arg-type]
     train.write_text(GOOD.replace("a text", "one"))
-    seen = inbox_files.inspect(str(inbox), "a.csv", "1", None, config)
+    seen = inbox_files.inspect(str(inbox), "a.csv", "1", Watched(place="x"), config)
     assert "2 rows with the label 'A' (did you mean 'a'?); known are 'a', 'b'" in seen.refused
     assert "Rows 2, 4." in seen.refused
     assert seen.unknown == ("A",)
     # Once somebody knows the label, the same file is accepted.
-    assert inbox_files.inspect(str(inbox), "a.csv", "2", seen, config).refused == seen.refused
+    assert (
+        inbox_files.inspect(str(inbox), "a.csv", "2", having("a.csv", seen), config).refused
+        == seen.refused
+    )
     train.write_text(GOOD.replace("a text", "one") + "one more,A\n")
-    again = inbox_files.inspect(str(inbox), "a.csv", "2", seen, config)
+    again = inbox_files.inspect(str(inbox), "a.csv", "2", having("a.csv", seen), config)
     assert (again.refused, again.unknown) == ("", ())
     (inbox / "none.csv").write_text("text,label\none,\ntwo,\n")
     refused = inbox_files.refusal(str(inbox / "none.csv"), config)
     assert "none of its 2 rows has a label" in refused
+
+
+@pytest.mark.slow
+def test_labels_of_files_that_were_accepted_before_are_known(inbox: Path, config: Config) -> None:
+    """Also after an upgrade, with what an earlier release kept of them."""
+    rows = GOOD + "".join(f"a rare text {i},c\n" for i in range(6))
+    (inbox / "old.csv").write_text(rows)
+    (inbox / "new.csv").write_text(rows.replace("a ", "one "))
+    place = str(inbox)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"train": place})})
+    digest = hashlib.sha256(rows.encode()).hexdigest()
+    old = Watched(place="x", files={"old.csv": Seen(signature="1", digest=digest)})
+    found = inbox_files.complete(place, old, 0, config)
+    assert found is not None
+    watched, new = found
+    assert list(new) == ["old.csv", "new.csv"]
+    alone = inbox_files.inspect(place, "new.csv", "1", watched, config)
+    assert alone.unknown == ("c",)
+    seen = inbox_files.inspect(place, "old.csv", "1", watched, config)
+    assert (seen.refused, seen.labels) == ("", ("a", "b", "c"))
+    assert inbox_files.inspect(place, "new.csv", "1", having("old.csv", seen), config).refused == ""
+    # One that another release refused, after it had been trained on, is taken again.
+    refused = alone.model_copy(update={"digest": digest})
+    lost = having("old.csv", refused).model_copy(update={"handed_over": (digest,)})
+    assert inbox_files.inspect(place, "old.csv", "1", lost, config).refused == ""
+
+
+def test_a_file_of_unknown_labels_is_new_only_when_more_may_be_known(
+    inbox: Path, config: Config
+) -> None:
+    (inbox / "a.csv").write_text(GOOD + "a rare text,c\n")
+    place, train = str(inbox), Path(config.data.train)  # type: ignore[arg-type]
+    train.write_text(GOOD.replace("a text", "one"))
+    found = inbox_files.complete(place, Watched(place="x"), 0, config)
+    assert found is not None
+    digest = hashlib.sha256((inbox / "a.csv").read_bytes()).hexdigest()
+    seen = Seen(
+        signature=found[1]["a.csv"], digest=digest, rules=inbox_files.rules(config),
+        refused="who knows", unknown=("c",),
+    )  # fmt: skip
+    assert new_in(inbox, having("a.csv", seen), config=config) == ["a.csv"]
+    seen = inbox_files.inspect(place, "a.csv", seen.signature, having("a.csv", seen), config)
+    assert (seen.refused, seen.unknown) == ("who knows", ("c",))
+    assert new_in(inbox, having("a.csv", seen), config=config) == []
+    more = having("a.csv", seen).with_file("b.csv", Seen(signature="", digest="", labels=("c",)))
+    assert "a.csv" in new_in(inbox, more, config=config)
+    train.write_text(GOOD.replace("a text", "one") + "one more,c\n")
+    assert new_in(inbox, having("a.csv", seen), config=config) == ["a.csv"]
+
+
+def test_what_was_accepted_stays_known_when_it_is_gone() -> None:
+    watched = having("a.csv", Seen(signature="1", digest="d", labels=("b", "a")))
+    assert watched.labels == ("a", "b")
+    watched = watched.with_file("b.csv", Seen(signature="2", digest="e", refused="no"))
+    assert watched.without_file("a.csv").labels == ("a", "b")
+    assert list(watched.without_file("a.csv").files) == ["b.csv"]
 
 
 def test_make_clean_leaves_what_was_seen(tmp_path: Path) -> None:
