@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 
 import chardet
@@ -27,7 +28,6 @@ _CODE_PAGES = [
 _FEW = 4  # characters that tell nothing of it
 _HEAD = 4096  # bytes that are looked at for UTF-16 without a mark
 _SAMPLE = 1 << 20  # bytes of lines that a code page is told from
-_FOREIGN = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
 
 
 def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
@@ -95,8 +95,10 @@ def _mostly_utf8(data: bytes, fault: int) -> bool:
 def _code_page(data: bytes) -> str:
     """The code page that the letters beyond ASCII make sense in; "" if none has all bytes."""
     lines, size = [], 0
-    for line in _FOREIGN.finditer(data):
-        lines.append(line[0][:_SAMPLE])
+    for line in io.BytesIO(data):
+        if line.isascii():
+            continue
+        lines.append(line[:_SAMPLE])
         size += len(lines[-1])
         if size > _SAMPLE:
             break
