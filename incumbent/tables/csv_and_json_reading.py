@@ -161,24 +161,26 @@ def _parsed(
 
 
 def from_json(
-    data: bytes, source: str, encoding: str, columns: Sequence[str],
+    data: bytes, source: str, encoding: str, wanted: Sequence[str],
     optional: Sequence[str] | None = (),
 ) -> Table:  # fmt: skip
-    """Read `columns` of a file with one JSON object a line, or of one array of objects.
+    """Read the `wanted` columns of a file of JSON objects, one a line or all in one value.
 
-    A record may lack those in `optional`, or all others if that is None; if every record does,
-    their names are blank in the header. Blank lines are skipped.
+    A record may lack those in `optional`; if every record does, their names are blank in the
+    header. If that is None, all columns are read as they are called, and a record may lack any:
+    those that are wanted only tell where the records are. Blank lines are skipped.
 
     Raises:
-        DataError: if a record is not a JSON object, or lacks one of `columns`.
+        DataError: if a record is not a JSON object, or lacks one of the `wanted` columns.
     """
+    columns = () if optional is None else wanted
     text, said = text_encodings.decode(data, source, encoding)
     asked = None if optional is None else (*columns, *optional)
     records: list[dict[str, object]] = []
     numbers: list[int] = []
     keys: dict[str, None] = {}
     notes = dict.fromkeys([said] if said else [])
-    for number, where, record in _records(text, source, columns):
+    for number, where, record in _records(text, source, wanted):
         found = record
         if not all(name in record for name in columns):
             names = _names(record, columns, where)

@@ -30,3 +30,18 @@ def test_no_row_is_lost_without_a_word(tmp_path):
     assert (rows, "3 rows above it left out" in said) == ([["4", "fine", "z"]], True)
     with pytest.raises(ConfigError, match="delimiter"):
         whole(tmp_path / "a.csv", text, delimiter="abc")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (
+            '{"review": {"0": "good", "1": "bad"}, "id": {"0": 1, "1": 2}}',
+            [["good", 1], ["bad", 2]],
+        ),
+        ('{"review": "good", "items": [{"x": 1}]}', [["good", [{"x": 1}]]]),
+        ('{"review": "good"}\n{"id": 2}\n', [["good", None], [None, 2]]),
+    ],
+)
+def test_each_record_of_json_is_a_row(tmp_path, text, rows):
+    assert whole(tmp_path / "a.json", text)[0] == rows
