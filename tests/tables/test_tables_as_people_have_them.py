@@ -235,6 +235,13 @@ def test_a_merged_label_holds_for_its_rows(tmp_path, data):
     assert "2 cells have the value of the merged cell" in said
 
 
+@pytest.mark.parametrize("no", [0, False])
+def test_a_merged_text_holds_for_rows_whose_label_is_zero(tmp_path, no):
+    data = excel([HEAD, ("one", 1), (None, no), ("two", no)], merged="A2:A3")
+    frame, _ = read(tmp_path / "a", data)
+    assert pairs(frame) == [("one", "1"), ("one", str(no)), ("two", str(no))]
+
+
 def test_rows_hidden_by_a_filter_are_read_and_mentioned(tmp_path):
     book = Workbook()
     for cells in (HEAD, *ROWS):
