@@ -134,6 +134,19 @@ def test_quotes_doubled_or_escaped(tmp_path, quote):
     assert read(tmp_path / "a.csv", quoted(texts, quote))[0]["text"].tolist() == texts
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (r"in C:\temp\new, as \\server\s", r"in C:\temp\new, as \\server\s"),
+        (r"in C:\\temp, or C:\\", "in C:\\temp, or C:\\"),  # escaped as quotes are
+    ],
+)
+def test_backslashes_stay_where_quotes_have_them(tmp_path, written, text):
+    data = f'text,label\n"{written}",a\n"she said \\"well, no\\" twice",b\n'
+    expected = [text, 'she said "well, no" twice']
+    assert read(tmp_path / "a.csv", data)[0]["text"].tolist() == expected
+
+
 def test_quotes_of_tabbed_text_are_its_own(tmp_path):
     frame, said = read(tmp_path / "a.tsv", 'text\tlabel\n"Great" film\ta\n"open\tb\n')
     assert frame["text"].tolist() == ['"Great" film', '"open']
