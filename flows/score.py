@@ -32,6 +32,8 @@ def score(
     text_column: str | None = None,
     sheet: str | int | None = None,
     encoding: str = "auto",
+    header_row: int | None = None,
+    delimiter: str = "",
     max_hours: Hours = 72.0,
 ) -> Summary:
     """Write the rows of a table with a label and class probabilities for each.
@@ -44,6 +46,9 @@ def score(
         text_column: The column of texts; without one, that of the training data.
         sheet: Of a workbook, by name or number (the first is 0); without one, that of the column.
         encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
+        header_row: Number of the row that holds the names of the columns; without one, the first
+            that has the column of texts.
+        delimiter: Of CSV, one character; without one, that which gives the column.
         max_hours: How long it may take; as long as a training, unless told otherwise.
 
     Raises:
@@ -57,4 +62,6 @@ def score(
     show.tidy_logs()
     with time_limits.whole("score", max_hours, _REMEDY):
         version = Registry().aliased(model_name, alias)
-        return score_rows(version, source, Path(output), text_column, sheet, encoding)
+        return score_rows(
+            version, source, Path(output), text_column, sheet, encoding, header_row, delimiter
+        )

@@ -94,7 +94,8 @@ class DataConfig(Section):
     nothing. Empty: a cell holds one label."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
-    its own, by its byte-order mark or its bytes."""
+    its own, by its byte-order mark or its bytes; where two fit alike and read differently, the
+    message names both."""
     sample: Annotated[int, Field(ge=2)] | None = None
     """How many rows of each split to use, stratified by label and seeded; null for all."""
     seed: Seed = 0

@@ -187,11 +187,19 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 @click.option("--text-column", help="Column of the texts; else that of the training data.")
 @click.option("--sheet", help="Sheet, by name or number (the first is 0); else that of the column.")
 @click.option("--encoding", default="auto", show_default=True, help="Of CSV, TSV and JSON.")
+@click.option(
+    "--header-row", metavar="ROW", type=click.IntRange(min=1),
+    help="Number of the row with the names of the columns; else the first that has that of texts.",
+)  # fmt: skip
+@click.option(
+    "--delimiter", default="", metavar="SIGN",
+    help="Of CSV: one character, or tab; else the one that gives the column of texts.",
+)  # fmt: skip
 @console.as_json
 def score(
     source: str, output: Path, name: str, alias: str, text_column: str | None,
     sheet: str | None,
-    encoding: str, as_json: bool,
+    encoding: str, header_row: int | None, delimiter: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Classify each row of a table with a registered model.
 
@@ -215,7 +223,8 @@ def score(
             summary = table_scoring.score(
                 version, source, output, text_column=text_column,
                 sheet=int(sheet) if sheet and sheet.isdecimal() else sheet, encoding=encoding,
-                on_rows=bar.update,
+                header_row=header_row, delimiter=delimiter, on_rows=bar.update,
+                note=lambda line: click.echo(line, err=True),
             )  # fmt: skip
     if as_json:
         console.print_json(summary.model_dump(mode="json"))

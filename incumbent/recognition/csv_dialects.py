@@ -38,10 +38,12 @@ class Dialect(NamedTuple):
 def sniff(text: str, wanted: Sequence[str], usual: str, given: str = "", row: int = 0) -> Dialect:
     """The delimiter under which a row holds the wanted names; else that which all rows have.
 
+    Of several it is the one whose header stands first: another finds one in a text.
+
     Args:
         text: The file; only its beginning is looked at.
         wanted: Names of columns.
-        usual: The delimiter of the file's extension; of two that do it goes first.
+        usual: The delimiter of the file's extension; it goes first if headers stand in one row.
         given: The delimiter, if it is known.
         row: The header's number, from 1, if it is known.
     """
@@ -50,9 +52,10 @@ def sniff(text: str, wanted: Sequence[str], usual: str, given: str = "", row: in
     known = given or (sep[1] if sep else "")
     order = [known] if known else [usual, *(one for one in NAMES if one != usual)]
     found = {one: _rows(text[body : body + _HEAD], one) for one in order}
-    for delimiter, rows in found.items():
-        if header := _header(rows, wanted, row):
-            return Dialect(delimiter, body, header, found=True)
+    headers = [(one, header) for one in order if (header := _header(found[one], wanted, row))]
+    if headers:
+        delimiter, header = min(headers, key=lambda each: each[1].first)
+        return Dialect(delimiter, body, header, found=True)
     best = max(order, key=lambda one: _evenness(found[one]))
     if row:
         return Dialect(best, body, Header(row - 1, row - 1, []), found=False)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LOOK = 100
 """Rows, blank ones too, that a header is looked for in."""
+_TITLE = 5  # rows under a title that may be more of it, or the header
 
 
 class Header(NamedTuple):
@@ -25,7 +26,8 @@ class Header(NamedTuple):
 def find(rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> Header | None:
     """The header among the first rows: one row that holds all wanted names, or two together.
 
-    A row that holds the names themselves goes before one that holds them with notes.
+    Of several rows that hold them it is the first, as a later one is a row of the table whose
+    texts are called like columns; but see `_titles`.
 
     Args:
         rows: Cells as text, some `LOOK` rows.
@@ -33,10 +35,10 @@ def find(rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> Header | None:
     """
     names = [[cell.strip() for cell in row] for row in rows[:LOOK]]
     filled = [at for at, row in enumerate(names) if any(row)]
-    for match in (same, like):
-        for at in filled:
-            if _holds(names[at], wanted, match):
-                return Header(at, at, names[at])
+    for place, at in enumerate(filled):
+        below = filled[place + 1 : place + 1 + _TITLE]
+        if _holds(names[at], wanted, like) and not _titles(names, at, below, wanted):
+            return Header(at, at, names[at])
     for upper, lower in pairwise(filled):
         if lower == upper + 1:
             both = _joined(names[upper], names[lower])
@@ -68,6 +70,25 @@ def _holds(
     """Whether each wanted name has a column of its own."""
     found = [match(header, name) for name in wanted]
     return all(found) and len({place for places in found for place in places}) >= len(wanted) > 0
+
+
+def _titles(names: list[list[str]], at: int, below: Sequence[int], wanted: Sequence[str]) -> bool:
+    """Whether a row that holds the names stands over the header itself, which holds them too.
+
+    It is a title, alone in its row as others between them are; or it explains what the row under
+    it names in the same columns.
+    """
+    for lower in below:
+        if _holds(names[lower], wanted, same) and sum(map(bool, names[lower])) > 1:
+            alone = sum(map(bool, names[at])) == 1
+            explains = all(
+                like(names[at], name) == same(names[lower], name) != same(names[at], name)
+                for name in wanted
+            )
+            return alone or (explains and lower == below[0])
+        if sum(map(bool, names[lower])) > 1:
+            return False
+    return False
 
 
 def _joined(upper: list[str], lower: list[str]) -> list[str]:

@@ -18,7 +18,8 @@ _ROWS = ("tr", "row")
 _TABLES = ("table", "worksheet")
 _SILENT = ("script", "style", "title")
 _BREAKS = ("br", "p", "div", "li")
-_TOKEN = re.compile(r"<(/?)(?:\w+:)?([A-Za-z]\w*)([^<>]*)>|([^<]+)|<")
+# Possessive, as what a tag lacks is not found by giving letters back: each is looked at once.
+_TOKEN = re.compile(r"<(/?)(?:\w++:)?([A-Za-z]\w*+)([^<>]*+)>|([^<]++)|<")
 _SPAN = re.compile(r"""\bcolspan\s*=\s*["']?(\d{1,4})""", re.IGNORECASE)
 _INDEX = re.compile(r"""\bindex\s*=\s*["'](\d{1,4})["']""", re.IGNORECASE)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import re
-
-import chardet
+import io
+from itertools import zip_longest
 
 from incumbent.errors import DataError
+from incumbent.recognition import code_pages
 
 AUTO = "auto"
 """The value of `data.encoding` that has each file's encoding told from its bytes."""
@@ -20,14 +20,10 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Of Windows, by Python's names; each is what programs there write in some language.
-_CODE_PAGES = [
-    *(f"cp{page}" for page in range(1250, 1259)), "cp874", "cp932", "cp949", "big5", "gb18030",
-]  # fmt: skip
 _FEW = 4  # characters that tell nothing of it
 _HEAD = 4096  # bytes that are looked at for UTF-16 without a mark
-_SAMPLE = 1 << 20  # bytes of lines that a code page is told from
-_FOREIGN = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
+_SHOWN = 60  # characters of a line that messages have
+_AROUND = 1 << 20  # bytes before and behind those that are not UTF-8
 
 
 def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
@@ -36,7 +32,8 @@ def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
     A byte-order mark decides; else `encoding`, unless that is `AUTO`.
 
     Raises:
-        DataError: naming the line and the byte that the encoding has no character for.
+        DataError: naming the line and the byte that the encoding has no character for, or the
+            encodings of which each makes another text.
     """
     if mark := _marked(data):
         return _decoded(data, source, mark), f"read as {mark}" if mark != "utf-8" else ""
@@ -47,9 +44,12 @@ def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
     try:
         return data.decode("utf-8"), ""
     except UnicodeDecodeError as error:
-        page = "" if _mostly_utf8(data, error.start) else _code_page(data)
-        if not page:
+        pages = [] if _mostly_utf8(data, error.start) else code_pages.told(data)
+        if not pages:
             return _decoded(data, source, "utf-8"), ""
+        if len(pages) > 1:
+            raise _ambiguous(data, source, pages) from None
+        (page,) = pages
         said = f"read as {page}, as it is not UTF-8; data.encoding decides, if letters look wrong"
         return data.decode(page), said
 
@@ -85,35 +85,36 @@ def _without_mark(data: bytes) -> str:
 
 
 def _mostly_utf8(data: bytes, fault: int) -> bool:
-    """Whether there are characters of UTF-8 around the bytes that are none: two files in one."""
-    around = data[max(0, fault - _SAMPLE) : fault + _SAMPLE].decode("utf-8", "surrogateescape")
-    faults = sum(1 for c in around if "\udc80" <= c <= "\udcff")
-    right = sum(1 for c in around if c > "\x7f") - faults
-    return right * 4 > faults
+    """Whether lines of UTF-8 are around the one that is none: two files in one."""
+    around = data[max(0, fault - _AROUND) : fault + _AROUND]
+    lines = [line for line in io.BytesIO(around) if not line.isascii()]
+    right = sum(map(_is_utf8, lines))
+    return right * 4 > len(lines) - right
 
 
-def _code_page(data: bytes) -> str:
-    """The code page that the letters beyond ASCII make sense in; "" if none has all bytes."""
-    lines, size = [], 0
-    for line in _FOREIGN.finditer(data):
-        lines.append(line[0][:_SAMPLE])
-        size += len(lines[-1])
-        if size > _SAMPLE:
-            break
-    told = chardet.detect_all(
-        b"".join(lines)[:_SAMPLE], ignore_threshold=True, include_encodings=_CODE_PAGES
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ambiguous(data: bytes, source: str, pages: list[str]) -> DataError:
+    """With the first line that they read differently."""
+    number, texts = next(
+        (number, texts)
+        for number, line in enumerate(io.BytesIO(data), start=1)
+        if len({*(texts := [line.decode(page, "replace").strip() for page in pages])}) > 1
     )
-    pages = [one["encoding"] or "" for one in told]
-    for page in (*pages, "cp1252"):
-        name = page.lower().replace("windows-", "cp")
-        try:
-            text = data.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            continue
-        # A code page has a letter for nearly every byte; what no text has tells noise from it.
-        if not re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text[:_SAMPLE]):
-            return name
-    return ""
+    apart = next(at for at, each in enumerate(zip_longest(*texts)) if len({*each}) > 1)
+    start = max(0, apart - _SHOWN // 2)
+    shown = [text[start : start + _SHOWN] for text in texts]
+    readings = " or ".join(f"{text!r} ({page})" for text, page in zip(shown, pages, strict=True))
+    return DataError(
+        f"{source} is not UTF-8, and line {number} may read {readings}. Set data.encoding to the "
+        "one that is right, or save the file as UTF-8."
+    )
 
 
 def _decoded(data: bytes, source: str, encoding: str) -> str:

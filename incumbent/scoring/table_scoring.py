@@ -53,7 +53,10 @@ def score(
     text_column: str | None = None,
     sheet: str | int | None = None,
     encoding: str = "auto",
+    header_row: int | None = None,
+    delimiter: str = "",
     on_rows: Callable[[int], object] = lambda _: None,
+    note: Callable[[str], object] = lambda _: None,
 ) -> Summary:
     """Write the rows of `source` to `output`, each with a label and the class probabilities.
 
@@ -68,7 +71,11 @@ def score(
         text_column: The column of texts; None for that of the model's training data.
         sheet: Of a workbook, by name or number; None for the one that has the column.
         encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
+        header_row: The number of the row that holds the names of the columns; None for the first
+            that has the column of texts.
+        delimiter: Of CSV, one character; "" for the one that gives the column.
         on_rows: Told how many rows are done, now and then.
+        note: Told what was made of the file where it could be read otherwise.
 
     Raises:
         ConfigError: if `output` has no known format, or cannot be written.
@@ -79,7 +86,11 @@ def score(
     rows = empty = 0
     with model_client.opened(version) as model:
         column = text_column or model.text_column
-        tables = _parts(table_reader.whole(source, sheet, encoding, (column,)))
+        read = table_reader.whole(
+            source, sheet, encoding, (column,), header_row=header_row, delimiter=delimiter,
+            note=note,
+        )  # fmt: skip
+        tables = _parts(read)
         first = next(tables)  # before there is a draft of the output beside the input
         with table_writer.opened(output, _PROBABILITY) as write:
             for table in chain([first], tables):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from incumbent.config import DataConfig
 
 _ESCAPED = '\\"'
+_LONE = re.compile(r'\\[\\"]|(\\)')  # a backslash that stands before neither of these
 _TAB = "\t"
 
 
@@ -64,9 +66,9 @@ def from_csv(
     if dialect.delimiter != usual or dialect.body:
         notes.append(f"delimited by {csv_dialects.NAMES.get(dialect.delimiter, dialect.delimiter)}")
     faults: list[_Fault] = []
-    for quoting in _quotings(text, dialect.delimiter):
+    for quoting, written in _quotings(text, dialect.delimiter):
         try:
-            table = _parsed(text, source, dialect, quoting, wanted)
+            table = _parsed(written, source, dialect, quoting, wanted)
         except _Fault as fault:
             faults.append(fault)
             continue
@@ -103,12 +105,23 @@ def from_page(
     return nearest(max(raw, key=lambda one: len(one.rows)), wanted, config.header_row)
 
 
-def _quotings(text: str, delimiter: str) -> Iterator[_Quoting]:
-    yield _DOUBLED
+def _quotings(text: str, delimiter: str) -> Iterator[tuple[_Quoting, str]]:
+    """How the cells may be quoted, each with the text to read in that way."""
+    yield _DOUBLED, text
     if _ESCAPED in text:
-        yield _BACKSLASH
+        yield _BACKSLASH, _twice(text)
     if delimiter == _TAB:
-        yield _NONE
+        yield _NONE, text
+
+
+def _twice(text: str) -> str:
+    """The text with each backslash but that of a quote written twice, unless all are already.
+
+    Else the reader takes each for the mark of an escape, and leaves it out.
+    """
+    if not any(found[1] for found in _LONE.finditer(text)):
+        return text
+    return re.sub(r'\\(?!")', r"\\\\", text)
 
 
 def _parsed(
@@ -161,24 +174,26 @@ def _parsed(
 
 
 def from_json(
-    data: bytes, source: str, encoding: str, columns: Sequence[str],
+    data: bytes, source: str, encoding: str, wanted: Sequence[str],
     optional: Sequence[str] | None = (),
 ) -> Table:  # fmt: skip
-    """Read `columns` of a file with one JSON object a line, or of one array of objects.
+    """Read the `wanted` columns of a file of JSON objects, one a line or all in one value.
 
-    A record may lack those in `optional`, or all others if that is None; if every record does,
-    their names are blank in the header. Blank lines are skipped.
+    A record may lack those in `optional`; if every record does, their names are blank in the
+    header. If that is None, all columns are read as they are called, and a record may lack any:
+    those that are wanted only tell where the records are. Blank lines are skipped.
 
     Raises:
-        DataError: if a record is not a JSON object, or lacks one of `columns`.
+        DataError: if a record is not a JSON object, or lacks one of the `wanted` columns.
     """
+    columns = () if optional is None else wanted
     text, said = text_encodings.decode(data, source, encoding)
     asked = None if optional is None else (*columns, *optional)
     records: list[dict[str, object]] = []
     numbers: list[int] = []
     keys: dict[str, None] = {}
     notes = dict.fromkeys([said] if said else [])
-    for number, where, record in _records(text, source, columns):
+    for number, where, record in _records(text, source, wanted):
         found = record
         if not all(name in record for name in columns):
             names = _names(record, columns, where)

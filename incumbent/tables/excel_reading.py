@@ -145,7 +145,10 @@ def _fill(sheet: Sheet) -> int:
         if first >= top and 0 <= column - left < len(rows[0]) and room >= 0:
             merged.append(span)
     blank = {
-        at for first, last, _ in merged for at in range(first + 1, last + 1) if not any(rows[at])
+        at
+        for first, last, _ in merged
+        for at in range(first + 1, last + 1)
+        if all(cell in ("", None) for cell in rows[at])  # 0 and False are values
     }
     filled = 0
     for first, last, column in merged:

@@ -88,9 +88,8 @@ def _of_bytes(
         sheet = excel_reading.read(data, shown, config.sheet, columns, config.header_row)
         found = iter([sheet])
     elif reading == "json":
-        asked = () if optional is None else columns  # records need not have them, then
         read_json = csv_and_json_reading.from_json
-        found = iter([read_json(data, shown, config.encoding, asked, optional)])
+        found = iter([read_json(data, shown, config.encoding, columns, optional)])
     elif reading in ("csv", "page"):
         read = csv_and_json_reading.from_csv if reading == "csv" else csv_and_json_reading.from_page
         found = iter([read(data, shown, config, DELIMITERS.get(suffix, ","), columns)])

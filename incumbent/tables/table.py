@@ -88,7 +88,11 @@ def nearest(table: Table, wanted: Sequence[str], header_row: int | None) -> Tabl
 
 def _first(table: Table) -> list[list[str]]:
     rows: list[list[object]] = [[*table.header], *table.rows[: header_rows.LOOK]]
-    return [[as_text(cell) for cell in row] for row in rows]
+    return [*map(_texts, rows)]
+
+
+def _texts(row: Sequence[object]) -> list[str]:
+    return [as_text(cell) for cell in row]
 
 
 def _numbered(table: Table, number: int) -> Table | None:
@@ -107,7 +111,8 @@ def _under(table: Table, header: Header | None) -> Table | None:
     if header is None:
         return None
     numbers = [table.header_row, *table.numbers[: header.last]]
-    note = header_note(numbers[header.first], numbers[header.last], header.first)
+    above = header.first and 1 + sum(map(any, map(_texts, table.rows[: header.first - 1])))
+    note = header_note(numbers[header.first], numbers[header.last], above)
     return replace(
         table, header=header.names, rows=table.rows[header.last :],
         numbers=table.numbers[header.last :], header_row=numbers[header.last],
@@ -117,9 +122,10 @@ def _under(table: Table, header: Header | None) -> Table | None:
 
 def header_note(first: int, last: int, above: int) -> tuple[str, ...]:
     """What to say of a header in those rows, with so many filled rows above it."""
+    left = f"; {above:,} {'row' if above == 1 else 'rows'} above it left out" if above else ""
     if first < last:
-        return (f"the names of the columns are in rows {first} and {last}",)
-    return (f"the header is row {first}; what is above it is left out",) if above else ()
+        return (f"the names of the columns are in rows {first} and {last}{left}",)
+    return (f"the header is row {first}{left}",) if above else ()
 
 
 def as_text(cell: object) -> str:

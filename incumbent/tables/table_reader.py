@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from incumbent import config_mistakes
 from incumbent.config import DataConfig
-from incumbent.errors import DataError
+from incumbent.errors import ConfigError, DataError
 from incumbent.recognition import column_names
 from incumbent.tables import source_reading, tick_columns
 from incumbent.tables.table import CellError, Formula, Table, as_text
@@ -90,8 +91,9 @@ def parts(
 
 
 def whole(
-    source: str, sheet: str | int | None, encoding: str, columns: Sequence[str] = ()
-) -> Iterator[Table]:
+    source: str, sheet: str | int | None, encoding: str, columns: Sequence[str] = (), *,
+    header_row: int | None = None, delimiter: str = "", note: Callable[[str], object] = _log.info,
+) -> Iterator[Table]:  # fmt: skip
     """Read a source with all its columns, Parquet part by part; blank rows at the end are dropped.
 
     Args:
@@ -99,15 +101,28 @@ def whole(
         sheet: Of a workbook, by name or number; None for the one that has the columns.
         encoding: Of text, or `text_encodings.AUTO`.
         columns: Names that its header has.
+        header_row: The number of the header's row, if it is known.
+        delimiter: Of text, if it is known.
+        note: Told in a line what was made of the file where it could be read otherwise.
 
     Raises:
+        ConfigError: if one of these is nothing that the config would take.
         DataError: if it is missing, unreadable or in no known format.
     """
-    config = DataConfig(sheet=sheet, encoding=encoding)
+    values = {
+        "sheet": sheet, "encoding": encoding, "header_row": header_row, "delimiter": delimiter,
+    }  # fmt: skip
+    if wrong := config_mistakes.mistakes({"data": values}):
+        raise ConfigError("; ".join(wrong))
+    config = DataConfig.model_validate(values)
+    notes: dict[str, None] = {}
     for table in _without_blank_end(source_reading.tables(source, config, columns, None)):
         if table.header_row:
             table = replace(table, rows=[[_seen(cell) for cell in row] for row in table.rows])
         yield table
+        notes |= dict.fromkeys((*table.notes, *_renamed(table, columns)))
+    if notes:
+        note(f"{table.where}: {'; '.join(notes)}")
 
 
 def texts(table: Table, text_column: str, remedy: str) -> list[str]:

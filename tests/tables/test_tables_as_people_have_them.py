@@ -134,6 +134,19 @@ def test_quotes_doubled_or_escaped(tmp_path, quote):
     assert read(tmp_path / "a.csv", quoted(texts, quote))[0]["text"].tolist() == texts
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (r"in C:\temp\new, as \\server\s", r"in C:\temp\new, as \\server\s"),
+        (r"in C:\\temp, or C:\\", "in C:\\temp, or C:\\"),  # escaped as quotes are
+    ],
+)
+def test_backslashes_stay_where_quotes_have_them(tmp_path, written, text):
+    data = f'text,label\n"{written}",a\n"she said \\"well, no\\" twice",b\n'
+    expected = [text, 'she said "well, no" twice']
+    assert read(tmp_path / "a.csv", data)[0]["text"].tolist() == expected
+
+
 def test_quotes_of_tabbed_text_are_its_own(tmp_path):
     frame, said = read(tmp_path / "a.tsv", 'text\tlabel\n"Great" film\ta\n"open\tb\n')
     assert frame["text"].tolist() == ['"Great" film', '"open']
@@ -233,6 +246,13 @@ def test_a_merged_label_holds_for_its_rows(tmp_path, data):
     assert pairs(frame) == [("one", "a"), ("two", "a"), ("four", "a"), ("five", "b")]
     assert frame["row"].tolist() == [2, 3, 5, 6]
     assert "2 cells have the value of the merged cell" in said
+
+
+@pytest.mark.parametrize("no", [0, False])
+def test_a_merged_text_holds_for_rows_whose_label_is_zero(tmp_path, no):
+    data = excel([HEAD, ("one", 1), (None, no), ("two", no)], merged="A2:A3")
+    frame, _ = read(tmp_path / "a", data)
+    assert pairs(frame) == [("one", "1"), ("one", str(no)), ("two", str(no))]
 
 
 def test_rows_hidden_by_a_filter_are_read_and_mentioned(tmp_path):
