@@ -192,8 +192,8 @@ class ValidationConfig(Section):
     """The same text is labelled in two ways."""
     on_leak: Annotated[Literal["auto", "error", "warn", "drop", "off"], _Off] = "auto"
     """A test text stands in train too (after case and white space are folded): refuse, report, or
-    drop the row from train. `auto` drops them where they are at most 5 % of either split, and else
-    refuses."""
+    drop the row from train. `auto` drops them where they are at most 5 % of train and of test, and
+    else refuses; of several training files it is enough that this holds of each by itself."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ValidationConfig:

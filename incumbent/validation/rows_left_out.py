@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from incumbent import label_sets
 from incumbent.data import datasets
 from incumbent.data.label_arrays import truth_of
+from incumbent.tables import training_files
 from incumbent.validation import text_checks
 from incumbent.validation.check_base import Side, count
 from incumbent.validation.similar_labels import guessed
@@ -73,11 +74,10 @@ def _of_unlabelled(side: Side, split: Split) -> Finding:
 def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     """Without the training rows whose text test holds, if they shall go."""
     train, test = kept.train, kept.test
-    leaked = train["text"].isin(set(test["text"].dropna())).to_numpy()
+    leaked = _standing_in(test["text"], train["text"])
     if not leaked.any() or config.on_leak not in ("drop", "auto"):
         return kept
-    held = test["text"].isin(set(train["text"].dropna())).mean()
-    if config.on_leak == "auto" and max(leaked.mean(), held) > FEW:
+    if config.on_leak == "auto" and not _few(train, test, leaked):
         return kept
     asked = (
         "as validation.on_leak: drop asks" if config.on_leak == "drop"
@@ -94,6 +94,29 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     )  # fmt: skip
     outline = train[~leaked].reset_index(drop=True)
     return Kept(dataset, outline, test, (*kept.findings, finding))
+
+
+def _standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Which of the texts (n,), as the outline has them, are among others.
+
+    These are handed over as a series: of a set, pandas makes an array of NumPy's `bytes`, which
+    loses zeros at the end of each, and so the text of one hash in 256.
+    """
+    return texts.isin(others.dropna()).to_numpy()
+
+
+def _few(train: pd.DataFrame, test: pd.DataFrame, leaked: NDArray[np.bool_]) -> bool:
+    """Whether the leaked training rows (n,) are a few: of all, or else of each file by itself.
+
+    So files that may each be trained on alone may be together, however many they are.
+    """
+
+    def few(among: NDArray[np.bool_]) -> bool:
+        held = _standing_in(train["text"][among & leaked], test["text"]).mean()
+        return bool(max(leaked[among].mean(), held) <= FEW)
+
+    files = training_files.position(train["row"].to_numpy())
+    return few(np.ones_like(leaked)) or all(few(files == file) for file in np.unique(files[leaked]))
 
 
 def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:

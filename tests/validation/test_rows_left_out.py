@@ -1,0 +1,44 @@
+"""Rows that are left out before anything is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incumbent.config import DataConfig, ValidationConfig
+from incumbent.data import ingestion
+from incumbent.validation import rows_left_out
+
+ROWS = 100
+
+
+def texts(name: str, leaks: range = range(0)) -> str:
+    """A file with some texts of the test set among its own."""
+    own = [f"{name} text number {n}" for n in range(ROWS - len(leaks))]
+    rows = [*own, *(f"test text number {n}" for n in leaks)]
+    return "text,label\n" + "".join(f"{text},{'ab'[n % 2]}\n" for n, text in enumerate(rows))
+
+
+@pytest.mark.parametrize(
+    ("leaks", "dropped"),
+    [
+        ([range(3), range(3, 6), range(6, 9)], 9),  # each may be trained on alone
+        ([range(9)], 0),
+        ([range(3), range(3, 12)], 0),  # the second may not
+        ([range(0), range(6), range(0)], 0),  # few of train, but not of test
+        ([range(5), range(5), range(5)], 15),  # of number 2, the hash ends in a zero
+    ],
+)
+def test_leaks_of_several_files_are_few_if_those_of_each_are(
+    tmp_path: Path, leaks: list[range], dropped: int
+) -> None:
+    files = [tmp_path / f"{n}.csv" for n in range(len(leaks))]
+    for file, held in zip(files, leaks, strict=True):
+        file.write_text(texts(file.stem, held))
+    (tmp_path / "test.csv").write_text(texts("test"))
+    data = DataConfig(train=tuple(map(str, files)), test=str(tmp_path / "test.csv"))
+    dataset = ingestion.ingest(data, tmp_path)
+    kept = rows_left_out.leave_out(dataset, ValidationConfig())
+    assert dataset.train.rows - kept.dataset.train.rows == dropped
+    assert len(kept.findings) == bool(dropped)
