@@ -7,6 +7,7 @@ import decimal
 import difflib
 import logging
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -69,8 +70,10 @@ def parts(
     columns = config.text_column, *config.labels_in
     notes: dict[str, None] = {}
     kept = last = 0
-    for table in source_reading.tables(source, config, columns, slices):
-        frame = _frame(table, config, slices, needed)
+    tables = source_reading.tables(source, config, columns, slices)
+    begun, in_words = _say_no_in_words(source, config, tables)
+    for table in chain(begun, tables):
+        frame = _frame(table, config, slices, needed, in_words=in_words)
         notes |= dict.fromkeys((*table.notes, *_renamed(table, columns)))
         if len(frame):
             kept, last = kept + len(frame), int(frame["row"].iloc[-1])
@@ -116,9 +119,33 @@ def texts(table: Table, text_column: str, remedy: str) -> list[str]:
     return [_shown(cell) for cell in _column(table.rows, _position(table, text_column, remedy))]
 
 
+def _say_no_in_words(
+    source: str, config: DataConfig, tables: Iterator[Table]
+) -> tuple[list[Table], bool]:
+    """Whether label columns say no in words anywhere, and the tables that were read to know it.
+
+    Of a source in parts these columns are read by themselves, if the first part does not tell.
+    """
+
+    def found(table: Table) -> bool:
+        places = [_position(table, name) for name in config.labels_in]
+        return any(tick_columns.says_no(_column(table.rows, place)) for place in places)
+
+    if len(config.labels_in) < 2:
+        return [], False
+    begun = list(islice(tables, 1))
+    if any(map(found, begun)):
+        return begun, True
+    begun += islice(tables, 1)
+    if len(begun) < 2:
+        return begun, False
+    return begun, any(map(found, source_reading.tables(source, config, config.labels_in, ())))
+
+
 def _frame(
-    table: Table, config: DataConfig, slices: Sequence[str], needed: Sequence[str]
-) -> pd.DataFrame:
+    table: Table, config: DataConfig, slices: Sequence[str], needed: Sequence[str], *,
+    in_words: bool,
+) -> pd.DataFrame:  # fmt: skip
     """Some rows of a source, as `parts` gives them."""
     text, *places = (_position(table, name) for name in (config.text_column, *config.labels_in))
     extra = {
@@ -132,7 +159,7 @@ def _frame(
     label = _stripped(cells)
     if others:
         sets = tick_columns.sets_of(
-            table, dict(zip(config.labels_in, [cells, *others], strict=True))
+            table, dict(zip(config.labels_in, [cells, *others], strict=True)), in_words=in_words
         )
         label = pd.Series(sets, dtype=object)
     return pd.DataFrame(

@@ -10,7 +10,7 @@ from incumbent.errors import DataError
 from incumbent.tables.table import Formula, Table, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # In the languages of spreadsheets, words and what programs show for a boolean cell.
 _YES = """
@@ -41,15 +41,21 @@ _SAID = {_folded(word): True for word in _YES.split()} | {
 }
 
 
-def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
+def says_no(cells: Iterable[object]) -> bool:
+    """Whether any of these cells of label columns says no in words, and not by being blank."""
+    return any(_SAID.get(_cell(cell) or "?") is False for cell in cells)
+
+
+def sets_of(table: Table, columns: Mapping[str, Sequence[object]], *, in_words: bool) -> list[str]:
     """The set of labels (n,) of each row, as `label_sets.join` writes it.
 
-    A blank cell is a no. But where others say no in words, a row that is blank in all of the
-    columns is one that nobody looked at: it has no label, "".
+    A blank cell is a no. But where others of the source say no in words, a row that is blank in all
+    of the columns is one that nobody looked at: it has no label, "".
 
     Args:
         table: What the columns are of.
         columns: The cells (n,) of each label.
+        in_words: Whether any cell of the whole source `says_no`.
 
     Raises:
         DataError: if a cell says neither yes nor no; the first is named.
@@ -76,7 +82,6 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]]) -> list[str]:
             + (f"So it is in at least {more:,} more cells of the label columns. " if more else "")
             + "Correct the data, or set data.label_columns to the columns that say so."
         )
-    in_words = any(_SAID.get(cell or "?") is False for column in cells for cell in column)
     return [
         ""
         if in_words and not any(written)

@@ -60,6 +60,28 @@ def test_the_parts_make_the_same_dataset(frame, tmp_path, sample, request):
     assert datasets.load(parts.train)["row"].is_monotonic_increasing
 
 
+@pytest.mark.parametrize("no", [None, "no"])
+@pytest.mark.parametrize("place", [0, 20, 49])
+def test_ticks_mean_the_same_in_each_part(frame, tmp_path, small, no, place):
+    """Where a no is written in one part, rows that are blank in others have no label."""
+    ticks = frame[["text"]].assign(
+        late=["x" if n % 3 == 0 else None for n in range(ROWS)],
+        rude=["x" if n % 5 == 0 else None for n in range(ROWS)],
+    )
+    ticks.loc[place, "rude"] = ticks.loc[place, "rude"] if no is None else no
+    ticks.to_csv(tmp_path / "a.csv", index=False)
+    ticks.to_parquet(tmp_path / "a.parquet")
+    found = []
+    for path in (tmp_path / "a.csv", tmp_path / "a.parquet"):
+        config = DataConfig(train=str(path), test=str(path), label_columns=("late", "rude"))
+        found.append(ingestion.ingest(config, tmp_path / path.suffix))
+    of_csv, of_parquet = (dataset.train for dataset in found)
+    assert of_parquet.labels == of_csv.labels
+    assert of_parquet.unlabelled == of_csv.unlabelled
+    assert (of_csv.unlabelled > 0) == (no is not None)
+    assert of_parquet.digest == of_csv.digest
+
+
 @pytest.mark.parametrize("blank", [1, 7, 15])
 def test_blank_rows_are_skipped_and_counted(frame, tmp_path, small, blank):
     nothing = pd.DataFrame({name: [None] * blank for name in frame})
