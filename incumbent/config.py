@@ -159,8 +159,9 @@ class ValidationConfig(Section):
     """What data must satisfy before anything is trained on it, and how severe a failure is."""
 
     labels: tuple[str, ...] | None = None
-    """The known labels: rows with another label, or none, are refused, and so are test rows whose
-    label no training row has. Null: the labels of the training data."""
+    """The known labels, spelled as they are served: rows with another label, or none, are refused,
+    and so are test rows whose label no training row has. Null: the labels of the training data,
+    spelled as the test set does."""
     min_rows: Annotated[int, Field(ge=2)] = 20
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5

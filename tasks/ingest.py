@@ -27,7 +27,9 @@ def ingest(config: Config) -> Dataset:
         DataError: if a source cannot be read as labelled text.
     """
     workdir = Path(config.tracking.workdir)
-    dataset = ingestion.ingest(config.data, workdir, config.evaluation.slices)
+    dataset = ingestion.ingest(
+        config.data, workdir, config.evaluation.slices, config.validation.labels
+    )
     for note in dataset.notes:
         show.say("%s", note)
     rows = [_row(name, split) for name, split in _splits(dataset)]

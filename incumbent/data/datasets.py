@@ -2,8 +2,8 @@
 
 Columns of a split's file:
 
-- `text` (str), and `label` (str, as training spells it, see `label_spellings`; "" when missing; a
-  set of labels as `label_sets.join` writes it);
+- `text` (str), and `label` (str, spelled as `label_spellings` says; "" when missing; a set of
+  labels as `label_sets.join` writes it);
 - `row` (int64): as the user's program numbers it;
 - `found` (str): what the text cell held, and `formula` (bool): a formula stands where the label
   belongs; for both see `table_reader.read`;
@@ -151,6 +151,7 @@ def save(
     label_names: tuple[str, ...] = (),
     sample: Callable[[pd.Series[str]], NDArray[np.bool_]] | None = None,
     separator: str = "",
+    named: Sequence[str] = (),
 ) -> Dataset:
     """Write both splits to `folder`/<digest>, atomically.
 
@@ -165,6 +166,7 @@ def save(
         label_names: The labels, sorted, where rows have sets of them.
         sample: Says by the labels (n,) of a split which of its rows (n,) to keep; all without it.
         separator: What stands between the labels of a row, where they are in one cell.
+        named: Labels that are spelled like this.
 
     Raises:
         DataError: if the folder cannot be written to, or a cell holds what cannot be labels.
@@ -179,7 +181,7 @@ def save(
             (_AS_WRITTEN, _AS_WRITTEN)
             if label_names
             else label_spellings.spelled(
-                _written(paths["train"]), _written(paths["test"]), separator
+                _written(paths["train"]), _written(paths["test"]), separator, named
             )
         )
         label_names = label_names or of_train.names

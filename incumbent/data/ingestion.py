@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _FIRST = 20  # rows without a label that are named
 
 
-def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset:
+def ingest(
+    config: DataConfig, workdir: Path, slices: Sequence[str] = (), labels: Sequence[str] | None = ()
+) -> Dataset:
     """Read both sources and write them as canonical Parquet under `workdir`/datasets.
 
     Local files that were read before, byte for byte the same and in the same way, are not parsed
@@ -41,7 +43,8 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
 
     Without sources, the embedded reviews are written to `workdir`/reviews on first use and then
     read like anyone's workbooks. The columns that `slices` names are read from both; test must
-    have them, but for `language`, which can be detected instead.
+    have them, but for `language`, which can be detected instead. Labels are spelled as `labels`
+    does, which may be none (see `label_spellings`).
 
     Raises:
         DataError: if a source cannot be read as labelled text, or `workdir` not be written to.
@@ -49,7 +52,7 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     """
     if not config.train:
         config = embedded(config, workdir)
-    known = _reading(config, slices, workdir)
+    known = _reading(config, slices, labels, workdir)
     if known and (found := _known(known)):
         return found
     columns = [name for name in slices if name not in ("length", "class")]
@@ -64,7 +67,7 @@ def ingest(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dat
     names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(
         train, test, names, workdir / "datasets", config.label_names, _sampler(config),
-        config.label_separator,
+        config.label_separator, labels or (),
     )  # fmt: skip
     files = {"files": read_from} if len(several) > 1 else {}
     dataset = dataset.model_copy(
@@ -164,13 +167,15 @@ class Labelled:
         return {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
 
 
-def read_before(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -> Dataset | None:
+def read_before(
+    config: DataConfig, workdir: Path, slices: Sequence[str] = (), labels: Sequence[str] | None = ()
+) -> Dataset | None:
     """What `ingest` would return, if it need not parse or write anything for it."""
     if not config.train:
         if not _embedded_files(workdir / "reviews"):
             return None
         config = embedded(config, workdir)
-    reading = _reading(config, slices, workdir)
+    reading = _reading(config, slices, labels, workdir)
     return _known(reading) if reading else None
 
 
@@ -192,9 +197,12 @@ def _known(reading: Path) -> Dataset | None:
     return dataset if whole else None
 
 
-def _reading(config: DataConfig, slices: Sequence[str], workdir: Path) -> Path | None:
+def _reading(
+    config: DataConfig, slices: Sequence[str], labels: Sequence[str] | None, workdir: Path
+) -> Path | None:
     """Where it is kept what came of reading these files in this way; None unless all are local."""
-    state = hashlib.sha256(f"{__version__} {config.model_dump_json()} {list(slices)}".encode())
+    how = f"{__version__} {config.model_dump_json()} {list(slices)} {list(labels or ())}"
+    state = hashlib.sha256(how.encode())
     try:
         for source in (*training_files.expand(config.train), config.test):
             state.update(source.encode())

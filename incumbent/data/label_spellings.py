@@ -2,7 +2,9 @@
 
 What no reader can tell apart is one label: another Unicode normal form, characters without width,
 no-break spaces and white space make no other, nor do `TRUE` for `True` and `1.0` for `1`. It is
-shown as training spells it most often. Case does make another label, which is asked about.
+shown as `validation.labels` spells it; or else as the test set does, which is frozen, so that what
+a model answers does not change with the rows it is trained on; or else as training does. Of several
+spellings the most common is meant. Case does make another label, which is asked about.
 """
 
 from __future__ import annotations
@@ -75,6 +77,13 @@ def respelled(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
     return {label: other for label, other in by_key.items() if other != label}
 
 
+def as_in(known: Collection[str], labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels without repetition, each as `known` spells it, if it does."""
+    labels = tuple(labels)
+    other = respelled(labels, known)
+    return tuple(dict.fromkeys(other.get(label, label) for label in labels))
+
+
 def unknown(labels: Iterable[str], known: Iterable[str]) -> list[str]:
     """Those of the labels that none of the known ones is, however it is spelled."""
     keys = set(map(key, known))
@@ -86,18 +95,20 @@ class Spelled:
     """How the labels of a split are read."""
 
     shown: dict[str, str]
-    """The label of each cell that holds another text, as training spells it."""
+    """The label of each cell that holds another text, as it is shown."""
     own: dict[str, str]
-    """The same, as the split itself spells it: by this it is known, whatever training does."""
+    """The same, as the split itself spells it: by this it is known, whatever the other does."""
     names: tuple[str, ...]
-    """The labels of a split whose cells hold several, sorted, spelled as training does; else
-    none."""
+    """The labels of a split whose cells hold several, sorted, as they are shown; else none."""
     own_names: tuple[str, ...]
     """The same, spelled as the split does."""
 
 
 def spelled(
-    train: Mapping[str, int], test: Mapping[str, int], separator: str = ""
+    train: Mapping[str, int],
+    test: Mapping[str, int],
+    separator: str = "",
+    named: Collection[str] = (),
 ) -> tuple[Spelled, Spelled]:
     """How the labels of both splits are read.
 
@@ -105,29 +116,30 @@ def spelled(
         train: The texts in the label cells of train, and how many rows have each.
         test: Those of test.
         separator: What stands between the labels of a cell; nothing if it holds one.
+        named: Labels that are spelled like this.
 
     Raises:
         DataError: if a cell holds something that cannot be one of several labels.
     """
     both = Counter(train) + Counter(test)
     split = _splitter(separator, both)
-    by_train = spellings(_of_each(train, split))
+    shown = spellings(_of_each(train, split)) | spellings(_of_each(test, split))
+    shown |= spellings(dict.fromkeys(filter(None, named), 1))
     return (
-        _spelled(train, by_train, split, _splitter(separator, train), sets=bool(separator)),
-        _spelled(test, by_train, split, _splitter(separator, test), sets=bool(separator)),
+        _spelled(train, shown, split, _splitter(separator, train), sets=bool(separator)),
+        _spelled(test, shown, split, _splitter(separator, test), sets=bool(separator)),
     )
 
 
 def _spelled(
     counts: Mapping[str, int],
-    by_train: Mapping[str, str],
+    preferred: Mapping[str, str],
     split: Callable[[str], list[str]],
     own_split: Callable[[str], list[str]],
     *,
     sets: bool,
 ) -> Spelled:
     by_itself = spellings(_of_each(counts, own_split))
-    preferred = {**spellings(_of_each(counts, split)), **by_train}
 
     def read(
         cells: Callable[[str], list[str]], names: Mapping[str, str]

@@ -252,7 +252,7 @@ def _judged(
     data = config.data.model_copy(update={"train": source, "sample": None})
     failure = None
     try:
-        dataset = ingestion.ingest(data, workdir)
+        dataset = ingestion.ingest(data, workdir, labels=config.validation.labels)
     except DataError as error:
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next

@@ -28,7 +28,9 @@ def of(config: Config) -> Outcome | None:
     """
     workdir = Path(config.tracking.workdir)
     try:
-        dataset = ingestion.read_before(config.data, workdir, config.evaluation.slices)
+        dataset = ingestion.read_before(
+            config.data, workdir, config.evaluation.slices, config.validation.labels
+        )
         return outcome(Retraining.of(dataset, config), config) if dataset else None
     except IncumbentError:
         return None

@@ -189,7 +189,7 @@ class _Questions:
 
 
 def _spelled(answers: Answers, classes: Sequence[str]) -> Answers:
-    """Answers with the labels spelled as the challenger's are: most of training may have changed.
+    """Answers with the labels spelled as the challenger's are: the data may spell them otherwise.
 
     In sets of labels those of more than one are left: behaviour tests name single ones.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incumbent import label_sets
+from incumbent.data import label_spellings
 from incumbent.data.label_arrays import truth_of
 from incumbent.validation.check_base import Check, Side, count, listed, quoted
 from incumbent.validation.similar_labels import guessed
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def known_labels(config: ValidationConfig, classes: Sequence[str]) -> dict[Side, tuple[str, ...]]:
-    """The labels that each split may hold; `classes` are those of train.
+    """The labels that each split may hold; `classes` are those of train, and are spelled right.
 
     Train may hold what the config names, or else anything. Test may hold what train does, too:
     a model knows no other class.
     """
-    named = tuple(label for label in config.labels or () if label) or tuple(classes)
+    named = label_spellings.as_in(classes, filter(None, config.labels or ())) or tuple(classes)
     if config.on_rare_class == "drop":
         named = tuple(label for label in named if label in classes)
     return {"train": named, "test": tuple(label for label in named if label in classes)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incumbent import label_sets
-from incumbent.data import datasets
+from incumbent.data import datasets, label_spellings
 from incumbent.data.label_arrays import truth_of
 from incumbent.tables import training_files
 from incumbent.validation import text_checks
@@ -126,7 +126,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
     """
     dataset, fewest = kept.dataset, config.min_rows_per_class
     counts = _rows_of_each(kept.train["label"], dataset)
-    named = set(config.labels or counts)
+    named = label_spellings.as_in(counts, config.labels or counts)
     rare = {name for name, rows in counts.items() if rows < fewest and name in named}
     known = tuple(name for name in counts if name not in rare)
     strange = _labels_in(kept.test["label"], dataset) - set(counts)

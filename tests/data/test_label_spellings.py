@@ -17,13 +17,15 @@ from incumbent.data.label_spellings import key, loose_key, respelled, sharing_pa
 from incumbent.errors import DataError
 
 
-def ingested(folder: Path, train: list[Any], test: list[Any], **config: Any) -> Dataset:
+def ingested(
+    folder: Path, train: list[Any], test: list[Any], labels: tuple[str, ...] = (), **config: Any
+) -> Dataset:
     folder.mkdir(exist_ok=True)
-    for name, labels in (("train", train), ("test", test)):
-        rows = [(f"{name} text {n}", label) for n, label in enumerate(labels)]
+    for name, cells in (("train", train), ("test", test)):
+        rows = [(f"{name} text {n}", label) for n, label in enumerate(cells)]
         pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / f"{name}.csv", index=False)
     files = {name: str(folder / f"{name}.csv") for name in ("train", "test")}
-    return ingestion.ingest(DataConfig.model_validate(files | config), folder)
+    return ingestion.ingest(DataConfig.model_validate(files | config), folder, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +68,26 @@ def test_each_label_has_one_spelling(train: list[str], test: list[str]) -> None:
     assert all(len(spellings) == 1 for spellings in shown.values())
 
 
-def test_labels_are_shown_as_most_of_training_spells_them(tmp_path: Path) -> None:
-    dataset = ingested(tmp_path, ["TRUE", "TRUE", "True", "no"], ["True", "True", "no"])
-    assert dataset.train.labels == {"TRUE": 3, "no": 1}
-    assert dataset.test.labels == {"TRUE": 2, "no": 1}
+def test_labels_are_shown_as_the_test_set_spells_them(tmp_path: Path) -> None:
+    test = ["True", "True", "TRUE", "no"]
+    few = ingested(tmp_path / "few", ["TRUE", "TRUE", "True", "no"], test)
+    more = ingested(tmp_path / "more", ["TRUE", "True", "True", "no", "1.0", "1.0", "1"], test)
+    assert few.test.labels == more.test.labels == {"True": 3, "no": 1}
+    assert few.train.labels == {"True": 3, "no": 1}
+    # What test does not have is spelled as most of training does.
+    assert more.train.labels == {"1.0": 3, "True": 3, "no": 1}
 
 
 def test_a_test_set_is_the_same_whatever_training_spells(tmp_path: Path) -> None:
     test = ["True", "no"]
     alone = ingested(tmp_path / "a", test, test)
-    other = ingested(tmp_path / "b", ["TRUE", "TRUE", "no"], test)
-    assert other.test.labels == {"TRUE": 1, "no": 1}
+    other = ingested(tmp_path / "b", ["TRUE", "no"], test)
+    assert other.train.labels == other.test.labels == {"True": 1, "no": 1}
     assert other.test.digest == alone.test.digest
-    assert other.digest != alone.digest
+    named = ingested(tmp_path / "b", ["TRUE", "no"], test, ("TRUE", "no"))
+    assert named.train.labels == named.test.labels == {"TRUE": 1, "no": 1}
+    assert named.test.digest == alone.test.digest
+    assert len({alone.digest, other.digest, named.digest}) == 3
 
 
 @given(st.lists(st.sampled_from(["a", "B", "c d", "1"]), min_size=1, max_size=9))

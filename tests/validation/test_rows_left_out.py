@@ -8,7 +8,7 @@ import pytest
 
 from incumbent.config import DataConfig, ValidationConfig
 from incumbent.data import ingestion
-from incumbent.validation import rows_left_out
+from incumbent.validation import label_checks, rows_left_out
 
 ROWS = 100
 
@@ -42,3 +42,16 @@ def test_leaks_of_several_files_are_few_if_those_of_each_are(
     kept = rows_left_out.leave_out(dataset, ValidationConfig())
     assert dataset.train.rows - kept.dataset.train.rows == dropped
     assert len(kept.findings) == bool(dropped)
+
+
+def test_labels_that_are_named_are_known_however_the_data_spells_them(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text(texts(name).replace(",a", ",TRUE"))
+    data = DataConfig(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"))
+    config = ValidationConfig(labels=("True", "b"), on_rare_class="drop", min_rows_per_class=60)
+    dataset = ingestion.ingest(data, tmp_path)
+    assert label_checks.known_labels(config, dataset.classes)["train"] == ("TRUE", "b")
+    left = rows_left_out.leave_out(dataset, config)
+    assert "'TRUE'" in " ".join(finding.message for finding in left.findings)
+    named = ingestion.ingest(data, tmp_path, labels=config.labels)
+    assert named.classes == ("True", "b")
