@@ -184,7 +184,8 @@ def save(
                 _written(paths["train"]), _written(paths["test"]), separator, named
             )
         )
-        label_names = label_names or of_train.names
+        known = of_train if pq.read_metadata(paths["train"]).num_rows else of_test
+        label_names = label_names or known.names
         for (side, path), source, spelled in zip(
             paths.items(), names, (of_train, of_test), strict=True
         ):
@@ -209,6 +210,30 @@ def save(
             os.replace(split.path, path)  # noqa: PTH105 - the atomic one, by its own name
             splits[side] = split.model_copy(update={"path": path})
     return Dataset(train=splits["train"], test=splits["test"], digest=name, label_names=label_names)
+
+
+def rewritten(
+    dataset: Dataset,
+    train: Iterable[pd.DataFrame],
+    test: Iterable[pd.DataFrame],
+    label_names: tuple[str, ...],
+) -> Dataset:
+    """Other rows or labels for a dataset, beside it; the test set stays known as the one it is.
+
+    Raises:
+        DataError: as `save` does.
+    """
+    names = dataset.train.source, dataset.test.source
+    other = save(train, test, names, dataset.train.path.parent.parent, label_names)
+    same = "files", "respelled", "unlabelled", "unlabelled_rows"
+    before = dataset.train, dataset.test
+    kept = [{name: getattr(split, name) for name in same} for split in before]
+    return other.model_copy(
+        update={
+            "train": other.train.model_copy(update=kept[0]),
+            "test": other.test.model_copy(update=kept[1] | {"digest": dataset.test.digest}),
+        }
+    )
 
 
 @contextmanager

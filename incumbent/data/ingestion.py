@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from incumbent import __version__
+from incumbent import __version__, label_sets
 from incumbent.config import COMPUTED_SLICES, DataConfig
-from incumbent.data import embedded_reviews
+from incumbent.data import datasets, embedded_reviews, label_spellings
 from incumbent.data.canonical_text import canonical
 from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
@@ -105,7 +105,8 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
         _sampler(config), config.label_separator,
     )  # fmt: skip
     split = dataset.test.model_copy(update=test.left_out)
-    return with_labels(dataset.model_copy(update={"test": split, "notes": tuple(notes)}), ())
+    dataset = dataset.model_copy(update={"test": split, "notes": tuple(notes)})
+    return _without_train(dataset, dataset.label_names)
 
 
 def _test_rows(
@@ -116,7 +117,33 @@ def _test_rows(
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
-    """A dataset without training rows, for a model that knows these labels."""
+    """A dataset without training rows, for a model that knows these labels.
+
+    Its test rows have them as they are spelled here; the test set stays known as the one it is.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    other = label_spellings.respelled(dataset.label_names or dataset.test.labels, labels)
+    if other or (dataset.multilabel and {*dataset.label_names} != {*labels}):
+
+        def named(text: str) -> str:
+            if not dataset.multilabel:
+                return other.get(text, text)
+            return label_sets.join(other.get(name, name) for name in label_sets.split(text))
+
+        test = datasets.parts(dataset.test)
+        written = datasets.rewritten(
+            dataset, datasets.parts(dataset.train),
+            (part.assign(label=part["label"].map(named)) for part in test),
+            tuple(sorted(labels)) if dataset.multilabel else (),
+        )  # fmt: skip
+        dataset = written.model_copy(update={"notes": dataset.notes})
+    return _without_train(dataset, labels)
+
+
+def _without_train(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """A dataset whose training rows are not known, but these labels of them."""
     none = {"digest": "", "labels": dict.fromkeys(sorted(labels), 0)}
     return dataset.model_copy(update={"train": dataset.train.model_copy(update=none)})
 

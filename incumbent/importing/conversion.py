@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from incumbent import label_sets
 from incumbent.classifiers import int8_or_float32_export
 from incumbent.classifiers.classifier_base import Classifier, Rows
 from incumbent.classifiers.fasttext import FastTextClassifier
@@ -18,6 +19,7 @@ from incumbent.classifiers.keras_bert import BertClassifier
 from incumbent.classifiers.nbsvm import NbsvmClassifier
 from incumbent.classifiers.transformer import TransformerClassifier
 from incumbent.config import PreprocessingConfig, TrainingConfig
+from incumbent.data import datasets, label_spellings
 from incumbent.data.datasets import Dataset
 from incumbent.encoders import onnx_conversion
 from incumbent.errors import ConfigError, DataRefused, StageError
@@ -73,25 +75,39 @@ def check_labels(done: Converted, test: Dataset, labels_in: Sequence[str]) -> No
         DataRefused: if there are labels that the predictor does not know.
     """
     known = ", ".join(map(repr, done.classes))
-    if done.multilabel and set(test.label_names) != set(done.classes):
+    columns = len(labels_in) > 1
+    names = label_spellings.as_in(done.classes, test.label_names)
+    if done.multilabel and (not test.multilabel or (columns and {*names} != {*done.classes})):
         raise ConfigError(
             f"The predictor gives a text any of the labels {known}, and data.label_columns names "
             f"{', '.join(map(repr, labels_in))}. The test file needs a column of 1 and 0 for each "
-            f"label: --set 'data.label_columns=[{', '.join(done.classes)}]'."
+            f"label: --set 'data.label_columns=[{', '.join(done.classes)}]'; or one whose cells "
+            "hold several, and data.label_separator, which says what stands between them."
         )
     if test.multilabel and not done.multilabel:
         raise ConfigError(
-            f"The predictor gives a text one of the labels {known}, and data.label_columns names "
-            f"{len(labels_in)} columns. Name the one column of the test file that holds the label: "
-            "--set data.label_columns=NAME."
+            f"The predictor gives a text one of the labels {known}, and "
+            + (
+                f"data.label_columns names {len(labels_in)} columns. Name the one column of the "
+                "test file that holds the label: --set data.label_columns=NAME."
+                if columns
+                else "data.label_separator takes several out of a cell. Leave it out."
+            )
         )
-    strange = {} if test.multilabel else {
-        name: rows for name, rows in test.test.labels.items() if name and name not in done.classes
-    }  # fmt: skip
+    rows_of = test.test.labels
+    unknown = label_spellings.unknown(
+        (name for name in test.label_names or rows_of if name), done.classes
+    )
+    strange = {name: rows_of[name] for name in unknown}
     if strange:
+        rows = sum(
+            not strange.keys().isdisjoint(label_sets.split(text) if test.multilabel else [text])
+            for part in datasets.parts(test.test, ["label"])
+            for text in part["label"]
+        )
         shown = ", ".join(f"{name[:40]!r} ({rows:,})" for name, rows in list(strange.items())[:5])
         raise DataRefused(
-            f"{test.test.source} (test) was refused: {sum(strange.values()):,} of "
+            f"{test.test.source} (test) was refused: {rows:,} of "
             f"{test.test.rows:,} rows have labels that the predictor does not know: {shown}"
             f"{f' and {len(strange) - 5:,} more' if len(strange) > 5 else ''}. It knows {known}. "
             "Give the rows its labels, as they are spelled there, or leave them out."

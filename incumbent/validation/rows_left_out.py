@@ -17,7 +17,7 @@ from incumbent.validation.similar_labels import guessed
 from incumbent.validation.validation_verdict import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
         f"Left out of training: {count(int(leaked.sum()), 'row')} whose text stands in test too, "
         f"{asked}.",
     )  # fmt: skip
-    dataset = _narrowed(
+    dataset = datasets.rewritten(
         kept.dataset, datasets.keep(kept.dataset.train, ~leaked),
         datasets.parts(kept.dataset.test), kept.dataset.label_names,
     )  # fmt: skip
@@ -148,7 +148,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
             findings.append(_finding(side, "rare_class", frame, having, message))
     names = tuple(name for name in dataset.label_names if name not in rare)
     without = rare | strange
-    smaller = _narrowed(
+    smaller = datasets.rewritten(
         dataset, _relabelled(dataset.train, without, dataset),
         _relabelled(dataset.test, without, dataset), names,
     )  # fmt: skip
@@ -190,27 +190,6 @@ def _relabelled(split: Split, without: Collection[str], dataset: Dataset) -> Ite
             lambda text: label_sets.join(n for n in label_sets.split(text) if n not in without)
         )
         yield part.assign(label=left)[(left != label_sets.NONE) | (part["label"] == left)]
-
-
-def _narrowed(
-    dataset: Dataset,
-    train: Iterable[pd.DataFrame],
-    test: Iterable[pd.DataFrame],
-    label_names: tuple[str, ...],
-) -> Dataset:
-    """Less of a dataset, written beside it; the test set stays the one that it is."""
-    names = dataset.train.source, dataset.test.source
-    folder = dataset.train.path.parent.parent
-    smaller = datasets.save(train, test, names, folder, label_names)
-    same = "files", "respelled", "unlabelled", "unlabelled_rows"
-    before = dataset.train, dataset.test
-    kept = [{name: getattr(split, name) for name in same} for split in before]
-    return smaller.model_copy(
-        update={
-            "train": smaller.train.model_copy(update=kept[0]),
-            "test": smaller.test.model_copy(update=kept[1] | {"digest": dataset.test.digest}),
-        }
-    )
 
 
 def _finding(

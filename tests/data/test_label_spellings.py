@@ -133,5 +133,34 @@ def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
         ingested(tmp_path / "none", [None, None], ["a"])
 
 
+@pytest.mark.parametrize(
+    ("cells", "separator", "classes", "labels", "names"),
+    [
+        (["True", "1.0"], "", ("1", "TRUE"), ["TRUE", "1"], ()),
+        (["late; True", "late"], ";", ("TRUE", "late", "rude"), ["TRUE|late", "late"],
+         ("TRUE", "late", "rude")),
+    ],
+)  # fmt: skip
+def test_a_test_set_has_the_labels_of_the_model_that_is_imported(
+    tmp_path: Path, cells: list[str], separator: str, classes: tuple[str, ...],
+    labels: list[str], names: tuple[str, ...],
+) -> None:  # fmt: skip
+    file = tmp_path / "test.csv"
+    rows = "".join(f"text {n},{cell}\n" for n, cell in enumerate([*cells, ""]))
+    file.write_text(f"text,label\n{rows}")
+    config = DataConfig(train=str(file), test=str(file), label_separator=separator)
+    read = ingestion.ingest_test(config, tmp_path)
+    assert read.multilabel == bool(separator)
+    known = ingestion.with_labels(read, classes)
+    assert datasets.load(known.test)["label"].tolist() == labels
+    assert (known.classes, known.label_names, known.train_known) == (classes, names, False)
+    assert (known.test.digest, known.test.unlabelled) == (read.test.digest, 1)
+    # A retraining with this test set finds it to be the same.
+    assert ingestion.ingest(config, tmp_path).test.digest == read.test.digest
+    assert known.digest != read.digest
+    again = ingestion.with_labels(known, classes)
+    assert again == known
+
+
 def test_a_champion_is_understood_whose_training_spelled_labels_otherwise() -> None:
     assert respelled(["TRUE", "no", "Pos"], ["True", "no", "pos"]) == {"TRUE": "True"}

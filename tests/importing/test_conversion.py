@@ -210,3 +210,33 @@ def test_labels_that_do_not_fit_are_named(
     )
     with pytest.raises(error, match=part):
         conversion.check_labels(done, dataset, config.labels_in)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (("FALSE", "TRUE"), ["True", "false"]),
+        (("1", "2", "3"), ["1.0", "2"]),
+        (("billing", "late", "rude"), ["late;billing", "late", ""]),
+    ],
+)
+def test_labels_that_are_spelled_otherwise_are_known(
+    tmp_path: Path, classes: tuple[str, ...], labels: list[str]
+) -> None:
+    from incumbent.config import DataConfig
+
+    file, sets = tmp_path / "test.csv", ";" in labels[0]
+    file.write_text("text,label\n" + "".join(f"text {n},{it}\n" for n, it in enumerate(labels)))
+    separator = ";" if sets else ""
+    config = DataConfig(train=str(file), test=str(file), label_separator=separator)
+    dataset = ingestion.ingest_test(config, tmp_path)
+    done = Converted(
+        kind="nbsvm", classes=classes, multilabel=sets, precision="float32", gap=0, compared=3
+    )
+    conversion.check_labels(done, dataset, config.labels_in)
+    fewer = done.model_copy(update={"classes": classes[1:]})
+    with pytest.raises(DataRefused, match="1 of 2 rows have labels that the predictor"):
+        conversion.check_labels(fewer, dataset, config.labels_in)
+    other = done.model_copy(update={"multilabel": not sets})
+    with pytest.raises(ConfigError, match="label_separator"):
+        conversion.check_labels(other, dataset, config.labels_in)
