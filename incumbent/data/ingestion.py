@@ -55,15 +55,15 @@ def ingest(
     known = _reading(config, slices, labels, workdir)
     if known and (found := _known(known)):
         return found
-    columns = [name for name in slices if name not in ("length", "class")]
-    needed = [name for name in slices if name not in COMPUTED_SLICES]
     several = training_files.expand(config.train)
     read_from = tuple(map(url_secrets.public, several))
     notes: list[str] = []
     train = Labelled(
-        training_files.parts(several, config, columns, note=notes.append), read_from, config
+        training_files.parts(several, config, _columns(slices), note=notes.append),
+        read_from,
+        config,
     )
-    test = _test_rows(config, columns, needed, notes.append)
+    test = _test_rows(config, slices, notes.append)
     names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(
         train, test, names, workdir / "datasets", config.label_names, _sampler(config),
@@ -93,10 +93,8 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     Raises:
         DataError: as `ingest` does.
     """
-    columns = [name for name in slices if name not in ("length", "class")]
-    needed = [name for name in slices if name not in COMPUTED_SLICES]
     notes: list[str] = []
-    test = _test_rows(config, columns, needed, notes.append)
+    test = _test_rows(config, slices, notes.append)
     rows = iter(test)
     first = next(rows)
     names = UNKNOWN, url_secrets.public(config.test)
@@ -106,13 +104,17 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     )  # fmt: skip
     split = dataset.test.model_copy(update=test.left_out)
     dataset = dataset.model_copy(update={"test": split, "notes": tuple(notes)})
-    return _without_train(dataset, dataset.label_names)
+    return _without_train(dataset, ())
 
 
-def _test_rows(
-    config: DataConfig, columns: Sequence[str], needed: Sequence[str], note: Callable[[str], None]
-) -> Labelled:
-    frames = table_reader.parts(config.test, config, columns, needed, note)
+def _columns(slices: Sequence[str]) -> list[str]:
+    """The slices that may be columns of the data."""
+    return [name for name in slices if name not in ("length", "class")]
+
+
+def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
+    needed = [name for name in slices if name not in COMPUTED_SLICES]
+    frames = table_reader.parts(config.test, config, _columns(slices), needed, note)
     return Labelled(frames, (url_secrets.public(config.test),), config)
 
 

@@ -125,7 +125,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
     A row with several labels loses the rare ones; one with no other is left out.
     """
     dataset, fewest = kept.dataset, config.min_rows_per_class
-    counts = _rows_of_each(kept.train["label"], dataset)
+    counts = _rows_to_learn_each(kept.train["label"], dataset)
     named = label_spellings.as_in(counts, config.labels or counts)
     rare = {name for name, rows in counts.items() if rows < fewest and name in named}
     known = tuple(name for name in counts if name not in rare)
@@ -158,7 +158,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
     return Kept(smaller, train, test, tuple(findings))
 
 
-def _rows_of_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:
+def _rows_to_learn_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:
     """The rows of each label; of several a row, those with it or without it, whichever is less."""
     if dataset.multilabel:
         having = truth_of(label, dataset.classes, multilabel=True).sum(axis=0)
