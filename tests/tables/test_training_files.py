@@ -133,17 +133,15 @@ def test_a_folder_may_be_named_by_the_environment(
 
 @pytest.mark.slow
 def test_a_refusal_names_the_rows_of_each_file(write: Write, tmp_path: Path) -> None:
-    one = write("a.xlsx", [f"a review of number {i}" for i in range(20)] + ["", "12345"])
-    two = write("b.csv", [f"another one of number {i}" for i in range(20)] + ["", "12345"])
-    leak = ["another one of number 3"]
+    one = write("a.xlsx", [f"a review of number {i}" for i in range(20)] + [""])
+    two = write("b.csv", [f"another one of number {i}" for i in range(20)] + [""])
+    leak = [f"another one of number {i}" for i in (3, 4)]  # more than a few
     test = write("test.csv", [f"a test of number {i}" for i in range(20)] + leak)
     dataset = ingestion.ingest(DataConfig(train=(one, two), test=test), tmp_path / "work")
     verdict = great_expectations_runner.validate(dataset, ValidationConfig(), tmp_path)
     said = verdict.refusal()
     assert f"{one}, {two} (train) was refused:" in said
     assert "Rows 22 of a.xlsx; 22 of b.csv." in said  # no text
-    assert "Found 1 × text without words" in said  # a cell of the workbook is typed, and text
-    assert "Rows 23 of b.csv." in said
     assert "test row 22 is train row 5 of file 2" in said
     page = (verdict.data_docs / "index.html").read_text()
     assert "22 of a.xlsx; 22 of b.csv" in page
