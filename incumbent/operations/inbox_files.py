@@ -55,6 +55,11 @@ class Seen(BaseModel, frozen=True):
     asked: str = ""
     """The state of what knows labels, when it was asked for those: see `_state_of_labels`."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether its labels are kept, if it was accepted; an earlier release kept none."""
+        return bool(self.refused or self.labels)
+
 
 class Watched(BaseModel, frozen=True):
     """What is known of a watched place."""
@@ -165,6 +170,7 @@ def complete(
         name: signature
         for name, signature in found.items()
         if name not in kept
+        or not kept[name].whole
         or (kept[name].unknown and (not state or kept[name].asked != state))
         or (kept[name].signature, kept[name].rules) != (signature, asked)
     }
@@ -210,9 +216,9 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
     state = _state_of_labels(watched, place, config)  # ahead of what it tells of
     trained = digest in watched.handed_over
     if before is not None and before.rules == asked:
-        if not before.unknown:
+        if before.whole and not before.unknown:
             return before.model_copy(update={"signature": signature})
-        if not trained and not _learned(before, watched, place, config):
+        if before.whole and not trained and not _learned(before, watched, place, config):
             return before.model_copy(update={"signature": signature, "asked": state})
     accepted = trained or (before is not None and not before.refused)
     found = _judged(source, watched, place, config, accepted=accepted)

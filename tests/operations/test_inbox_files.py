@@ -123,7 +123,9 @@ def test_a_place_may_be_a_url(config: Config) -> None:
     assert set(found[1]) == {"a.csv"}
     with pytest.raises(DataError, match=r"There is no file memory://watched/gone\.csv"):
         inbox_files.inspect("memory://watched/", "gone.csv", "1", Watched(place="x"), config)
-    seen = Seen(signature=found[1]["a.csv"], digest="d", rules=inbox_files.rules(config))
+    seen = Seen(
+        signature=found[1]["a.csv"], digest="d", rules=inbox_files.rules(config), labels=("a", "b")
+    )
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
     assert inbox_files.complete("memory://watched/", watched, 0, config) == (watched, {})
     memory.pipe("/watched/a.csv", GOOD.encode() + b"one more,a\n")
@@ -327,7 +329,8 @@ def test_labels_of_files_that_were_accepted_before_are_known(inbox: Path, config
     place = str(inbox)
     config = config.model_copy(update={"data": config.data.model_copy(update={"train": place})})
     digest = hashlib.sha256(rows.encode()).hexdigest()
-    old = Watched(place="x", files={"old.csv": Seen(signature="1", digest=digest)})
+    kept = Seen(signature="1", digest=digest, rules=inbox_files.rules(config))
+    old = Watched(place="x", files={"old.csv": kept})
     found = inbox_files.complete(place, old, 0, config)
     assert found is not None
     watched, new = found
