@@ -102,7 +102,7 @@ def _of_xlsb(archive: zipfile.ZipFile, data: bytes) -> Get:
     order = [sheets.get(targets.get(link, ""), b"") for link in links]
 
     def get(sheet: str | int | None) -> Sheet:
-        cells = xls_sandbox.read(lean, sheet)
+        cells = xls_sandbox.read(lean, sheet, len(data))
         records = order[cells.position] if 0 <= cells.position < len(order) else b""
         return _plain(cells, sheet_layout.of_xlsb(records))
 
@@ -114,7 +114,7 @@ def _of_ods(archive: zipfile.ZipFile, data: bytes) -> Get:
     lean = _packed(parts)
 
     def get(sheet: str | int | None) -> Sheet:
-        cells = xls_sandbox.read(lean, sheet)
+        cells = xls_sandbox.read(lean, sheet, len(data))
         return _plain(cells, sheet_layout.of_ods(parts[_CONTENT], cells.position))
 
     return get
@@ -143,7 +143,7 @@ def _of_xlsx(archive: zipfile.ZipFile, data: bytes, source: str) -> Get:
         bound = max(SUSPECT_BYTES, MAX_RATIO * len(data))
         lean = parts | {member: xml}
         if text_at_most(xml, parts.get(_TEXTS, b"")) > bound:
-            cells = xls_sandbox.read(_packed(lean), position)
+            cells = xls_sandbox.read(_packed(lean), position, len(data))
         else:
             start, rows = _cells(lean, position)
             cells = Cells(names, hidden, position, start, rows, [])

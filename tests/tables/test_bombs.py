@@ -132,6 +132,15 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
             A=open_document.row("text")
             + open_document.row("x" * 9_000, more='table:number-rows-repeated="1048575"')
         ),
+        "padded.ods": open_document.workbook(
+            A=open_document.row("text")
+            + open_document.row("x" * 9_000, more='table:number-rows-repeated="1048575"')
+            + " " * (20 << 20)
+        ),
+        "elements.ods": open_document.workbook(
+            A=open_document.row(open_document.cell("text", 'table:number-rows-spanned="2"'))
+            + '<a b=""/>' * (3 << 20)
+        ),
         "entities.ods": open_document.workbook(A="<x>&a29;</x>", before=ENTITIES.decode()),
         "far.xlsb": biff12.workbook(
             {"A": biff12.sheet([["text"], *[[]] * 99_999, [None] * 9_999 + ["x"]])}
@@ -166,6 +175,8 @@ def test_each_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
         "one-text.xlsx": "needs far more memory",
         "repeated.ods": "is a damaged workbook",
         "rows.ods": "needs far more memory",
+        "padded.ods": "needs far more memory",
+        "elements.ods": "no column 'label'",
         "entities.ods": "is empty",
         "far.xlsb": "needs far more memory",
         "merged.xlsx": "no column 'label'",
