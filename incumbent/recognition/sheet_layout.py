@@ -97,6 +97,8 @@ class _Rows:
         self._row = self._next = self._column = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if not tag.startswith(_TABLE):
+            return
         name = tag.removeprefix(_TABLE)
         if name == "table":
             self.table += 1
