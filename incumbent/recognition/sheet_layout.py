@@ -6,14 +6,10 @@ all sheets of an .ods.
 
 from __future__ import annotations
 
-import io
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOST = 1_000_000
 """Merged cells of a sheet that are looked at."""
@@ -29,6 +25,7 @@ _MERGE_RECORD = 3 + 16  # bytes
 _BUNDLE = re.compile(rb"\x9c\x01.[\x00-\x02]\0{3}.{4}(.)\0{3}(?=r\0)", re.DOTALL)
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _HIDING = ("filter", "collapse")
+_AT_ONCE = 1 << 20  # bytes
 
 
 class Layout(NamedTuple):
@@ -80,37 +77,46 @@ def of_ods(xml: bytes, sheet: int) -> Layout:
     """Of a sheet, by its number, of an .ods's `content.xml`."""
     if b"rows-spanned" not in xml and b"visibility" not in xml:
         return Layout([], 0)
-    merged: list[tuple[int, int, int]] = []
-    hidden = row = 0
-    for found in _rows_of(xml, sheet):
-        times = _number(found, "number-rows-repeated")
-        hidden += times if found.get(f"{_TABLE}visibility") in _HIDING else 0
-        column = 0
-        for cell in found:
-            if (span := _number(cell, "number-rows-spanned")) > 1 and len(merged) < MOST:
-                merged.append((row, row + span - 1, column))
-            column += _number(cell, "number-columns-repeated")
-        row += times
-    return Layout(merged, hidden)
+    rows = _Rows(sheet)
+    parser = ElementTree.XMLParser(target=rows)  # noqa: S314  Expat stops entity bombs
+    for start in range(0, len(xml), _AT_ONCE):
+        if rows.table > sheet:
+            break
+        parser.feed(xml[start : start + _AT_ONCE])
+    return Layout(rows.merged, rows.hidden)
 
 
-def _rows_of(xml: bytes, sheet: int) -> Iterator[ElementTree.Element]:
-    """The rows of one table; each is let go of when the next is asked for."""
-    number = -1
-    # Expat, since 2.4.1, stops entity bombs.
-    for event, element in ElementTree.iterparse(io.BytesIO(xml), ("start", "end")):  # noqa: S314
-        if event == "start":
-            number += element.tag == f"{_TABLE}table"
-        elif element.tag == f"{_TABLE}table-row":
-            if number == sheet:
-                yield element
-            element.clear()
-        elif element.tag == f"{_TABLE}table" and number == sheet:
+class _Rows:
+    """What a parser tells of one table of an .ods; there is no tree of it, which has no bound."""
+
+    def __init__(self, sheet: int) -> None:
+        self.merged: list[tuple[int, int, int]] = []
+        self.hidden = 0
+        self.table = -1  # its number
+        self._sheet = sheet
+        self._row = self._next = self._column = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if not tag.startswith(_TABLE):
             return
+        name = tag.removeprefix(_TABLE)
+        if name == "table":
+            self.table += 1
+        elif self.table != self._sheet:
+            return
+        elif name == "table-row":
+            times = _number(attributes, "number-rows-repeated")
+            self.hidden += times if attributes.get(f"{_TABLE}visibility") in _HIDING else 0
+            self._row, self._next, self._column = self._next, self._next + times, 0
+        elif name in ("table-cell", "covered-table-cell"):
+            span = _number(attributes, "number-rows-spanned")
+            if span > 1 and len(self.merged) < MOST:
+                self.merged.append((self._row, self._row + span - 1, self._column))
+            self._column += _number(attributes, "number-columns-repeated")
 
 
-def _number(element: ElementTree.Element, name: str) -> int:
-    value = element.get(f"{_TABLE}{name}", "1")
+def _number(attributes: dict[str, str], name: str) -> int:
+    value = attributes.get(f"{_TABLE}{name}", "1")
     return int(value) if value.isdecimal() and len(value) < 8 else 1
 
 

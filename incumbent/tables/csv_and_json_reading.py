@@ -1,16 +1,21 @@
-"""Read CSV in its dialects and JSON, as lines or as one array, into a `Table`."""
+"""Read CSV in its dialects, JSON as lines or one value, and pages of HTML, into a `Table`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
-from incumbent.recognition import csv_dialects, html_tables, json_documents, text_encodings
+from incumbent.recognition import (
+    csv_dialects,
+    csv_quoting,
+    html_tables,
+    json_documents,
+    text_encodings,
+)
 from incumbent.recognition.column_names import like
 from incumbent.tables.table import Table, headed, header_note, nearest
 
@@ -18,10 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from incumbent.config import DataConfig
-
-_ESCAPED = '\\"'
-_LONE = re.compile(r'\\[\\"]|(\\)')  # a backslash that stands before neither of these
-_TAB = "\t"
+    from incumbent.recognition.csv_quoting import Quoting
 
 
 class _Fault(Exception):
@@ -30,18 +32,6 @@ class _Fault(Exception):
     def __init__(self, line: int, what: str) -> None:
         super().__init__(what)
         self.line = line
-
-
-class _Quoting(NamedTuple):
-    """How cells are quoted, and what to say of it."""
-
-    options: dict[str, object]
-    note: str
-
-
-_DOUBLED = _Quoting({}, "")
-_BACKSLASH = _Quoting({"escapechar": "\\"}, r"quotes in texts are written \"")
-_NONE = _Quoting({"quoting": csv.QUOTE_NONE}, "quotes are part of the texts")
 
 
 def from_csv(
@@ -66,7 +56,7 @@ def from_csv(
     if dialect.delimiter != usual or dialect.body:
         notes.append(f"delimited by {csv_dialects.NAMES.get(dialect.delimiter, dialect.delimiter)}")
     faults: list[_Fault] = []
-    for quoting, written in _quotings(text, dialect.delimiter):
+    for quoting, written in csv_quoting.quotings(text, dialect.delimiter):
         try:
             table = _parsed(written, source, dialect, quoting, wanted)
         except _Fault as fault:
@@ -105,27 +95,8 @@ def from_page(
     return nearest(max(raw, key=lambda one: len(one.rows)), wanted, config.header_row)
 
 
-def _quotings(text: str, delimiter: str) -> Iterator[tuple[_Quoting, str]]:
-    """How the cells may be quoted, each with the text to read in that way."""
-    yield _DOUBLED, text
-    if _ESCAPED in text:
-        yield _BACKSLASH, _twice(text)
-    if delimiter == _TAB:
-        yield _NONE, text
-
-
-def _twice(text: str) -> str:
-    """The text with each backslash but that of a quote written twice, unless all are already.
-
-    Else the reader takes each for the mark of an escape, and leaves it out.
-    """
-    if not any(found[1] for found in _LONE.finditer(text)):
-        return text
-    return re.sub(r'\\(?!")', r"\\\\", text)
-
-
 def _parsed(
-    text: str, source: str, dialect: csv_dialects.Dialect, quoting: _Quoting, wanted: Sequence[str]
+    text: str, source: str, dialect: csv_dialects.Dialect, quoting: Quoting, wanted: Sequence[str]
 ) -> Table:
     """The rows under the header; none if that is not what is wanted, which is for others to say.
 

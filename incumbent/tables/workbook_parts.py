@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from python_calamine import CalamineWorkbook, PasswordError
 
 from incumbent.errors import DataError
-from incumbent.recognition import sheet_layout, zip_unpacking
+from incumbent.recognition import file_kinds, sheet_layout, zip_unpacking
 from incumbent.recognition.bomb_limits import MAX_RATIO, SUSPECT_BYTES
 from incumbent.recognition.sheet_layout import Layout
 from incumbent.recognition.zip_unpacking import read_member
@@ -21,7 +21,6 @@ from incumbent.tables import xls_sandbox
 from incumbent.tables.xls_sandbox import Cells
 from incumbent.tables.xlsx_limits_and_formulas import Marks, inspect, text_at_most
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and every encrypted workbook
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a stream's name, MS-OFFCRYPTO 2.3.4
 _WORKBOOK, _LINKS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _TEXTS = "xl/sharedStrings.xml"
@@ -65,7 +64,7 @@ def reader(data: bytes, source: str) -> Get:
         DataError: if it is none, or would unpack beyond reason.
         PasswordError: if it is protected by one.
     """
-    if data.startswith(_OLE):
+    if file_kinds.kind(data) == "old workbook":
         if _ENCRYPTED in data:
             raise PasswordError
         return lambda sheet: _plain(xls_sandbox.read(data, sheet))
@@ -102,7 +101,7 @@ def _of_xlsb(archive: zipfile.ZipFile, data: bytes) -> Get:
     order = [sheets.get(targets.get(link, ""), b"") for link in links]
 
     def get(sheet: str | int | None) -> Sheet:
-        cells = xls_sandbox.read(lean, sheet)
+        cells = xls_sandbox.read(lean, sheet, len(data))
         records = order[cells.position] if 0 <= cells.position < len(order) else b""
         return _plain(cells, sheet_layout.of_xlsb(records))
 
@@ -114,7 +113,7 @@ def _of_ods(archive: zipfile.ZipFile, data: bytes) -> Get:
     lean = _packed(parts)
 
     def get(sheet: str | int | None) -> Sheet:
-        cells = xls_sandbox.read(lean, sheet)
+        cells = xls_sandbox.read(lean, sheet, len(data))
         return _plain(cells, sheet_layout.of_ods(parts[_CONTENT], cells.position))
 
     return get
@@ -143,7 +142,7 @@ def _of_xlsx(archive: zipfile.ZipFile, data: bytes, source: str) -> Get:
         bound = max(SUSPECT_BYTES, MAX_RATIO * len(data))
         lean = parts | {member: xml}
         if text_at_most(xml, parts.get(_TEXTS, b"")) > bound:
-            cells = xls_sandbox.read(_packed(lean), position)
+            cells = xls_sandbox.read(_packed(lean), position, len(data))
         else:
             start, rows = _cells(lean, position)
             cells = Cells(names, hidden, position, start, rows, [])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 _MEMORY = 768 << 20  # bytes of address space; room for 12 million cells
-_MEMORY_PER_BYTE = 12  # of the workbook: calamine holds each text up to nine times
+_MEMORY_PER_BYTE = 11  # of the file, beside what is read: calamine holds a text up to nine times
 _ROWS = 100  # that are encoded at once: quicker than one, and little memory
 _TOO_MUCH = 3  # the exit code, if it is not calamine that ends the process
 _KILLED = (-signal.SIGABRT, -signal.SIGKILL)  # by calamine, and by a system that has none left
@@ -81,8 +81,14 @@ def position(names: Sequence[str], hidden: Collection[int], sheet: str | int | N
     return sheet if 0 <= sheet < len(names) else -1
 
 
-def read(data: bytes, sheet: str | int | None) -> Cells:
+def read(data: bytes, sheet: str | int | None, size: int | None = None) -> Cells:
     """Read a sheet, by name or number; None for the first that is not hidden.
+
+    Args:
+        data: The workbook.
+        sheet: Which one.
+        size: Bytes of the file that it was unpacked from, which the limits follow; None if it is
+            that file.
 
     Raises:
         CalamineError: if `data` is no workbook, or damaged.
@@ -91,7 +97,7 @@ def read(data: bytes, sheet: str | int | None) -> Cells:
     """
     with tempfile.TemporaryFile() as answer:
         done = subprocess.run(  # noqa: S603  ours
-            [sys.executable, "-m", __name__, json.dumps(sheet)],
+            [sys.executable, "-m", __name__, json.dumps([sheet, size or len(data)])],
             input=data, stdout=answer, stderr=subprocess.PIPE, check=False,
         )  # fmt: skip
         if done.returncode in (_TOO_MUCH, *_KILLED):
@@ -124,11 +130,12 @@ def _tagged(cell: object) -> dict[str, object]:
 def main() -> None:
     """Within that process: the workbook on standard input, lines of JSON out."""
     data = sys.stdin.buffer.read()
-    confinement.limit(resource.RLIMIT_AS, _MEMORY + _MEMORY_PER_BYTE * len(data))
+    sheet, size = json.loads(sys.argv[1])
+    confinement.limit(resource.RLIMIT_AS, _MEMORY + len(data) + _MEMORY_PER_BYTE * size)
     confinement.limit(resource.RLIMIT_CORE, 0)
-    room = max(SUSPECT_BYTES, MAX_RATIO * len(data))  # bytes out: one text can stand in many cells
+    room = max(SUSPECT_BYTES, MAX_RATIO * size)  # bytes out: one text can stand in many cells
     try:
-        for line in _lines(data, json.loads(sys.argv[1])):
+        for line in _lines(data, sheet):
             room -= sys.stdout.buffer.write(line.encode() + b"\n")
             if room < 0:
                 sys.exit(_TOO_MUCH)
