@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import absl.logging
+import hypothesis
 import pytest
 
 from incumbent.runtime import environment
@@ -35,6 +36,10 @@ environment.prepare()
 # TensorFlow's log handler keeps the stream it is made with, and closes it when Prefect sets up
 # logging, unless it is the interpreter's own; pytest's would be gone for all that follows.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+# By default an example fails that takes longer than 200 ms, as any does on a busy machine.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["tests.trainings"]  # the fixtures of classifiers, training and kernels
 
@@ -51,7 +56,8 @@ SMALL = (
 # Modules that take longest, the longest first: see the table at the end of a run. Begun last,
 # one of them would leave the other workers idle.
 LONGEST = (
-    "test_retrain", "test_resuming", "test_transformer", "test_signals", "test_contest",
+    "test_retrain", "test_resuming", "test_conversion", "test_transformer", "test_signals",
+    "test_contest",
     "test_learning_rate", "test_servers", "test_up", "test_devices", "test_keras_bert",
     "test_bad_input", "test_crash", "test_login", "test_sabotage", "test_gradient_accumulation",
 )  # fmt: skip

@@ -40,9 +40,7 @@ TEXTS = st.text(
 ).filter(lambda text: text.strip() and not re.search(r"_x[0-9A-Fa-f]{4}_", text))
 LABELS = st.sampled_from(["pos", "neg", "0", "null", "NA"])
 TABLES = st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=8)
-QUICK = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 # A workbook of Excel 97 with the header `text`, `label` and two rows; no library here writes one.

@@ -299,7 +299,7 @@ counts = st.integers(0, 60)
 
 
 @given(st.integers(30, 400), counts, counts, st.integers(0, 100), st.floats(0.001, 0.3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_loss_is_ruled_out_where_the_interval_says_so(
     both: int, gained: int, lost: int, neither: int, margin: float
 ) -> None:

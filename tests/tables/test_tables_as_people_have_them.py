@@ -24,9 +24,7 @@ from tests.open_document import cell, row
 
 ROWS = [("A fine film; really, so fine", "pos"), ("naïve | dull", "neg")]
 HEAD = ("text", "label")
-QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # What each code page has letters for.
 WORDS = {
     "utf-8": "映画 😀 naïve", "utf-8-sig": "café", "utf-16": "Привет 😀", "utf-16-le": "plain",
