@@ -37,8 +37,11 @@ environment.prepare()
 # logging, unless it is the interpreter's own; pytest's would be gone for all that follows.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
-# By default an example fails that takes longer than 200 ms, as any does on a busy machine.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# By default an example fails that takes longer than 200 ms, as any does on a busy machine, and a
+# test for which examples are made slowly.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["tests.trainings"]  # the fixtures of classifiers, training and kernels
