@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from incumbent.errors import RegistryError
-from incumbent.predictor import SETTINGS
 from incumbent.runtime import child_processes, environment
 
 if TYPE_CHECKING:
@@ -68,12 +67,15 @@ def answer(request: Request) -> None:
         predictor = folder / "artifacts" / "predictor"
         size = sum(file.stat().st_size for file in predictor.rglob("*") if file.is_file())
         frame.attrs["megabytes"] = size / 1e6
-        frame.attrs["thresholds"] = _thresholds(predictor / SETTINGS)
+        frame.attrs["thresholds"] = _thresholds(predictor)
         frame.to_parquet(request.answers)
 
 
-def _thresholds(settings: Path) -> dict[str, float]:
+def _thresholds(predictor: Path) -> dict[str, float]:
     """The probability from which on each of several labels is predicted; empty for halves."""
+    from incumbent.predictor import SETTINGS  # only now that the model's own code is loaded
+
+    settings = predictor / SETTINGS
     if not settings.is_file():  # of a model that others registered
         return {}
     found: dict[str, float] = json.loads(settings.read_text(encoding="utf-8")).get("thresholds", {})
