@@ -40,6 +40,10 @@ _SAID = {_folded(word): True for word in _YES.split()} | {
     _folded(word): False for word in _NO.split()
 }
 
+# Where people write circles or checks for yes, a cross is a no; where they only cross, it is a yes.
+_CROSSES = frozenset(map(_folded, ["x", "xx", "×", "⨯", "𝕏", "[x]", "(x)", "☒"]))
+_OTHERS = frozenset(map(_folded, ["o", "○", "◯", "〇", "v", "√", "✓", "✔", "✅", "☑"]))
+
 
 def says_no(cells: Iterable[object]) -> bool:
     """Whether any of these cells of label columns says no in words, and not by being blank."""
@@ -58,10 +62,12 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]], *, in_words: 
         in_words: Whether any cell of the whole source `says_no`.
 
     Raises:
-        DataError: if a cell says neither yes nor no; the first is named.
+        DataError: if a cell says neither yes nor no; the first is named. Or if there are crosses
+            and other ticks, so that a cross may be a no.
     """
     names = sorted(columns)
     cells = [[_cell(cell) for cell in columns[name]] for name in names]
+    _check_crosses(table, cells)
     said = [
         [False if cell == "" else _SAID.get(cell or "?") for cell in column] for column in cells
     ]
@@ -88,6 +94,17 @@ def sets_of(table: Table, columns: Mapping[str, Sequence[object]], *, in_words: 
         else label_sets.join(name for name, has in zip(names, row, strict=True) if has)
         for row, written in zip(zip(*said, strict=True), zip(*cells, strict=True), strict=True)
     ]
+
+
+def _check_crosses(table: Table, cells: Sequence[Sequence[str | None]]) -> None:
+    found = {cell for column in cells for cell in column if cell}
+    crosses, others = sorted(found & _CROSSES), sorted(found & _OTHERS)
+    if crosses and others:
+        raise DataError(
+            f"{table.where}: the label columns hold both {crosses[0]!r} and {others[0]!r}, and "
+            f"{crosses[0]!r} may mean yes or no. Write yes and no, or one sign for yes and nothing "
+            "for no."
+        )
 
 
 def _cell(cell: object) -> str | None:

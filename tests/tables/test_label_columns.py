@@ -107,6 +107,18 @@ def test_ticks_and_words_of_many_languages_say_the_same(
     assert labels == SETS
 
 
+@pytest.mark.parametrize(
+    ("yes", "no"), [("○", "×"), ("o", "x"), ("v", "X"), ("✓", "x"), ("☑", "☒")]
+)
+def test_a_cross_beside_another_tick_may_be_a_no(tmp_path: Path, yes: str, no: str) -> None:
+    rows = [(text, *(yes if has else no for has in cells)) for text, *cells in ROWS]
+    frame_of(rows).to_excel(tmp_path / "a.xlsx", index=False)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "a.xlsx")
+    assert f"both {no.lower()!r} and {yes!r}" in str(caught.value)
+    assert "Write yes and no" in str(caught.value)
+
+
 def test_a_row_that_nobody_looked_at_has_no_label(tmp_path: Path) -> None:
     frame_of([*ROWS, ("later", None, None, None)]).to_csv(tmp_path / "a.csv", index=False)
     assert read(tmp_path / "a.csv")["label"].tolist() == [*SETS, ""]
