@@ -13,27 +13,17 @@ import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from incumbent import __version__, label_sets
-from incumbent.config import Config, DataConfig
-from incumbent.data import datasets, ingestion, label_spellings
-from incumbent.data.datasets import Dataset
-from incumbent.errors import DataError, StageError
-from incumbent.runtime import failure_explanations, url_secrets
+from incumbent.config import Config
+from incumbent.errors import StageError
+from incumbent.operations import inbox_judgement
+from incumbent.runtime import url_secrets
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.tables import fsspec_files, training_files
-from incumbent.validation import great_expectations_runner
-from incumbent.validation.check_base import count, quoted
-from incumbent.validation.similar_labels import guessed
-from incumbent.validation.validation_verdict import Finding
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
-# Checks that one file of several need not pass.
-_OF_THE_WHOLE = ("rows", "one_class", "classes", "class_rows")
-_ROWS = 20  # how many rows with an unknown label are named
 _TOLD_AGAIN = timedelta(days=1)
 
 
@@ -45,7 +35,7 @@ class Seen(BaseModel, frozen=True):
     digest: str
     """SHA-256 of its contents."""
     rules: str = ""
-    """By what it was judged: see `rules`."""
+    """By what it was judged: see `inbox_judgement.rules`."""
     refused: str = ""
     """Why it cannot be trained on; empty if it can."""
     labels: tuple[str, ...] = ()
@@ -53,7 +43,8 @@ class Seen(BaseModel, frozen=True):
     unknown: tuple[str, ...] = ()
     """Its labels that nobody knew: it is looked into again once somebody may."""
     asked: str = ""
-    """The state of what knows labels, when it was asked for those: see `_state_of_labels`."""
+    """The state of what knows labels, when it was asked for those; see `state_of_labels` in
+    `inbox_judgement`."""
 
     @property
     def whole(self) -> bool:
@@ -135,16 +126,6 @@ def _file(place: str, workdir: Path) -> Path:
     return workdir / "watched" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
 
 
-def rules(config: Config) -> str:
-    """The digest of all in a config that a file is judged by.
-
-    Another release may judge otherwise too.
-    """
-    data = config.data.model_copy(update={"train": "", "sample": None})
-    by = f"{__version__} {data.model_dump_json()} {config.validation.model_dump_json()}"
-    return hashlib.sha256(by.encode()).hexdigest()[:16]
-
-
 def complete(
     place: str, watched: Watched, seconds: float, config: Config
 ) -> tuple[Watched, dict[str, str]] | None:
@@ -163,9 +144,9 @@ def complete(
     if found is None:
         return None
     kept = {name: seen for name, seen in watched.files.items() if name in found}
-    asked = rules(config)
+    asked = inbox_judgement.rules(config)
     lacking = any(seen.unknown for seen in kept.values())
-    state = _state_of_labels(watched, place, config) if lacking else ""
+    state = inbox_judgement.state_of_labels(watched.labels, place, config) if lacking else ""
     new = {
         name: signature
         for name, signature in found.items()
@@ -204,7 +185,7 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
     Raises:
         IncumbentError: if it cannot be looked into now, for a reason that is not in the file.
     """
-    source, asked = address(place, name), rules(config)
+    source, asked = address(place, name), inbox_judgement.rules(config)
     contents = hashlib.sha256()
     with fsspec_files.opened(source) as file:
         while block := file.read(_BLOCK):
@@ -213,7 +194,8 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
     before = watched.files.get(name)
     if before is not None and before.digest != digest:
         before = None
-    state = _state_of_labels(watched, place, config)  # ahead of what it tells of
+    # Ahead of what it tells of.
+    state = inbox_judgement.state_of_labels(watched.labels, place, config)
     trained = digest in watched.handed_over
     if before is not None and before.rules == asked:
         if before.whole and not before.unknown:
@@ -221,169 +203,15 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
         if before.whole and not trained and not _learned(before, watched, place, config):
             return before.model_copy(update={"signature": signature, "asked": state})
     accepted = trained or (before is not None and not before.refused)
-    found = _judged(source, watched, place, config, accepted=accepted)
+    found = inbox_judgement.judged(source, watched.labels, place, config, accepted=accepted)
     return Seen(
         signature=signature, digest=digest, rules=asked, asked=state if found.unknown else "",
         **found._asdict(),
     )  # fmt: skip
 
 
-def refusal(source: str, config: Config, place: str = "") -> str:
-    """Why a file cannot be added to the training data; empty if it can.
-
-    It must satisfy what `validation` asks of rows, and hold no test text; how many rows there
-    must be, of each class too, is asked of the training data as a whole.
-
-    Raises:
-        DataError: if that cannot be told, as the file, the test set or the working folder cannot
-            be had now.
-    """
-    return _judged(source, Watched(place=place), place, config).refused
-
-
-class _Judged(NamedTuple):
-    refused: str
-    """Why a file cannot be added to the training data; empty if it can."""
-    labels: tuple[str, ...] = ()
-    """Its labels, if it can."""
-    unknown: tuple[str, ...] = ()
-    """Those that nobody knows."""
-
-
-def _judged(
-    source: str, watched: Watched, place: str, config: Config, *, accepted: bool = False
-) -> _Judged:
-    """Judge a file; if it was accepted before, its labels are known."""
-    workdir = Path(config.tracking.workdir)
-    data = config.data.model_copy(update={"train": source, "sample": None})
-    failure = None
-    try:
-        dataset = ingestion.ingest(data, workdir, labels=config.validation.labels)
-    except DataError as error:
-        failure = error
-    if failure:  # out of its handler, where it would be among the causes of what fails next
-        if fault := _fault(source, data):
-            return _Judged(fault)
-        raise failure
-    labels = [label for label in dataset.classes if label]
-    known_before = {*watched.labels, *(labels if accepted else ())}
-    unknown, known = _unknown(labels, {*dataset.test.labels, *known_before}, place, config)
-    folder = workdir / "arrivals" / dataset.digest[:16]
-    # Which classes are too rare is asked of the whole, too.
-    rules = config.validation.model_copy(update={"on_rare_class": "off"})
-    verdict = great_expectations_runner.validate(dataset, rules, folder)
-    own = tuple(
-        finding
-        for finding in verdict.findings
-        if finding.name == "leak"
-        or (finding.split == "train" and finding.name not in _OF_THE_WHOLE)
-    )
-    if unknown:
-        own = (_of_unknown(unknown, known, dataset), *own)
-    refused = verdict.model_copy(update={"findings": own}).refusal()
-    return _Judged(refused, () if refused else tuple(labels), tuple(unknown))
-
-
 def _learned(before: Seen, watched: Watched, place: str, config: Config) -> bool:
-    """Whether labels for which a file was refused have become known."""
-    unknown, _ = _unknown(before.unknown, watched.labels, place, config)
-    return len(unknown) < len(before.unknown)
-
-
-def _state_of_labels(watched: Watched, place: str, config: Config) -> str:
-    """What changes when more labels may be known; empty if that cannot be told."""
-    try:
-        files = [*training_files.expand(_others(place, config)), config.data.test]
-    except DataError:
-        return ""
-    signs = [(file, fsspec_files.signature(file)) for file in files]
-    if not all(sign for _, sign in signs):
-        return ""
-    return hashlib.sha256(f"{signs} {watched.labels}".encode()).hexdigest()[:16]
-
-
-def _others(place: str, config: Config) -> tuple[str, ...]:
-    """What `data.train` names beside a watched place."""
-    train = config.data.train
-    own = (train,) if isinstance(train, str) else train
-    return tuple(entry for entry in own if entry.rstrip("/") != place.rstrip("/"))
-
-
-def _unknown(
-    labels: Collection[str], before: Collection[str], place: str, config: Config
-) -> tuple[list[str], list[str]]:
-    """Those of the labels of a file that nobody knows, and the labels that somebody does.
-
-    These are what `validation.labels` names; or else those of the test set, of the training data
-    and of files that were accepted before. The training data, which may be large, is only asked if
-    the others do not know all of them.
-
-    Args:
-        labels: Of the file.
-        before: Known ones, if `validation.labels` names none.
-        place: The watched place.
-        config: That of the deployment.
-
-    Raises:
-        DataError: if the training data cannot be read now.
-    """
-    data = config.data
-    if data.label_names:  # the config names them
-        return [], list(data.label_names)
-    named = config.validation.labels
-    known = {label for label in (named or before) if label}
-    unknown = label_spellings.unknown(labels, known)
-    others = _others(place, config)
-    if unknown and others and named is None:
-        whole = data.model_copy(update={"train": others, "sample": None})
-        dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
-        known |= {*dataset.classes, *dataset.test.labels}
-        unknown = label_spellings.unknown(labels, known)
-    return unknown, sorted(known - {"", label_sets.NONE})
-
-
-def _of_unknown(unknown: list[str], known: list[str], dataset: Dataset) -> Finding:
-    """That a file has labels that nobody knows, with their rows."""
-    rows: list[int] = []
-    for part in datasets.parts(dataset.train, ["row", "label"]):
-        has = part["label"].map(
-            lambda text: (
-                not set(unknown).isdisjoint(
-                    label_sets.split(text) if dataset.multilabel else [text]
-                )
-            )
-        )
-        rows += part["row"][has].tolist()
-    return Finding(
-        split="train", name="known_labels", severity="error", passed=False, count=len(rows),
-        message=f"{count(len(rows), 'row')} with the label {guessed(unknown, known)}; known are "
-        f"{quoted(known)}. Correct them; or, if the label is a new one, add rows of it to the "
-        "training data that data.train names, or name every label in validation.labels.",
-        rows=tuple(rows[:_ROWS]), where=", ".join(map(str, rows[:_ROWS])),
-    )  # fmt: skip
-
-
-def _fault(source: str, data: DataConfig) -> str:
-    """Why a file cannot be read as labelled text, by itself; empty if that is not its fault."""
-    try:
-        files = training_files.expand(source)
-        for _ in ingestion.Labelled(training_files.parts(files, data), files, data):
-            pass
-    except DataError as error:
-        return "" if _of_the_way(error) else str(error)
-    return ""
-
-
-def _of_the_way(error: DataError) -> bool:
-    """Whether what failed is what lies between a file and us: a network, a disk, a permission.
-
-    What the system refuses has a number; what a decoder does not understand has none.
-    """
-    return failure_explanations.of_network(error) or any(
-        isinstance(cause, PermissionError | FileNotFoundError)
-        or (isinstance(cause, OSError) and cause.errno)
-        for cause in failure_explanations.causes(error)
-    )
+    return inbox_judgement.learned(before.unknown, watched.labels, place, config)
 
 
 def untold(watched: Watched, names: Collection[str]) -> tuple[Watched, list[str]]:
@@ -414,5 +242,5 @@ def config_with(
         given: The deployment's config as it was written.
     """
     files = (address(place, name) for name in watched.accepted)
-    train = [*_others(place, config), *files]
+    train = [*inbox_judgement.others(place, config), *files]
     return {**given, "data": {**config.data.model_dump(mode="json"), "train": train}}

@@ -20,11 +20,16 @@ from fsspec.implementations.local import LocalFileSystem
 
 from incumbent.config import Config
 from incumbent.errors import DataError, StageError
-from incumbent.operations import inbox_files
+from incumbent.operations import inbox_files, inbox_judgement
 from incumbent.operations.inbox_files import Seen, Watched
 from tests.conftest import ROOT
 
 GOOD = "text,label\n" + "".join(f"a text number {i},{'ab'[i % 2]}\n" for i in range(12))
+
+
+def refusal(source: str, config: Config) -> str:
+    """Why a file cannot be added, where no file was before."""
+    return inbox_judgement.judged(source, (), "", config).refused
 
 
 @pytest.fixture
@@ -124,7 +129,10 @@ def test_a_place_may_be_a_url(config: Config) -> None:
     with pytest.raises(DataError, match=r"There is no file memory://watched/gone\.csv"):
         inbox_files.inspect("memory://watched/", "gone.csv", "1", Watched(place="x"), config)
     seen = Seen(
-        signature=found[1]["a.csv"], digest="d", rules=inbox_files.rules(config), labels=("a", "b")
+        signature=found[1]["a.csv"],
+        digest="d",
+        rules=inbox_judgement.rules(config),
+        labels=("a", "b"),
     )
     watched = found[0].model_copy(update={"files": {"a.csv": seen}})
     assert inbox_files.complete("memory://watched/", watched, 0, config) == (watched, {})
@@ -162,13 +170,13 @@ def test_other_rules_judge_anew(inbox: Path, config: Config) -> None:
     assert new_in(inbox, watched, config=wrong) == []
     assert new_in(inbox, watched, config=config) == ["a.csv"]
     # What no file is judged by is no reason to look again.
-    assert inbox_files.rules(config.model_copy(update={"model_name": "m"})) == inbox_files.rules(
-        config
-    )
+    assert inbox_judgement.rules(
+        config.model_copy(update={"model_name": "m"})
+    ) == inbox_judgement.rules(config)
     stricter = config.validation.model_copy(update={"min_rows": 7})
-    assert inbox_files.rules(
+    assert inbox_judgement.rules(
         config.model_copy(update={"validation": stricter})
-    ) != inbox_files.rules(config)
+    ) != inbox_judgement.rules(config)
 
 
 def _cut(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
@@ -201,7 +209,7 @@ def test_what_may_pass_refuses_no_file(
     with pytest.raises(DataError, match=r"a\.csv"):
         inbox_files.inspect(str(inbox), "a.csv", "1", Watched(place="x"), config)
     with pytest.raises(DataError, match=r"a\.csv"):
-        inbox_files.refusal(str(inbox / "a.csv"), config)
+        refusal(str(inbox / "a.csv"), config)
 
 
 @pytest.mark.parametrize("cause", ["test set away", "test set wrong", "disk full"])
@@ -286,12 +294,12 @@ def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     good.write_text("text,label\none more text,a\n")  # one row of one class
     empty.write_text(GOOD + " ,a\n")
     leak.write_text(GOOD + "another test 3,b\n")
-    assert inbox_files.refusal(str(good), config) == ""
-    assert "1 row without a text" in inbox_files.refusal(str(empty), config)
-    assert "Rows 14." in inbox_files.refusal(str(empty), config)
-    assert "1 text of test that train holds too" in inbox_files.refusal(str(leak), config)
+    assert refusal(str(good), config) == ""
+    assert "1 row without a text" in refusal(str(empty), config)
+    assert "Rows 14." in refusal(str(empty), config)
+    assert "1 text of test that train holds too" in refusal(str(leak), config)
     (inbox / "a.docx").write_bytes(bytes(range(32)))
-    assert "is no known format" in inbox_files.refusal(str(inbox / "a.docx"), config)
+    assert "is no known format" in refusal(str(inbox / "a.docx"), config)
     # Once looked into, it is not read again while its contents are the same.
     seen = inbox_files.inspect(str(inbox), "empty.csv", "1", Watched(place="x"), config)
     again = inbox_files.inspect(str(inbox), "empty.csv", "2", having("empty.csv", seen), config)
@@ -316,7 +324,7 @@ def test_a_file_is_judged_by_the_labels_that_are_known(inbox: Path, config: Conf
     again = inbox_files.inspect(str(inbox), "a.csv", "2", having("a.csv", seen), config)
     assert (again.refused, again.unknown) == ("", ())
     (inbox / "none.csv").write_text("text,label\none,\ntwo,\n")
-    refused = inbox_files.refusal(str(inbox / "none.csv"), config)
+    refused = refusal(str(inbox / "none.csv"), config)
     assert "none of its 2 rows has a label" in refused
 
 
@@ -329,7 +337,7 @@ def test_labels_of_files_that_were_accepted_before_are_known(inbox: Path, config
     place = str(inbox)
     config = config.model_copy(update={"data": config.data.model_copy(update={"train": place})})
     digest = hashlib.sha256(rows.encode()).hexdigest()
-    kept = Seen(signature="1", digest=digest, rules=inbox_files.rules(config))
+    kept = Seen(signature="1", digest=digest, rules=inbox_judgement.rules(config))
     old = Watched(place="x", files={"old.csv": kept})
     found = inbox_files.complete(place, old, 0, config)
     assert found is not None
@@ -356,7 +364,7 @@ def test_a_file_of_unknown_labels_is_new_only_when_more_may_be_known(
     assert found is not None
     digest = hashlib.sha256((inbox / "a.csv").read_bytes()).hexdigest()
     seen = Seen(
-        signature=found[1]["a.csv"], digest=digest, rules=inbox_files.rules(config),
+        signature=found[1]["a.csv"], digest=digest, rules=inbox_judgement.rules(config),
         refused="who knows", unknown=("c",),
     )  # fmt: skip
     assert new_in(inbox, having("a.csv", seen), config=config) == ["a.csv"]
