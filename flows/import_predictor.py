@@ -65,19 +65,10 @@ def import_predictor(saved: Saved, config: Config) -> Outcome:
             version = register(trained, result, verdict.dataset, config, retraining, run, tags)
         with clock("promote"):
             entry, champion = promote(version, result, verdict.dataset, config, run, tags)
-        outcome = Outcome(
-            decision=entry.decision,
-            reason=entry.reason,
-            model_name=config.model_name,
-            version=version.version,
-            champion_version=champion.version if champion else None,
-            metrics=result.metrics(),
-            run_id=run.run_id,
-            run_url=run.url,
-            flow_run_id=tags["prefect.flow_run_id"],
-            report=str(retraining.folder / "report.html"),
-            timings=clock.timings,
-        )
+        outcome = Outcome.decided(
+            entry, version, champion, result.metrics(), run, tags["prefect.flow_run_id"],
+            retraining.folder, clock.timings,
+        )  # fmt: skip
         with clock("report"):
             report(outcome, entry, result, verdict, trained, config, run, facts)
     return outcome

@@ -68,19 +68,10 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
             entry, champion = promote(
                 version, result, verdict.dataset, config, run, about(), seed_accuracies
             )
-        outcome = Outcome(
-            decision=entry.decision,
-            reason=entry.reason,
-            model_name=config.model_name,
-            version=version.version,
-            champion_version=champion.version if champion else None,
-            metrics=result.metrics(),
-            run_id=run.run_id,
-            run_url=run.url,
-            flow_run_id=about()["prefect.flow_run_id"],
-            report=str(retraining.folder / "report.html"),
-            timings=clock.timings,
-        )
+        outcome = Outcome.decided(
+            entry, version, champion, result.metrics(), run, about()["prefect.flow_run_id"],
+            retraining.folder, clock.timings,
+        )  # fmt: skip
         with clock("report"):
             report(outcome, entry, result, verdict, trained, config, run)
     return outcome

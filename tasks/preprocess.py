@@ -24,9 +24,8 @@ def choose(dataset: Dataset, config: Config) -> Config:
     return config.model_copy(update={"training": training})
 
 
-@task(cache_policy=NO_CACHE, **RETRIES)
-def preprocess(dataset: Dataset, config: Config) -> Encoded:
-    """Tokenize both splits as ktrain does, unless that was done before.
+def encode(dataset: Dataset, config: Config) -> Encoded:
+    """The texts of both splits as the model reads them.
 
     Raises:
         ConfigError: if the weights whose tokenizer is wanted cannot be had.
@@ -36,9 +35,19 @@ def preprocess(dataset: Dataset, config: Config) -> Encoded:
         config.training, config.preprocessing, dataset.classes, workdir,
         multilabel=dataset.multilabel,
     )  # fmt: skip
-    encoded = encoded_texts.encode(
+    return encoded_texts.encode(
         dataset, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
     )
+
+
+@task(cache_policy=NO_CACHE, **RETRIES)
+def preprocess(dataset: Dataset, config: Config) -> Encoded:
+    """Tokenize both splits as ktrain does, unless that was done before.
+
+    Raises:
+        ConfigError: if the weights whose tokenizer is wanted cannot be had.
+    """
+    encoded = encode(dataset, config)
     splits = (("train", encoded.train), ("test", encoded.test))
     show.table(
         "tokens",

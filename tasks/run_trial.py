@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from incumbent.classifiers import catalogue, choice
+from incumbent.classifiers import choice
 from incumbent.config import Config
 from incumbent.data.datasets import Dataset
-from incumbent.encoders import encoded_texts
 from incumbent.errors import ConfigError, RegistryError, StageError, TrainingDiverged
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime import file_locks, time_limits
@@ -21,6 +19,7 @@ from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training.callbacks import Progress
 from tasks import await_training_slot, show, track_sweep
+from tasks.preprocess import encode
 from tasks.retry_policy import RETRIES
 from tasks.train import fit
 
@@ -87,14 +86,7 @@ def _measured(
     attempt: Attempt, dataset: Dataset, config: Config, identity: Retraining, run: Run
 ) -> tuple[float, float]:
     """Log loss and accuracy on the held-out rows."""
-    workdir = Path(config.tracking.workdir)
-    classifier = catalogue.create(
-        config.training, config.preprocessing, dataset.classes, workdir,
-        multilabel=dataset.multilabel,
-    )  # fmt: skip
-    encoded = encoded_texts.encode(
-        dataset, classifier.tokenize, classifier.recipe, config.preprocessing.max_length, workdir
-    )
+    encoded = encode(dataset, config)
 
     def on_epoch(state: Progress) -> None:
         if state.step < state.total:  # at its end a trial need not be stopped

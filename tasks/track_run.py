@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -105,13 +105,9 @@ def _tracked(
         config.model_name,
         {
             **tags,
+            **sourced(source, tags),
             RUN_DIGEST: retraining.digest,
             "incumbent.config_digest": retraining.config_digest,
-            "mlflow.user": environment.user(),
-            "mlflow.source.name": f"incumbent {source}",
-            "mlflow.source.type": "LOCAL",
-            "mlflow.source.git.commit": tags["incumbent.git_commit"],
-            "mlflow.note.content": f"[Prefect run]({tags['prefect.flow_run_url']})",
         },
         run_name=tags["prefect.flow_run_name"] or source,
     )
@@ -120,17 +116,34 @@ def _tracked(
         show.say("resuming what run %s left", before)
     runs.log_params(run, of_import(config, facts) if facts else settings(config))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Parameters, metrics and artifacts")
+    with ended(runs, run), model_client.ahead(), trainer_client.ahead():
+        if not facts:
+            trainer_client.expect()
+        yield run
+
+
+def sourced(command: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """MLflow's own tags of who ran what, for a run with the tags `about` it."""
+    return {
+        "mlflow.user": environment.user(),
+        "mlflow.source.name": f"incumbent {command}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": tags["incumbent.git_commit"],
+        "mlflow.note.content": f"[Prefect run]({tags['prefect.flow_run_url']})",
+    }
+
+
+@contextmanager
+def ended(runs: Runs, run: Run) -> Iterator[None]:
+    """End an MLflow run as what is done within this context ends."""
     try:
-        with model_client.ahead(), trainer_client.ahead():
-            if not facts:
-                trainer_client.expect()
-            yield run
+        yield
     except BaseException as error:
         failed = isinstance(error, Exception)
         if not failed or isinstance(error, StoreAway):
             runs.backoff.seconds = 0  # nobody waits for it any more
-        # The error itself says more than that it could not be recorded; the next run of this
-        # retraining ends what MLflow takes to be running.
+        # The error itself says more than that it could not be recorded; the next run of the same
+        # work ends what MLflow takes to be running.
         with suppress(StoreAway):
             if failed:
                 runs.tag(run, {"incumbent.error": str(error)[:5000]})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from incumbent.config import Config
-from incumbent.errors import StoreAway
 from incumbent.retraining.retraining_identity import Retraining, settings
 from incumbent.runtime import environment
 from incumbent.scoring import model_client
@@ -22,7 +21,7 @@ from incumbent.tracking.mlflow_runs import Runs
 from incumbent.training import trainer_client
 from tasks import show
 from tasks.retry_policy import RETRIES
-from tasks.track_run import about
+from tasks.track_run import about, ended, sourced
 
 _SHOWN = 50  # trials, in the table of the page
 
@@ -38,12 +37,8 @@ def tracked(study: SharedStudy, config: Config, space: SearchSpace) -> Iterator[
             config.model_name,
             {
                 **tags,
+                **sourced("sweep", tags),
                 "incumbent.sweep": study.name,
-                "mlflow.user": environment.user(),
-                "mlflow.source.name": "incumbent sweep",
-                "mlflow.source.type": "LOCAL",
-                "mlflow.source.git.commit": tags["incumbent.git_commit"],
-                "mlflow.note.content": f"[Prefect run]({tags['prefect.flow_run_url']})",
             },
             run_name="sweep",
         )
@@ -53,8 +48,8 @@ def tracked(study: SharedStudy, config: Config, space: SearchSpace) -> Iterator[
 
     run = runs.go_on(study.run_id(start))
     show.markdown("mlflow-run", f"[MLflow run]({run.url})", "Trials are nested in it")
-    with model_client.ahead(), trainer_client.ahead():
-        yield from _ended(runs, run)
+    with ended(runs, run), model_client.ahead(), trainer_client.ahead():
+        yield run
 
 
 @contextmanager
@@ -71,7 +66,8 @@ def trial(attempt: Attempt, config: Config, study: str, parent: Run) -> Iterator
         runs.take_over(run, attempt.before)
     attempt.recorded_in(run.run_id)
     runs.log_params(run, {**settings(config), **attempt.values})
-    yield from _ended(runs, run)
+    with ended(runs, run):
+        yield run
 
 
 @task(cache_policy=NO_CACHE, **RETRIES)
@@ -100,18 +96,3 @@ def conclude(
         best.number, finished, best.loss, in_words(best.values),
     )  # fmt: skip
     return plots
-
-
-def _ended(runs: Runs, run: Run) -> Iterator[Run]:
-    try:
-        yield run
-    except BaseException as error:
-        failed = isinstance(error, Exception)
-        if not failed or isinstance(error, StoreAway):
-            runs.backoff.seconds = 0  # nobody waits for it any more
-        with suppress(StoreAway):  # the error itself says more
-            if failed:
-                runs.tag(run, {"incumbent.error": str(error)[:5000]})
-            runs.end_run(run, "FAILED" if failed else "KILLED")
-        raise
-    runs.end_run(run, "FINISHED")

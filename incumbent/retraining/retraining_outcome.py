@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
@@ -11,7 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from incumbent.config import TimeoutsConfig
 from incumbent.runtime import time_limits
-from incumbent.title.ledger import Kind
+from incumbent.title.ledger import Entry, Kind
+from incumbent.tracking.mlflow_run_files import Run
+from incumbent.tracking.registry_reads import Version
 
 
 class Outcome(BaseModel):
@@ -34,6 +37,27 @@ class Outcome(BaseModel):
     flow_run_id: str | None
     report: str | None
     timings: dict[str, float]
+
+    @classmethod
+    def decided(
+        cls, entry: Entry, version: Version, champion: Version | None,
+        metrics: dict[str, float], run: Run, flow_run_id: str, folder: Path,
+        timings: dict[str, float],
+    ) -> Outcome:  # fmt: skip
+        """The outcome of a run that went as far as a decision; `folder` is that of its files."""
+        return cls(
+            decision=entry.decision,
+            reason=entry.reason,
+            model_name=version.name,
+            version=version.version,
+            champion_version=champion.version if champion else None,
+            metrics=metrics,
+            run_id=run.run_id,
+            run_url=run.url,
+            flow_run_id=flow_run_id,
+            report=str(folder / "report.html"),
+            timings=timings,
+        )
 
 
 class Clock:

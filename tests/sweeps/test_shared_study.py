@@ -259,12 +259,12 @@ def test_when_the_time_is_over_no_further_trial_is_begun(
     [
         ("", "sqlite:////srv/mlruns/mlflow.db", "sqlite:////srv/mlruns/sweeps.db"),
         ("", "postgresql://u:p@host/db", "postgresql://u:p@host/db"),
-        ("", "http://host:5000", "sqlite:////work/sweeps.db"),
+        ("", "http://host:5000", "sqlite:////var/incumbent/sweeps.db"),
         ("sqlite:///x.db", "http://host:5000", "sqlite:///x.db"),
     ],
 )
 def test_the_address_of_the_trials(storage: str, store: str, expected: str) -> None:
-    assert trial_database.address(storage, store, Path("/work")) == expected
+    assert trial_database.address(storage, store, Path("/var/incumbent")) == expected
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_the_address_of_the_trials(storage: str, store: str, expected: str) -> N
 )
 def test_an_address_that_cannot_be_used(storage: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        trial_database.address(storage, "sqlite:////srv/mlflow.db", Path("/work"))
+        trial_database.address(storage, "sqlite:////srv/mlflow.db", Path("/var/incumbent"))
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
