@@ -85,7 +85,8 @@ class Door:
 
     Args:
         to: The port of the loopback interface that it stands in front of.
-        path: The end of the request's path; the first such request counts.
+        path: The end of the request's path; the first such request counts, or for "after it" the
+            first that the server grants: a busy one may answer 503 before.
         moment: When it is shut: connections end, and new ones are refused.
         meanwhile: Runs while it is shut; then it opens again, at its port.
     """
@@ -147,15 +148,19 @@ class Door:
                 if not data:
                     return False
                 if end is client and self._request.match(data) and not self.shut.is_set():
-                    self.shut.set()
                     answer = b""
                     if self._moment == "before it":
+                        self.shut.set()
                         return True
                 if end is server and answer is not None:
                     answer += data
                     if self._moment == "with its answer lost":
+                        self.shut.set()
                         return True
-                    if _whole(answer):
+                    if _whole(answer) and not _granted(answer):
+                        answer = None
+                    elif _whole(answer):
+                        self.shut.set()
                         client.sendall(data)
                         return True
                 other[end].sendall(data)
@@ -166,3 +171,8 @@ def _whole(answer: bytes) -> bool:
     head, blank, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?im)^content-length: *(\d+)", head)
     return bool(blank) and len(body) >= (int(length[1]) if length else 0)
+
+
+def _granted(answer: bytes) -> bool:
+    """Whether its status says that the request was done."""
+    return answer.split(b" ", 2)[1].startswith(b"2")
