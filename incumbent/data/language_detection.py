@@ -7,6 +7,7 @@ the two thresholds below, only 1, but it could not tell 75.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -18,6 +19,8 @@ from incumbent.runtime.atomic_files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from langdetect.detector_factory import DetectorFactory
 
     from incumbent.data.datasets import Split
 
@@ -86,12 +89,9 @@ def detect(texts: Sequence[str], cache: Path | None = None) -> list[str]:
 
 
 def _detect(texts: Sequence[str]) -> list[str]:
-    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
     from langdetect.lang_detect_exception import LangDetectException
 
-    factory = DetectorFactory()
-    factory.load_profile(PROFILES_DIRECTORY)
-    factory.set_seed(_SEED)
+    factory = _factory()
     found: dict[str, str] = {}
     for text in dict.fromkeys(texts):
         found[text] = UNKNOWN
@@ -106,3 +106,14 @@ def _detect(texts: Sequence[str]) -> list[str]:
         if best and best[0].prob >= _SURE:
             found[text] = str(best[0].lang)
     return [found[text] for text in texts]
+
+
+@functools.cache
+def _factory() -> DetectorFactory:
+    """Makes detectors, all of which draw the same; to read its profiles takes most of a second."""
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+
+    factory = DetectorFactory()
+    factory.load_profile(PROFILES_DIRECTORY)
+    factory.set_seed(_SEED)
+    return factory
