@@ -66,8 +66,12 @@ def report(
                     "labels": counted(s.labels),
                     "digest": s.digest,
                     "source": s.source,
+                    **({"corrections": s.settled_in_words} if s.settled_in_words else {}),
                 }
                 for name, s in splits.items()
+            },
+            agreement={
+                name: s.settled.agreement for name, s in splits.items() if s.settled.agreement
             },
             findings=[
                 ("met" if f.passed else f.severity, f"{f.split}: {f.message}")

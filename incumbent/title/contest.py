@@ -39,10 +39,17 @@ def _same_test_set(reign: Reign | None, name: str, test: Split, new_reign: bool)
     raise DataRefused(
         f"The test set {test.source} (digest {test.digest[:12]}) is not the frozen one of "
         f"{name!r} (digest {reign.test_digest[:12]}), on which its champion earned the title: "
-        "scores on different rows say nothing about each other. Put the frozen file back (and "
-        "data.sample as it was); or set promotion.new_reign=true to freeze this one instead and "
-        "score the champion on it again; or use another model_name."
+        f"scores on different rows say nothing about each other.{_corrected(test)} Put "
+        "the frozen file back (and data.sample as it was); or set promotion.new_reign=true to "
+        "freeze this one instead and score the champion on it again; or use another model_name."
     )
+
+
+def _corrected(test: Split) -> str:
+    """What to say of a test set in which labels were corrected."""
+    if not (words := test.settled_in_words):
+        return ""
+    return f" In it, {words} (data.on_disagreement): a corrected test set is another one."
 
 
 def hold(

@@ -56,7 +56,10 @@ def leave_out(dataset: Dataset, config: ValidationConfig) -> Kept:
     splits: tuple[tuple[Side, Split], ...] = ("train", dataset.train), ("test", dataset.test)
     kept = Kept(
         dataset, train, test,
-        tuple(_of_unlabelled(side, split) for side, split in splits if split.unlabelled),
+        (
+            *(_of_unlabelled(side, split) for side, split in splits if split.unlabelled),
+            *(_of_disputed(side, split) for side, split in splits if split.settled.set_aside),
+        ),
     )  # fmt: skip
     kept = _without_leaks(kept, config)
     rare_ones_go = config.on_rare_class == "drop" and dataset.train_known
@@ -68,6 +71,16 @@ def _of_unlabelled(side: Side, split: Split) -> Finding:
         split=side, name="unlabelled", severity="warn", passed=False, count=split.unlabelled,
         message=f"Left out: {count(split.unlabelled, 'row')} without a label.",
         rows=split.unlabelled_rows,
+    )  # fmt: skip
+
+
+def _of_disputed(side: Side, split: Split) -> Finding:
+    settled = split.settled
+    return Finding(
+        split=side, name="disagreement", severity="warn", passed=False, count=settled.set_aside,
+        message=f"Left out: {count(settled.set_aside, 'row')} that people label differently, as "
+        "data.on_disagreement: set_aside asks. Have one of them decide.",
+        rows=settled.set_aside_rows,
     )  # fmt: skip
 
 
@@ -86,7 +99,7 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     finding = _finding(
         "train", "leak", train, leaked,
         f"Left out of training: {count(int(leaked.sum()), 'row')} whose text stands in test too, "
-        f"{asked}.",
+        f"{asked}.{_labelled_otherwise(train[leaked], test)}",
     )  # fmt: skip
     dataset = datasets.rewritten(
         kept.dataset, datasets.keep(kept.dataset.train, ~leaked),
@@ -94,6 +107,19 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     )  # fmt: skip
     outline = train[~leaked].reset_index(drop=True)
     return Kept(dataset, outline, test, (*kept.findings, finding))
+
+
+def _labelled_otherwise(leaked: pd.DataFrame, test: pd.DataFrame) -> str:
+    """What to say of leaked training rows that have other labels than test, if any do."""
+    known = set(zip(test["text"], test["label"], strict=True))
+    other = sum(pair not in known for pair in zip(leaked["text"], leaked["label"], strict=True))
+    if not other:
+        return ""
+    return (
+        f" {count(other, 'row')} of them {'has' if other == 1 else 'have'} another label than in "
+        "test: to correct the test set, add them to its file, with data.on_disagreement: latest "
+        "and promotion.new_reign: true, as it is another test set then."
+    )
 
 
 def _standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
