@@ -22,6 +22,10 @@ from incumbent import label_sets
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
 _Tab = BeforeValidator(lambda value: "\t" if value in ("tab", r"\t") else value)
 
+_Named = BeforeValidator(  # YAML reads labels like 1 and yes as numbers and truths
+    lambda value: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+)
+
 Severity = Annotated[Literal["error", "warn", "off"], _Off]
 """What a failed expectation does: refuse the data, report it, or go unchecked."""
 
@@ -42,6 +46,10 @@ COMPUTED_SLICES = ("length", "class", "language")
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What both NumPy and TensorFlow take for a seed."""
+
+
+Weight = Annotated[float, Field(gt=0, le=10_000)]
+"""How many rows one counts for."""
 
 
 class Section(BaseModel):
@@ -188,7 +196,7 @@ class ValidationConfig(Section):
     """The known labels, spelled as they are served: rows with another label, or none, are refused,
     and so are test rows whose label no training row has. Null: the labels of the training data,
     spelled as the test set does."""
-    min_rows: Annotated[int, Field(ge=2)] = 20
+    min_rows: Annotated[int, Field(ge=2)] = 16
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
     """Fewest rows of each class in each split; of several labels, with each and without it."""
@@ -317,6 +325,10 @@ class TrainingConfig(Section):
     devices: Literal["auto", "one"] = "auto"
     """`auto` shares each batch of Hugging Face models among all GPUs of the machine; `one` uses the
     first."""
+    class_weights: Literal["none", "balanced"] | Annotated[dict[str, Weight], _Named] = "none"
+    """How much the rows of each class count in training: all alike, or `balanced`, each class as
+    much as any other (n / (k n_class), as scikit-learn has it), or `{label: weight}`, others 1. Of
+    several labels a row, it is the rows with a label that count so much, against those without."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """Minutes between checkpoints, from which a training that was ended resumes. `auto`: so often
     that they take 1 % of the time, and at most once a minute."""

@@ -12,6 +12,7 @@ from incumbent.data import language_detection
 from incumbent.data.datasets import Dataset
 from incumbent.encoders import pretrained_weights
 from incumbent.errors import DataRefused
+from incumbent.retraining import next_step
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime.markdown import escaped
 from incumbent.title import contest
@@ -49,6 +50,8 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
         len(verdict.findings) - len(warnings), len(warnings),
         "".join(f"; {finding.message}" for finding in warnings),
     )  # fmt: skip
+    for sentence in next_step.sentences(verdict.dataset, config.promotion):
+        show.say("to get further: %s", sentence)
     _tell_languages(verdict.dataset, config, run)
     return verdict
 

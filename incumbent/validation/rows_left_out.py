@@ -12,12 +12,12 @@ from incumbent.data import datasets, label_spellings
 from incumbent.data.label_arrays import truth_of
 from incumbent.tables import training_files
 from incumbent.validation import text_checks
-from incumbent.validation.check_base import Side, count
+from incumbent.validation.check_base import Side, count, listed
 from incumbent.validation.similar_labels import guessed
 from incumbent.validation.validation_verdict import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -169,7 +169,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
             message = (
                 f"Left out: {guessed(there, known)}, in {count(int(having.sum()), 'row')}. Train "
                 f"has fewer than {fewest:,} rows of each (validation.min_rows_per_class, "
-                "on_rare_class: drop)."
+                f"on_rare_class: drop): with {_missing(there, counts, fewest)} they are trained on."
             )
             findings.append(_finding(side, "rare_class", frame, having, message))
     names = tuple(name for name in dataset.label_names if name not in rare)
@@ -182,6 +182,11 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
         text_checks.outline(datasets.parts(split)) for split in (smaller.train, smaller.test)
     )
     return Kept(smaller, train, test, tuple(findings))
+
+
+def _missing(labels: Sequence[str], counts: Mapping[str, int], fewest: int) -> str:
+    """How many more rows each of the labels needs."""
+    return listed([f"{fewest - counts.get(name, 0):,} more of {name[:40]!r}" for name in labels])
 
 
 def _rows_to_learn_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:
