@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from incumbent.data.datasets import Split
+from incumbent.data.datasets import Dataset, Split
 from incumbent.decision import evidence, gates, proof_and_ruling
 from incumbent.decision.evidence import Reign, Role
 from incumbent.errors import DataRefused
@@ -126,6 +126,7 @@ def hold(
                 evidence_digest=evidence_digest,
                 flow_run_id=about.get("prefect.flow_run_id", ""),
                 sweep_trials=trials or None,
+                labels_replaced=_replaced(challenge.dataset),
                 accuracy=accuracy.model_dump(),
                 champion_accuracy=gates.accuracy_of(found, Role.CHAMPION) if champion else None,
                 **signature(),
@@ -133,6 +134,11 @@ def hold(
         )
         if entry is not None:
             return entry, ledger.settle()[0]
+
+
+def _replaced(dataset: Dataset) -> dict[str, int]:
+    counts = {"train": dataset.train.settled.replaced, "test": dataset.test.settled.replaced}
+    return {side: count for side, count in counts.items() if count}
 
 
 def _keep(runs: Runs, run: Run, found: evidence.Evidence, workdir: Path, folder: str) -> str:
