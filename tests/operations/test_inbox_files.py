@@ -286,6 +286,15 @@ def test_a_run_is_given_the_accepted_files_beside_its_own(config: Config) -> Non
     assert data.train == ("in/b.csv",)
 
 
+def test_a_date_that_is_none_is_the_fault_of_the_file(tmp_path: Path, config: Config) -> None:
+    data = config.data.model_copy(update={"date_column": "on"})
+    for name, date, fault in (("good", "2026-11-28", ""), ("bad", "soon", "found 'soon'")):
+        (tmp_path / f"{name}.csv").write_text(f"text,label,on\none text,a,{date}\n")
+        found = inbox_judgement._fault(str(tmp_path / f"{name}.csv"), data)
+        assert fault in found
+        assert bool(found) == bool(fault)
+
+
 def test_a_file_that_arrives_later_corrects_those_before_it(config: Config) -> None:
     """Whatever its name; one with other contents arrives anew, one judged anew does not."""
     watched = Watched(place="in")
