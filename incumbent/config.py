@@ -22,6 +22,10 @@ from incumbent import label_sets
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
 _Tab = BeforeValidator(lambda value: "\t" if value in ("tab", r"\t") else value)
 
+_Named = BeforeValidator(  # YAML reads labels like 1 and yes as numbers and truths
+    lambda value: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+)
+
 Severity = Annotated[Literal["error", "warn", "off"], _Off]
 """What a failed expectation does: refuse the data, report it, or go unchecked."""
 
@@ -42,6 +46,10 @@ COMPUTED_SLICES = ("length", "class", "language")
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What both NumPy and TensorFlow take for a seed."""
+
+
+Weight = Annotated[float, Field(gt=0, le=10_000)]
+"""How many rows one counts for."""
 
 
 class Section(BaseModel):
@@ -92,6 +100,19 @@ class DataConfig(Section):
     """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
     a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
     nothing. Empty: a cell holds one label."""
+    id_column: str | None = None
+    """Column that holds the name or number by which a row is known, so that a later row of the same
+    one corrects it. Null: rows are known by their text (after case and white space are folded)."""
+    annotator_column: str | None = None
+    """Column that says who labelled the row. How far these people agree is reported."""
+    date_column: str | None = None
+    """Column that holds when the row was labelled, by which later is told (a date, or text like
+    `2026-11-28` or `28.11.2026 09:30`). Null: rows of later files, and further down, are later."""
+    on_disagreement: Literal["latest", "majority", "set_aside", "keep"] | None = None
+    """Which label counts where one row is labelled in several ways: the `latest`; that of the
+    `majority` of people, each by the last label they gave (of as many votes, the latest); none, the
+    row is `set_aside`; or each (`keep`). Null: `latest` with an id, annotator or date column,
+    else `keep`; runs that the inbox starts take `latest`."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
     its own, by its byte-order mark or its bytes; where two fit alike and read differently, the
@@ -100,6 +121,12 @@ class DataConfig(Section):
     """How many rows of each split to use, stratified by label and seeded; null for all."""
     seed: Seed = 0
     """Seed of the sample."""
+
+    @property
+    def disagreement(self) -> Literal["latest", "majority", "set_aside", "keep"]:
+        """What `on_disagreement` comes to."""
+        known_by = self.id_column, self.annotator_column, self.date_column
+        return self.on_disagreement or ("latest" if any(known_by) else "keep")
 
     @property
     def labels_in(self) -> tuple[str, ...]:
@@ -133,6 +160,12 @@ class DataConfig(Section):
                 f"text_column and label_columns both name {self.text_column!r}; different columns "
                 "are needed"
             )
+        for key in ("id_column", "annotator_column", "date_column"):
+            if (name := getattr(self, key)) in (self.text_column, *self.labels_in):
+                raise ValueError(
+                    f"{key} names {name!r}, which holds the text or the label; another column is "
+                    "needed, or null"
+                )
         for name in self.label_names:
             twice = self.label_names.count(name) > 1
             if fault := label_sets.fault(name) or "is there twice" * twice:
@@ -152,8 +185,8 @@ class IngestConfig(Section):
     """Which data is worth a retraining."""
 
     min_new_rows: Annotated[int, Field(ge=0)] = 0
-    """Fewest labelled training texts that the version trained last has not seen; with fewer of
-    them the run is skipped."""
+    """Fewest labelled training texts that the version trained last has not seen, or has seen with
+    another label; with fewer of them the run is skipped."""
 
 
 class ValidationConfig(Section):
@@ -163,7 +196,7 @@ class ValidationConfig(Section):
     """The known labels, spelled as they are served: rows with another label, or none, are refused,
     and so are test rows whose label no training row has. Null: the labels of the training data,
     spelled as the test set does."""
-    min_rows: Annotated[int, Field(ge=2)] = 20
+    min_rows: Annotated[int, Field(ge=2)] = 16
     """Fewest rows of each split."""
     min_rows_per_class: Annotated[int, Field(ge=1)] = 5
     """Fewest rows of each class in each split; of several labels, with each and without it."""
@@ -292,6 +325,10 @@ class TrainingConfig(Section):
     devices: Literal["auto", "one"] = "auto"
     """`auto` shares each batch of Hugging Face models among all GPUs of the machine; `one` uses the
     first."""
+    class_weights: Literal["none", "balanced"] | Annotated[dict[str, Weight], _Named] = "none"
+    """How much the rows of each class count in training: all alike, or `balanced`, each class as
+    much as any other (n / (k n_class), as scikit-learn has it), or `{label: weight}`, others 1. Of
+    several labels a row, it is the rows with a label that count so much, against those without."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """Minutes between checkpoints, from which a training that was ended resumes. `auto`: so often
     that they take 1 % of the time, and at most once a minute."""

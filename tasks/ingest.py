@@ -54,6 +54,15 @@ def ingest(config: Config) -> Dataset:
         counted(dataset.train.labels),
         dataset.digest[:12],
     )  # fmt: skip
+    for name, split in _splits(dataset):
+        if words := split.settled_in_words:
+            show.say("%s: %s", name, words)
+        if (found := split.settled.agreement) and found.alpha is not None:
+            show.say(
+                "%s: %s rows were labelled by two people or more, Krippendorff's alpha %.3f "
+                "(%.3f to %.3f)",
+                name, f"{found.rows:,}", found.alpha, found.low, found.high,
+            )  # fmt: skip
     if not config.data.multilabel:
         for name, split in _splits(dataset):
             if split.respelled:

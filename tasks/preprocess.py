@@ -17,7 +17,11 @@ from tasks.retry_policy import RETRIES
 
 
 def choose(dataset: Dataset, config: Config) -> Config:
-    """The config with a model and its epochs in place of `auto`; the log says why."""
+    """The config with a model and its epochs in place of `auto`; the log says why.
+
+    Raises:
+        ConfigError: if `training.class_weights` names labels that there are none of.
+    """
     training, reason = choice.chosen(config.training, dataset)
     if reason:
         show.say("%s", reason)

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from incumbent.config import Config
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining import html_report as page
-from incumbent.retraining import won_sweep
+from incumbent.retraining import next_step, won_sweep
 from incumbent.retraining.retraining_identity import of_import, settings
 from incumbent.retraining.retraining_outcome import Outcome
 from incumbent.runtime.atomic_files import write_atomically
@@ -66,13 +66,18 @@ def report(
                     "labels": counted(s.labels),
                     "digest": s.digest,
                     "source": s.source,
+                    **({"corrections": s.settled_in_words} if s.settled_in_words else {}),
                 }
                 for name, s in splits.items()
+            },
+            agreement={
+                name: s.settled.agreement for name, s in splits.items() if s.settled.agreement
             },
             findings=[
                 ("met" if f.passed else f.severity, f"{f.split}: {f.message}")
                 for f in verdict.findings
-            ],
+            ]
+            + [("next", s) for s in next_step.sentences(verdict.dataset, config.promotion)],
             plots=plots,
             top_losses=pd.read_parquet(result.top_losses),
             parameters=of_import(config, facts) if facts else settings(config),

@@ -12,6 +12,7 @@ from incumbent.data import language_detection
 from incumbent.data.datasets import Dataset
 from incumbent.encoders import pretrained_weights
 from incumbent.errors import DataRefused
+from incumbent.retraining import next_step
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime.markdown import escaped
 from incumbent.title import contest
@@ -35,6 +36,7 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
     contest.check_test_set(
         Registry(run.tracking), config.model_name, dataset.test, config.promotion.new_reign
     )
+    _record_corrections(dataset, run)
     verdict = great_expectations_runner.validate(
         dataset, config.validation, retraining.folder, config.data.sample
     )
@@ -48,8 +50,32 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
         len(verdict.findings) - len(warnings), len(warnings),
         "".join(f"; {finding.message}" for finding in warnings),
     )  # fmt: skip
+    for sentence in next_step.sentences(verdict.dataset, config.promotion):
+        show.say("to get further: %s", sentence)
     _tell_languages(verdict.dataset, config, run)
     return verdict
+
+
+def _record_corrections(dataset: Dataset, run: Run) -> None:
+    """Note with the run what became of rows that are labelled more than once.
+
+    Names of people stay in the report.
+    """
+    runs = Runs(run.tracking)
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    for side, split in (("train", dataset.train), ("test", dataset.test)):
+        settled = split.settled
+        if words := split.settled_in_words:
+            tags[f"incumbent.corrections_{side}"] = words
+            metrics[f"labels_replaced_{side}"] = settled.replaced
+            metrics[f"rows_set_aside_{side}"] = settled.set_aside
+        if settled.agreement and settled.agreement.alpha is not None:
+            metrics[f"annotator_alpha_{side}"] = settled.agreement.alpha
+    if tags:
+        runs.tag(run, tags)
+    if metrics:
+        runs.log_metrics(run, metrics)
 
 
 def _tell_languages(dataset: Dataset, config: Config, run: Run) -> None:

@@ -48,7 +48,9 @@ class BlendClassifier(TransformerClassifier):
         """
         labels = names_of(train.labels, self.classes)
         sets = self.classes if self.multilabel else ()
-        NBSVM().fit(train.texts, labels, self.training.seed, sets).save(served)
+        weights = self.class_weights(train.labels)
+        weigh = {} if weights is None else dict(zip(self.classes, weights.tolist(), strict=True))
+        NBSVM().fit(train.texts, labels, self.training.seed, sets, weigh).save(served)
         for name in (ARRAYS, WORDS):  # ktrain's predictor does not mind what else is there
             shutil.copyfile(served / name, saved / name)
         settings = json.loads((served / SETTINGS).read_text(encoding="utf-8"))

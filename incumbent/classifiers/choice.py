@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from incumbent.classifiers import class_weights
 from incumbent.config import TrainingConfig
 from incumbent.data.datasets import Dataset
 
@@ -28,7 +29,11 @@ def chosen(training: TrainingConfig, dataset: Dataset) -> tuple[TrainingConfig, 
 
     Returns:
         The settings, and the reason, empty if there was nothing to choose.
+
+    Raises:
+        ConfigError: if they weigh labels that there are none of.
     """
+    class_weights.check(training, dataset.classes)
     rows, count = dataset.train.rows, len(dataset.classes)
     kind = "labels, any number a row" if dataset.multilabel else "classes"
     data, found = f"{rows:,} rows of {count} {kind}", training

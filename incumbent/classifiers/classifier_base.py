@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent.classifiers import class_weights
 from incumbent.config import PreprocessingConfig, TrainingConfig
 from incumbent.encoders.encoded_texts import Ids
 
@@ -44,7 +45,8 @@ class Built:
 
     `train` and `validation` are what `ktrain.get_learner` accepts; `loss` is the Keras loss that
     fits the model's output, `accuracy` the metric that does; `optimizer` makes a new
-    optimizer, with a `global_clipnorm` or None.
+    optimizer, with a `global_clipnorm` or None. `saved_loss` is what the model is saved with, if
+    that is not `loss`: plain ktrain loads no loss of ours.
     """
 
     model: Any
@@ -54,6 +56,7 @@ class Built:
     loss: Any
     accuracy: Any
     optimizer: Callable[..., Any]
+    saved_loss: Any = None
 
 
 class Classifier(ABC):
@@ -125,6 +128,10 @@ class Classifier(ABC):
             What there is to tell of it, as metrics of the run.
         """
         return {}
+
+    def class_weights(self, truth: NDArray[Any]) -> NDArray[np.float32] | None:
+        """What rows of each class count (k,) in training on this truth; see `class_weights.of`."""
+        return class_weights.of(self.training, self.classes, truth)
 
     @property
     def loss(self) -> str:

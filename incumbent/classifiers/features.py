@@ -44,7 +44,8 @@ class FeaturesClassifier(TransformerClassifier):
         head = layers.Dense(len(self.classes), activation=activation)
         model = Sequential([layers.Input(shape=(vectors.shape[1],)), head])
         rows = some_rows(train.labels, len(vectors), self.training.seed)
-        head.set_weights(fit_head(vectors[rows], train.labels[rows], len(self.classes)))
+        weights = self.class_weights(train.labels)
+        head.set_weights(fit_head(vectors[rows], train.labels[rows], len(self.classes), weights))
         return Built(
             model, EmbeddedTexts(encoder, list(self.classes), self.multilabel),
             (vectors, self.targets(train.labels)), (held_out, self.targets(validation.labels)),

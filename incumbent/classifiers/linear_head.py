@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from incumbent.classifiers import class_weights
 from incumbent.evaluation.nbsvm_baseline import ALPHA
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -32,7 +33,10 @@ def some_rows(truth: NDArray[Any], most: int, seed: int) -> NDArray[np.int64]:
 
 
 def fit_head(
-    vectors: NDArray[np.float32], truth: NDArray[Any], classes: int
+    vectors: NDArray[np.float32],
+    truth: NDArray[Any],
+    classes: int,
+    weights: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A logistic regression's weights (n_units, k) and bias (k,), of vectors (n, n_units).
 
@@ -40,25 +44,37 @@ def fit_head(
     label. A label that all rows have, or none, gets its share of the rows as its bias. The ridge is
     the one of `STRENGTHS` with the least log loss in cross-validation: few rows, or classes that
     vectors hardly tell apart, want a strong one, and the probabilities are sure of themselves
-    without it.
+    without it. With `weights` (k,) rows of some classes count for more, here and there: see
+    `class_weights.of`.
     """
     length = float(np.sqrt((vectors**2).sum(axis=1).mean())) or 1.0
-    scaled = vectors / length
-    weights, bias = _fitted(scaled, truth, classes, _strength(scaled, truth, classes))
-    return (weights / length).astype(np.float32), bias.astype(np.float32)
+    scaled, counting = vectors / length, class_weights.of_rows(weights, truth)
+    strength = _strength(scaled, truth, classes, counting)
+    found, bias = _fitted(scaled, truth, classes, strength, counting)
+    return (found / length).astype(np.float32), bias.astype(np.float32)
 
 
 def _fitted(
-    vectors: NDArray[np.float32], truth: NDArray[Any], classes: int, strength: float
+    vectors: NDArray[np.float32],
+    truth: NDArray[Any],
+    classes: int,
+    strength: float,
+    counting: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The weights (n_units, k) and the bias (k,) with one strength of the ridge."""
+    """The weights (n_units, k) and the bias (k,) with one strength of the ridge.
+
+    Rows count as `class_weights.of_rows` says.
+    """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    def regression(of: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def regression(
+        of: NDArray[Any], counts: NDArray[np.float32]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         # Where other work has the cores, the threads of BLAS wait for one another for minutes.
         with threadpool_limits(1):
-            model = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(vectors, of)
+            model = LogisticRegression(C=strength, max_iter=_MOST_STEPS)
+            model.fit(vectors, of, sample_weight=counts)
         return model.coef_.T, model.intercept_
 
     weights = np.zeros((vectors.shape[1], classes))
@@ -68,7 +84,7 @@ def _fitted(
         bias = np.log(share / share.sum())
         if len(there) == 1:
             return weights, bias
-        own, own_bias = regression(truth)
+        own, own_bias = regression(truth, counting)
         if len(there) == 2:  # what speaks for the second speaks against the first
             own, own_bias = np.hstack([-own, own]) / 2, np.hstack([-own_bias, own_bias]) / 2
         weights[:, there], bias[there] = own, own_bias
@@ -77,12 +93,14 @@ def _fitted(
     bias = np.log(share / (1 - share))
     for label, has in enumerate(truth.T):
         if has.any() and not has.all():
-            own, own_bias = regression(has)
+            own, own_bias = regression(has, counting[:, label])
             weights[:, label], bias[label] = own[:, 0], own_bias[0]
     return weights, bias
 
 
-def _strength(vectors: NDArray[np.float32], truth: NDArray[Any], classes: int) -> float:
+def _strength(
+    vectors: NDArray[np.float32], truth: NDArray[Any], classes: int, counting: NDArray[np.float32]
+) -> float:
     """The strength whose held-out log loss is least, by cross-validation on some of the rows."""
     from scipy.special import log_softmax
 
@@ -91,18 +109,20 @@ def _strength(vectors: NDArray[np.float32], truth: NDArray[Any], classes: int) -
     if truth.ndim == 1:  # so that each class is in each part
         some = some[np.argsort(truth[some], kind="stable")]
     else:
-        truth = truth[:, generator.permutation(classes)[:_MOST_LABELS]]
+        labels = generator.permutation(classes)[:_MOST_LABELS]
+        truth, counting = truth[:, labels], counting[:, labels]
         classes = truth.shape[1]
-    vectors, truth = vectors[some], truth[some]
+    vectors, truth, counting = vectors[some], truth[some], counting[some]
     part = np.arange(len(truth)) % _FOLDS
     losses = dict.fromkeys(STRENGTHS, 0.0)
     for strength in STRENGTHS:
         for fold in range(min(_FOLDS, len(truth))):
             out = part == fold
-            weights, bias = _fitted(vectors[~out], truth[~out], classes, strength)
+            weights, bias = _fitted(vectors[~out], truth[~out], classes, strength, counting[~out])
             logits, right = vectors[out] @ weights + bias, truth[out]
             if truth.ndim == 1:
-                losses[strength] -= log_softmax(logits, axis=1)[np.arange(len(right)), right].sum()
+                loss = -log_softmax(logits, axis=1)[np.arange(len(right)), right]
             else:
-                losses[strength] += np.logaddexp(0, np.where(right, -logits, logits)).sum()
+                loss = np.logaddexp(0, np.where(right, -logits, logits))
+            losses[strength] += (loss * counting[out]).sum()
     return min(losses, key=losses.__getitem__)

@@ -157,7 +157,8 @@ class TransformerClassifier(Classifier):
         vectors = self._inputs_of(head, model, some, pad_id)
         if not np.isfinite(vectors).all():
             return  # broken weights; the training says so
-        head.set_weights(fit_head(vectors, some.labels, len(self.classes)))
+        weights = self.class_weights(train.labels)
+        head.set_weights(fit_head(vectors, some.labels, len(self.classes), weights))
 
     def _inputs_of(self, head: Any, model: Any, rows: Rows, pad_id: int) -> NDArray[np.float32]:
         """What a layer of the model is given for these rows, (n, n_units)."""

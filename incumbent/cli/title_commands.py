@@ -234,6 +234,9 @@ def _in_words(entry: Entry, name: str) -> str:
             f"  Frozen test set {entry.test_digest[:12]}, training set "
             f"{entry.train_digest[:12] or 'unknown'}, MLflow run {entry.run_id or 'none'}."
         )
+    if entry.labels_replaced:
+        counts = ", ".join(f"{side} {rows:,}" for side, rows in entry.labels_replaced.items())
+        lines.append(f"  Labels that later ones replaced: {counts}.")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict
 from incumbent import label_sets
 from incumbent.data import label_arrays, label_spellings
 from incumbent.data.canonical_text import slices_of
+from incumbent.data.corrections import COLUMNS, Settled
 from incumbent.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,11 +41,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Columns that hold no strings.
-_TYPES = {"row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_()}
+_TYPES = {
+    "row": pa.int64(), "formula": pa.bool_(), "control": pa.bool_(), "date": pa.int64(),
+}  # fmt: skip
 _PART = 2_000  # rows of a part: of long texts, tokenizing takes 70 KB each
 _DRAFT = ".draft."  # what begins the name of a folder that a dataset is written to
 _AS_WRITTEN = label_spellings.Spelled({}, {}, (), ())
 _STALE = 86_400  # seconds after which nobody writes to a draft any more
+
+
+class Settle(Protocol):
+    """What `corrections.settle` does by a policy."""
+
+    def __call__(
+        self, parts: Iterable[pd.DataFrame], spelling: Mapping[str, str], *, sets: bool
+    ) -> tuple[NDArray[np.bool_], Settled]:
+        """Which rows (n,) of a split count, and what became of the others."""
+        ...
 
 
 class Split(BaseModel):
@@ -71,6 +84,13 @@ class Split(BaseModel):
     """Rows that were left out, as they have no label."""
     unlabelled_rows: tuple[int, ...] = ()
     """The first of them."""
+    settled: Settled = Settled()
+    """What became of rows that are labelled more than once."""
+
+    @property
+    def settled_in_words(self) -> str:
+        """What became of rows that are labelled more than once; empty if nothing did."""
+        return self.settled.in_words(self.files or (self.source,))
 
 
 class Dataset(BaseModel):
@@ -152,6 +172,7 @@ def save(
     sample: Callable[[pd.Series[str]], NDArray[np.bool_]] | None = None,
     separator: str = "",
     named: Sequence[str] = (),
+    settle: Settle | None = None,
 ) -> Dataset:
     """Write both splits to `folder`/<digest>, atomically.
 
@@ -167,6 +188,8 @@ def save(
         sample: Says by the labels (n,) of a split which of its rows (n,) to keep; all without it.
         separator: What stands between the labels of a row, where they are in one cell.
         named: Labels that are spelled like this.
+        settle: Says which of the rows that are labelled more than once count; the rows have the
+            columns that it wants, see `corrections`.
 
     Raises:
         DataError: if the folder cannot be written to, or a cell holds what cannot be labels.
@@ -177,13 +200,18 @@ def save(
         paths = {side: Path(scratch, f"{side}.parquet") for side in ("train", "test")}
         for path, rows in zip(paths.values(), (train, test), strict=True):
             _write(rows, path)
-        of_train, of_test = (
-            (_AS_WRITTEN, _AS_WRITTEN)
-            if label_names
-            else label_spellings.spelled(
-                _written(paths["train"]), _written(paths["test"]), separator, named
-            )
-        )
+
+        def spelling() -> tuple[label_spellings.Spelled, label_spellings.Spelled]:
+            if label_names:
+                return _AS_WRITTEN, _AS_WRITTEN
+            cells = _written(paths["train"]), _written(paths["test"])
+            return label_spellings.spelled(*cells, separator, named)
+
+        settled = dict.fromkeys(paths, Settled())
+        if settle:
+            sets = bool(label_names or separator)
+            settled = _settled(paths, settle, spelling(), sets=sets)
+        of_train, of_test = spelling()
         known = of_train if pq.read_metadata(paths["train"]).num_rows else of_test
         label_names = label_names or known.names
         for (side, path), source, spelled in zip(
@@ -198,7 +226,7 @@ def save(
                 if spelled.shown != spelled.own:
                     respelled.append(digest(_parts(path, ["text", "label"]), label_names))
             splits[side] = _described(path, source, label_names, own).model_copy(
-                update={"respelled": spelled.shown}
+                update={"respelled": spelled.shown, "settled": settled[side]}
             )
         digests = [split.digest for split in splits.values()]
         digests += filter(None, (_slices_digest(split.path) for split in splits.values()))
@@ -225,7 +253,7 @@ def rewritten(
     """
     names = dataset.train.source, dataset.test.source
     other = save(train, test, names, dataset.train.path.parent.parent, label_names)
-    same = "files", "respelled", "unlabelled", "unlabelled_rows"
+    same = "files", "respelled", "unlabelled", "unlabelled_rows", "settled"
     before = dataset.train, dataset.test
     kept = [{name: getattr(split, name) for name in same} for split in before]
     return other.model_copy(
@@ -282,6 +310,20 @@ def _kept(frames: Iterable[pd.DataFrame], kept: NDArray[np.bool_]) -> Iterator[p
     for frame in frames:
         yield frame[kept[start : start + len(frame)]]
         start += len(frame)
+
+
+def _settled(
+    paths: Mapping[str, Path], settle: Settle, spelled: Iterable[label_spellings.Spelled], *,
+    sets: bool,
+) -> dict[str, Settled]:  # fmt: skip
+    """Leave in each file the rows that count, without the columns that told which."""
+    found: dict[str, Settled] = {}
+    for (side, path), own in zip(paths.items(), spelled, strict=True):
+        kept, found[side] = settle(_parts(path), own.own, sets=sets)
+        counting = path.with_name(f"counting.{path.name}")
+        _write((part.drop(columns=list(COLUMNS)) for part in _kept(_parts(path), kept)), counting)
+        counting.replace(path)
+    return found
 
 
 def _sampled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from incumbent import __version__, label_sets
 from incumbent.config import COMPUTED_SLICES, DataConfig
-from incumbent.data import datasets, embedded_reviews, label_spellings
+from incumbent.data import corrections, datasets, embedded_reviews, label_spellings, row_columns
 from incumbent.data.canonical_text import canonical
 from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
@@ -34,8 +35,9 @@ _FIRST = 20  # rows without a label that are named
 
 
 def ingest(
-    config: DataConfig, workdir: Path, slices: Sequence[str] = (), labels: Sequence[str] | None = ()
-) -> Dataset:
+    config: DataConfig, workdir: Path, slices: Sequence[str] = (),
+    labels: Sequence[str] | None = (), *, part_of_train: bool = False,
+) -> Dataset:  # fmt: skip
     """Read both sources and write them as canonical Parquet under `workdir`/datasets.
 
     Local files that were read before, byte for byte the same and in the same way, are not parsed
@@ -44,7 +46,9 @@ def ingest(
     Without sources, the embedded reviews are written to `workdir`/reviews on first use and then
     read like anyone's workbooks. The columns that `slices` names are read from both; test must
     have them, but for `language`, which can be detected instead. Labels are spelled as `labels`
-    does, which may be none (see `label_spellings`).
+    does, which may be none (see `label_spellings`). Of rows that are labelled more than once, those
+    that count are kept (see `corrections`). Where train is only a part of the training data
+    (`part_of_train`), it need not have the columns that tell such rows.
 
     Raises:
         DataError: if a source cannot be read as labelled text, or `workdir` not be written to.
@@ -59,16 +63,17 @@ def ingest(
     read_from = tuple(map(url_secrets.public, several))
     notes: list[str] = []
     train = Labelled(
-        training_files.parts(several, config, _columns(slices), note=notes.append),
-        read_from,
-        config,
-    )
+        training_files.parts(several, config, _columns(slices, config), note=notes.append),
+        read_from, config, slices,
+    )  # fmt: skip
     test = _test_rows(config, slices, notes.append)
     names = training_files.named(several), url_secrets.public(config.test)
     dataset = save(
         train, test, names, workdir / "datasets", config.label_names, _sampler(config),
-        config.label_separator, labels or (),
+        config.label_separator, labels or (), _settle(config),
     )  # fmt: skip
+    if not part_of_train:
+        row_columns.check(config, train.filled | test.filled, several[0])
     files = {"files": read_from} if len(several) > 1 else {}
     dataset = dataset.model_copy(
         update={
@@ -100,22 +105,30 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
     names = UNKNOWN, url_secrets.public(config.test)
     dataset = save(
         [first.iloc[:0]], chain([first], rows), names, workdir / "datasets", config.label_names,
-        _sampler(config), config.label_separator,
+        _sampler(config), config.label_separator, settle=_settle(config),
     )  # fmt: skip
+    row_columns.check(config, test.filled, config.test)
     split = dataset.test.model_copy(update=test.left_out)
     dataset = dataset.model_copy(update={"test": split, "notes": tuple(notes)})
     return _without_train(dataset, ())
 
 
-def _columns(slices: Sequence[str]) -> list[str]:
-    """The slices that may be columns of the data."""
-    return [name for name in slices if name not in ("length", "class")]
+def _columns(slices: Sequence[str], config: DataConfig) -> list[str]:
+    """The columns that are read besides texts and labels."""
+    asked = [name for name in slices if name not in ("length", "class")]
+    return list(dict.fromkeys([*asked, *row_columns.named(config)]))
+
+
+def _settle(config: DataConfig) -> datasets.Settle | None:
+    """What says which of the rows count that are labelled more than once."""
+    wanted = row_columns.settled(config)
+    return partial(corrections.settle, policy=config.disagreement) if wanted else None
 
 
 def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
     needed = [name for name in slices if name not in COMPUTED_SLICES]
-    frames = table_reader.parts(config.test, config, _columns(slices), needed, note)
-    return Labelled(frames, (url_secrets.public(config.test),), config)
+    frames = table_reader.parts(config.test, config, _columns(slices, config), needed, note)
+    return Labelled(frames, (url_secrets.public(config.test),), config, slices)
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
@@ -157,12 +170,19 @@ class Labelled:
         frames: The rows of all files, as `training_files.parts` gives them.
         files: The files, as messages name them.
         config: What says where labels are.
+        slices: The slices that are kept.
+
+    Attributes:
+        filled: See `row_columns.filled`; it is known once all frames were given.
     """
 
     def __init__(
-        self, frames: Iterable[pd.DataFrame], files: Sequence[str], config: DataConfig
-    ) -> None:
+        self, frames: Iterable[pd.DataFrame], files: Sequence[str], config: DataConfig,
+        slices: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._frames, self._files, self._config = frames, files, config
+        self._slices = slices
+        self.filled: set[str] = set()
         self._count = 0
         self._first: list[int] = []
 
@@ -170,11 +190,14 @@ class Labelled:
         """Gives the frames; to be called once.
 
         Raises:
-            DataError: if a file has rows, and none of them a label.
+            DataError: if a file has rows, and none of them a label; or a date is none.
         """
         labelled = np.zeros(len(self._files), np.int64)
         rows = labelled.copy()
-        for frame in map(canonical, self._frames):
+        for read in map(canonical, self._frames):
+            frame = row_columns.added(read, self._config, self._slices, self._files)
+            if row_columns.settled(self._config):
+                self.filled |= row_columns.filled(frame, self._config)
             # Where a formula stands, a label is meant: validation says what is wrong with it.
             has = (frame["label"] != "") | frame["formula"]
             file = training_files.position(frame["row"].to_numpy()[:1])

@@ -5,7 +5,8 @@ trained long ago and elsewhere can still be asked. Near duplicates are found by 
 1997, *On the resemblance and containment of documents*) over bigrams of words; see
 docs/decisions/0007-near-duplicates.md.
 
-Columns of the file: `exact` (uint64) and `signature` (128 little-endian uint32 as one binary).
+Columns of the file: `exact` (uint64), `signature` (128 little-endian uint32 as one binary) and
+`label` (uint64), which files of earlier releases lack.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from incumbent.data import canonical_text
+from incumbent.data import canonical_text, label_spellings
 from incumbent.errors import RegistryError
 
 # One word changed in 20 leaves 17 of 21 bigrams shared, or 0.81; the estimate of that strays by
@@ -65,6 +66,8 @@ class Fingerprints:
     """Hashes of the folded texts (n,)."""
     signatures: NDArray[np.uint32]
     """MinHash signatures of their bigrams (n, 128)."""
+    labels: NDArray[np.uint64] | None = None
+    """Hashes of their labels (n,), if they are kept: see `label_hashes`."""
 
     def __len__(self) -> int:
         return len(self.exact)
@@ -85,8 +88,8 @@ class Leakage:
         return self.exact | self.near
 
 
-def fingerprint(texts: Sequence[str]) -> Fingerprints:
-    """Fingerprint texts, alike in every process and on every machine."""
+def fingerprint(texts: Sequence[str], labels: Sequence[str] | None = None) -> Fingerprints:
+    """Fingerprint texts and their labels, alike in every process and on every machine."""
     from datasketch import MinHash  # takes 2 s, most of it SciPy's
 
     exact = np.empty(len(texts), dtype=np.uint64)
@@ -102,12 +105,18 @@ def fingerprint(texts: Sequence[str]) -> Fingerprints:
             minhash.update_batch(shingles[start : start + _HASHED_AT_ONCE].tolist())
         exact[row] = _hash(folded)
         signatures[row] = minhash.hashvalues
-    return Fingerprints(exact, signatures)
+    return Fingerprints(exact, signatures, None if labels is None else label_hashes(labels))
 
 
 def hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
     """Hashes of the folded texts (n,), as `Fingerprints.exact` has them."""
     return np.fromiter((_hash(canonical_text.fold(text)) for text in texts), np.uint64)
+
+
+def label_hashes(labels: Iterable[str]) -> NDArray[np.uint64]:
+    """Hashes of labels (n,), the same for two spellings of one."""
+    known = functools.cache(lambda label: _hash(label_spellings.key(label)))
+    return np.fromiter(map(known, labels), np.uint64)
 
 
 def leaked(test: Fingerprints, train: Fingerprints, threshold: float = THRESHOLD) -> Leakage:
@@ -136,6 +145,7 @@ def save(fingerprints: Fingerprints, path: Path) -> None:
         {
             "exact": fingerprints.exact,
             "signature": pa.array(signatures, pa.binary(4 * _PERMUTATIONS)),
+            **({} if fingerprints.labels is None else {"label": fingerprints.labels}),
         }
     ).replace_schema_metadata({_METADATA_KEY: json.dumps(_PARAMETERS)})
     partial = path.with_name(f"{path.name}.{os.getpid()}")
@@ -167,6 +177,7 @@ def load(path: Path) -> Fingerprints:
     return Fingerprints(
         table["exact"].to_numpy(),
         signatures.reshape(-1, _PERMUTATIONS).astype(np.uint32, copy=False),
+        table["label"].to_numpy() if "label" in table.column_names else None,
     )
 
 

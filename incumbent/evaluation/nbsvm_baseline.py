@@ -21,7 +21,7 @@ from incumbent.predictor import NBSVM as ARRAYS
 from incumbent.predictor import WORD, WORDS, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -63,10 +63,12 @@ class NBSVM:
         labels: list[str],
         seed: int,
         label_names: Sequence[str] = (),
+        weights: Mapping[str, float] | None = None,
     ) -> NBSVM:
         """Fit on texts (n,) and their labels (n,); the seed orders the solver's steps.
 
-        With `label_names`, sorted, the labels are sets of these.
+        With `label_names`, sorted, the labels are sets of these. `weights` say how much the rows
+        of a class count, or those with a label; 1 where none is said.
 
         Raises:
             StageError: if there are fewer than two classes, no words, or a label that all rows
@@ -89,7 +91,12 @@ class NBSVM:
                 )
         self._vectorizer, grams = _count(texts)
         told = own[:, 1:] if self._one_model else own
-        models = [_fit_one(grams, positive, seed) for positive in told.T]
+        each = np.array([(weights or {}).get(name, 1.0) for name in self.classes_])
+        # Of classes a row counts the same in each model; of labels it counts for itself in each.
+        counts = (
+            np.where(own, each, 1.0) if self._sets else np.tile(own @ each, (told.shape[1], 1)).T
+        )
+        models = [_fit_one(grams, *pair, seed) for pair in zip(told.T, counts.T, strict=True)]
         self._weights = np.stack([weights for weights, _ in models], axis=1)
         self._biases = np.array([bias for _, bias in models])
         return self
@@ -157,15 +164,17 @@ def _count(texts: Sequence[str]) -> tuple[Any, Any]:
     raise StageError(f"There is not one word in the {len(texts)} training texts.")
 
 
-def _fit_one(grams: Any, positive: NDArray[np.bool_], seed: int) -> tuple[FloatArray, float]:
-    """Weights (n_grams,) and bias of one class against the rest."""
+def _fit_one(
+    grams: Any, positive: NDArray[np.bool_], counts: FloatArray, seed: int
+) -> tuple[FloatArray, float]:
+    """Weights (n_grams,) and bias of one class against the rest, where rows (n,) count so much."""
     from sklearn.linear_model import LogisticRegression
 
     ratio = _log_count_ratio(grams, positive)
     # The dual solver is the quick one for more n-grams than texts.
     model = LogisticRegression(
         C=C, solver="liblinear", dual=True, max_iter=1000, random_state=seed
-    ).fit(grams.multiply(ratio).tocsr(), positive)
+    ).fit(grams.multiply(ratio).tocsr(), positive, sample_weight=counts)
     fitted = model.coef_[0]
     # Equation 5 of the paper: w' = (1 - beta) * mean |w| + beta * w.
     weights = (1 - BETA) * np.abs(fitted).mean() + BETA * fitted

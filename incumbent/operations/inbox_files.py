@@ -57,7 +57,7 @@ class Watched(BaseModel, frozen=True):
 
     place: str
     files: dict[str, Seen] = {}
-    """By name."""
+    """By name, in the order in which their contents arrived."""
     labels: tuple[str, ...] = ()
     """The labels of all files that were ever accepted, sorted."""
     handed_over: tuple[str, ...] = ()
@@ -73,8 +73,8 @@ class Watched(BaseModel, frozen=True):
 
     @property
     def accepted(self) -> list[str]:
-        """The names of the files that can be trained on, sorted."""
-        return sorted(name for name, seen in self.files.items() if not seen.refused)
+        """The names of the files that can be trained on, the latest to arrive last."""
+        return [name for name, seen in self.files.items() if not seen.refused]
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -82,9 +82,11 @@ class Watched(BaseModel, frozen=True):
         return tuple(sorted(self.files[name].digest for name in self.accepted))
 
     def with_file(self, name: str, seen: Seen) -> Watched:
-        """The same, and what was found in one more file."""
+        """The same, and what was found in one more file; what it held before is forgotten."""
         labels = self.labels if seen.refused else tuple(sorted({*self.labels, *seen.labels}))
-        return self.model_copy(update={"files": {**self.files, name: seen}, "labels": labels})
+        before = self.files.get(name)
+        known = self if before and before.digest == seen.digest else self.without_file(name)
+        return self.model_copy(update={"files": {**known.files, name: seen}, "labels": labels})
 
     def without_file(self, name: str) -> Watched:
         """The same, as if a file had not been looked into."""
@@ -235,6 +237,9 @@ def config_with(
 ) -> dict[str, object]:
     """The config of a run that trains on the accepted files too.
 
+    A file that arrived later corrects those before it, unless the deployment says what else labels
+    that differ come to (`data.on_disagreement`).
+
     Args:
         config: That of the deployment; it may name the place itself, as a folder.
         place: The watched place.
@@ -243,4 +248,6 @@ def config_with(
     """
     files = (address(place, name) for name in watched.accepted)
     train = [*inbox_judgement.others(place, config), *files]
-    return {**given, "data": {**config.data.model_dump(mode="json"), "train": train}}
+    data = config.data.model_dump(mode="json")
+    policy = data["on_disagreement"] or "latest"
+    return {**given, "data": {**data, "train": train, "on_disagreement": policy}}

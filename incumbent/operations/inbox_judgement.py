@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from incumbent import __version__, label_sets
 from incumbent.config import Config, DataConfig
-from incumbent.data import datasets, ingestion, label_spellings
+from incumbent.data import datasets, ingestion, label_spellings, row_columns
 from incumbent.data.datasets import Dataset
 from incumbent.errors import DataError
 from incumbent.runtime import failure_explanations
@@ -68,7 +68,9 @@ def judged(
     data = config.data.model_copy(update={"train": source, "sample": None})
     failure = None
     try:
-        dataset = ingestion.ingest(data, workdir, labels=config.validation.labels)
+        dataset = ingestion.ingest(
+            data, workdir, labels=config.validation.labels, part_of_train=True
+        )
     except DataError as error:
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
@@ -177,7 +179,8 @@ def _fault(source: str, data: DataConfig) -> str:
     """Why a file cannot be read as labelled text, by itself; empty if that is not its fault."""
     try:
         files = training_files.expand(source)
-        for _ in ingestion.Labelled(training_files.parts(files, data), files, data):
+        frames = training_files.parts(files, data, row_columns.named(data))
+        for _ in ingestion.Labelled(frames, files, data):
             pass
     except DataError as error:
         return "" if _of_the_way(error) else str(error)

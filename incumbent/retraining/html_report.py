@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from incumbent.data.agreement import Agreement
     from incumbent.decision.proof_and_ruling import Ruling
     from incumbent.evaluation.evaluation_summary import Evaluation
     from incumbent.evaluation.wilson_and_bootstrap import Estimate
@@ -40,6 +41,8 @@ class Report:
     """Test accuracy of the baseline, a fraction."""
     data: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """What is known of each split, by its name: rows, digest, and so on."""
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
+    """How far those agree who labelled each split, by its name."""
     findings: Sequence[tuple[str, str]] = ()
     """Validation findings as (severity, message)."""
     plots: Mapping[str, Path] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from incumbent.config import Config
@@ -19,6 +20,7 @@ from incumbent.tracking.registry_reads import CHAMPION
 from incumbent.tracking.registry_writes import Registry
 
 _TAG = "incumbent.last_skip"
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
 
 
 class Skip(BaseModel, frozen=True):
@@ -33,12 +35,25 @@ class Skip(BaseModel, frozen=True):
 
 
 def new_rows(train: Split, known: Fingerprints) -> int:
-    """How many different labelled texts of a split are not among those of a training."""
-    seen: set[int] = set()
+    """How many different texts of a split are not, with their label, among those of a training.
+
+    Where an earlier release kept no labels of the training, texts alone are compared.
+    """
+    before = _together(known.exact, known.labels)
+    new: set[int] = set()
     for part in datasets.parts(train, ["text", "label"]):
-        labelled = part["text"][part["label"] != ""]
-        seen.update(leaked_test_rows.hashes(labelled).tolist())
-    return int((~np.isin(np.array([*seen], np.uint64), known.exact)).sum())
+        labelled = part[part["label"] != ""]
+        texts = leaked_test_rows.hashes(labelled["text"])
+        labels = None
+        if known.labels is not None:
+            labels = leaked_test_rows.label_hashes(labelled["label"])
+        new.update(texts[~np.isin(_together(texts, labels), before)].tolist())
+    return len(new)
+
+
+def _together(texts: NDArray[np.uint64], labels: NDArray[np.uint64] | None) -> NDArray[np.uint64]:
+    """One hash of each text and its label, if labels are known; modulo 2^64."""
+    return texts if labels is None else texts * _ODD + labels
 
 
 def too_little(
@@ -68,7 +83,8 @@ def too_little(
         time=contest.signature()["time"],
         reason=(
             f"{found:,} labelled training texts are new since version {version.version} was "
-            f"trained, and ingest.min_new_rows asks for {least:,}. Add labelled rows, or lower it."
+            f"trained, those whose label was corrected included, and ingest.min_new_rows asks for "
+            f"{least:,}. Add labelled rows, or lower it."
         ),
         new_rows=found, min_new_rows=least, dataset_digest=dataset_digest, flow_run_id=flow_run_id,
     )  # fmt: skip

@@ -125,6 +125,8 @@ def settings(config: Config) -> dict[str, object]:
         if isinstance(train, str)
         else list(map(url_secrets.public, train))
     )
+    if isinstance(weights := shown["training"]["class_weights"], dict):  # labels are no keys
+        shown["training"]["class_weights"] = str(weights)
     return dict(_flatten(shown))
 
 

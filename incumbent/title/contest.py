@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from incumbent.data.datasets import Split
+from incumbent.data.datasets import Dataset, Split
 from incumbent.decision import evidence, gates, proof_and_ruling
 from incumbent.decision.evidence import Reign, Role
 from incumbent.errors import DataRefused
@@ -39,10 +39,17 @@ def _same_test_set(reign: Reign | None, name: str, test: Split, new_reign: bool)
     raise DataRefused(
         f"The test set {test.source} (digest {test.digest[:12]}) is not the frozen one of "
         f"{name!r} (digest {reign.test_digest[:12]}), on which its champion earned the title: "
-        "scores on different rows say nothing about each other. Put the frozen file back (and "
-        "data.sample as it was); or set promotion.new_reign=true to freeze this one instead and "
-        "score the champion on it again; or use another model_name."
+        f"scores on different rows say nothing about each other.{_corrected(test)} Put "
+        "the frozen file back (and data.sample as it was); or set promotion.new_reign=true to "
+        "freeze this one instead and score the champion on it again; or use another model_name."
     )
+
+
+def _corrected(test: Split) -> str:
+    """What to say of a test set in which labels were corrected."""
+    if not (words := test.settled_in_words):
+        return ""
+    return f" In it, {words} (data.on_disagreement): a corrected test set is another one."
 
 
 def hold(
@@ -119,6 +126,7 @@ def hold(
                 evidence_digest=evidence_digest,
                 flow_run_id=about.get("prefect.flow_run_id", ""),
                 sweep_trials=trials or None,
+                labels_replaced=_replaced(challenge.dataset),
                 accuracy=accuracy.model_dump(),
                 champion_accuracy=gates.accuracy_of(found, Role.CHAMPION) if champion else None,
                 **signature(),
@@ -126,6 +134,11 @@ def hold(
         )
         if entry is not None:
             return entry, ledger.settle()[0]
+
+
+def _replaced(dataset: Dataset) -> dict[str, int]:
+    counts = {"train": dataset.train.settled.replaced, "test": dataset.test.settled.replaced}
+    return {side: count for side, count in counts.items() if count}
 
 
 def _keep(runs: Runs, run: Run, found: evidence.Evidence, workdir: Path, folder: str) -> str:

@@ -55,12 +55,13 @@ def to_log(dataset: Dataset, assessment: Assessment, workdir: Path) -> Iterator[
 
 
 def fingerprints_file(split: Split, workdir: Path) -> Path:
-    """The file of a split's fingerprints, made if need be."""
+    """The file of a split's fingerprints, made if need be: an earlier release kept no labels."""
     path = workdir / "fingerprints" / f"{split.digest}.parquet"
-    if not path.is_file():
+    if not path.is_file() or leaked_test_rows.load(path).labels is None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        rows = datasets.load(split, ["text", "label"])
         leaked_test_rows.save(
-            leaked_test_rows.fingerprint(datasets.load(split)["text"].tolist()), path
+            leaked_test_rows.fingerprint(rows["text"].tolist(), rows["label"].tolist()), path
         )
     return path
 

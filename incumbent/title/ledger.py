@@ -68,6 +68,8 @@ class Entry(BaseModel, frozen=True):
     flow_run_id: str = ""
     sweep_trials: int | None = None
     """If the version won a sweep: of how many trials."""
+    labels_replaced: dict[str, int] = {}
+    """How many labels later ones replaced, in train and test; of splits without any, nothing."""
     accuracy: dict[str, float] = {}
     champion_accuracy: float | None = None
     """Of whoever was champion before, on the same rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -207,6 +207,7 @@ def _fit(
     """Build the model and train it, each batch in so many parts."""
     import tensorflow as tf
 
+    from incumbent.classifiers import losses
     from incumbent.training import gradient_accumulation
 
     config = classifier.training
@@ -214,6 +215,9 @@ def _fit(
     tf.keras.utils.set_random_seed(config.seed)
     with ktrain_import.uninterrupted(), devices.chosen(config) as strategy:
         built = classifier.build(train, validation)
+        if (weights := classifier.class_weights(train.labels)) is not None:
+            loss = losses.weighted(weights, built.loss, multilabel=classifier.multilabel)
+            built = replace(built, loss=loss, saved_loss=built.loss)
         random_state.seed(built.model, config.seed)
         compile_model(built, config)
     noticed = gradient_accumulation.noticed(classifier, strategy.num_replicas_in_sync, parts)
@@ -254,6 +258,11 @@ def _run(
     if checkpointer.found:
         say(f"resuming at step {checkpointer.found.step} of {total}")
     _train(learner, config, float(rate), reporter, checkpointer)
+    if built.saved_loss is not None:
+        with devices.chosen(config):
+            built.model.compile(
+                loss=built.saved_loss, optimizer=built.model.optimizer, metrics=[built.accuracy]
+            )
     return _Fitted(
         ktrain.get_predictor(learner.model, built.preprocessor, batch_size=config.batch_size),
         float(rate), plot, reporter.step, schedules.kept(reporter.epochs, config),

@@ -112,7 +112,7 @@ def _of_classes(
             f"Every class has at least {fewest:,} rows.",
             "ExpectColumnValuesToBeBetween",
             {"column": "class_rows", "min_value": fewest},
-            lambda frame: f"{_small(frame, fewest)}, and at least {fewest:,} of each class needed",
+            lambda frame: _small(frame, fewest),
             f"{_more('rows of these classes', sample)}, or {_fewer(side)}",
         ),
     ]
@@ -134,13 +134,13 @@ def _of_sets(
         return " and ".join([*parts, *[f"every row has {quoted(every)}"] * bool(every)])
 
     def few(frame: pd.DataFrame) -> str:
-        parts = [
-            f"{count(rows, 'row')} {how} {name[:40]!r}"
+        short = [
+            (rows, f"{how} {name[:40]!r}")
             for name, having in counts(frame).items()
             for rows, how in ((having, "with"), (len(frame) - having, "without"))
             if 0 < rows < fewest
         ]
-        return f"{listed(parts)}, and at least {fewest:,} of each needed"
+        return _short(short, fewest, "each")
 
     fewest = config.min_rows_per_class
     return [
@@ -199,7 +199,10 @@ def _rows(config: ValidationConfig, sample: int | None) -> Check:
         f"There are at least {config.min_rows:,} rows.",
         "ExpectTableRowCountToBeBetween",
         {"min_value": config.min_rows},
-        lambda frame: f"{count(len(frame), 'row')}, and at least {config.min_rows:,} needed",
+        lambda frame: (
+            f"{count(len(frame), 'row')}, and at least {config.min_rows:,} needed: "
+            f"{config.min_rows - len(frame):,} more"
+        ),
         f"{_more('rows', sample)}, or lower validation.min_rows",
     )
 
@@ -223,7 +226,14 @@ def _unknown(frame: pd.DataFrame, known: Sequence[str]) -> str:
 
 
 def _small(frame: pd.DataFrame, fewest: int) -> str:
+    """Which classes have too few rows, and how many more of each are needed."""
     counts = frame["label"][frame["class_rows"] < fewest].value_counts().sort_index()
-    return listed(
-        [f"{count(size, 'row')} of {str(label)[:40]!r}" for label, size in counts.items()]
-    )
+    short = [(size, f"of {str(label)[:40]!r}") for label, size in counts.items()]
+    return _short(short, fewest, "each class")
+
+
+def _short(short: Sequence[tuple[int, str]], fewest: int, each: str) -> str:
+    """How many rows there are, and how many are missing, of what has too few."""
+    there = listed([f"{count(rows, 'row')} {which}" for rows, which in short])
+    missing = listed([f"{fewest - rows:,} more {which}" for rows, which in short])
+    return f"{there}, and at least {fewest:,} of {each} needed: {missing}"

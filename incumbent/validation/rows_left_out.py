@@ -12,12 +12,12 @@ from incumbent.data import datasets, label_spellings
 from incumbent.data.label_arrays import truth_of
 from incumbent.tables import training_files
 from incumbent.validation import text_checks
-from incumbent.validation.check_base import Side, count
+from incumbent.validation.check_base import Side, count, listed
 from incumbent.validation.similar_labels import guessed
 from incumbent.validation.validation_verdict import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -56,7 +56,10 @@ def leave_out(dataset: Dataset, config: ValidationConfig) -> Kept:
     splits: tuple[tuple[Side, Split], ...] = ("train", dataset.train), ("test", dataset.test)
     kept = Kept(
         dataset, train, test,
-        tuple(_of_unlabelled(side, split) for side, split in splits if split.unlabelled),
+        (
+            *(_of_unlabelled(side, split) for side, split in splits if split.unlabelled),
+            *(_of_disputed(side, split) for side, split in splits if split.settled.set_aside),
+        ),
     )  # fmt: skip
     kept = _without_leaks(kept, config)
     rare_ones_go = config.on_rare_class == "drop" and dataset.train_known
@@ -68,6 +71,16 @@ def _of_unlabelled(side: Side, split: Split) -> Finding:
         split=side, name="unlabelled", severity="warn", passed=False, count=split.unlabelled,
         message=f"Left out: {count(split.unlabelled, 'row')} without a label.",
         rows=split.unlabelled_rows,
+    )  # fmt: skip
+
+
+def _of_disputed(side: Side, split: Split) -> Finding:
+    settled = split.settled
+    return Finding(
+        split=side, name="disagreement", severity="warn", passed=False, count=settled.set_aside,
+        message=f"Left out: {count(settled.set_aside, 'row')} that people label differently, as "
+        "data.on_disagreement: set_aside asks. Have one of them decide.",
+        rows=settled.set_aside_rows,
     )  # fmt: skip
 
 
@@ -86,7 +99,7 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     finding = _finding(
         "train", "leak", train, leaked,
         f"Left out of training: {count(int(leaked.sum()), 'row')} whose text stands in test too, "
-        f"{asked}.",
+        f"{asked}.{_labelled_otherwise(train[leaked], test)}",
     )  # fmt: skip
     dataset = datasets.rewritten(
         kept.dataset, datasets.keep(kept.dataset.train, ~leaked),
@@ -94,6 +107,19 @@ def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     )  # fmt: skip
     outline = train[~leaked].reset_index(drop=True)
     return Kept(dataset, outline, test, (*kept.findings, finding))
+
+
+def _labelled_otherwise(leaked: pd.DataFrame, test: pd.DataFrame) -> str:
+    """What to say of leaked training rows that have other labels than test, if any do."""
+    known = set(zip(test["text"], test["label"], strict=True))
+    other = sum(pair not in known for pair in zip(leaked["text"], leaked["label"], strict=True))
+    if not other:
+        return ""
+    return (
+        f" {count(other, 'row')} of them {'has' if other == 1 else 'have'} another label than in "
+        "test: to correct the test set, add them to its file, with data.on_disagreement: latest "
+        "and promotion.new_reign: true, as it is another test set then."
+    )
 
 
 def _standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
@@ -143,7 +169,7 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
             message = (
                 f"Left out: {guessed(there, known)}, in {count(int(having.sum()), 'row')}. Train "
                 f"has fewer than {fewest:,} rows of each (validation.min_rows_per_class, "
-                "on_rare_class: drop)."
+                f"on_rare_class: drop): with {_missing(there, counts, fewest)} they are trained on."
             )
             findings.append(_finding(side, "rare_class", frame, having, message))
     names = tuple(name for name in dataset.label_names if name not in rare)
@@ -156,6 +182,11 @@ def _without_rare(kept: Kept, config: ValidationConfig) -> Kept:
         text_checks.outline(datasets.parts(split)) for split in (smaller.train, smaller.test)
     )
     return Kept(smaller, train, test, tuple(findings))
+
+
+def _missing(labels: Sequence[str], counts: Mapping[str, int], fewest: int) -> str:
+    """How many more rows each of the labels needs."""
+    return listed([f"{fewest - counts.get(name, 0):,} more of {name[:40]!r}" for name in labels])
 
 
 def _rows_to_learn_each(label: pd.Series[str], dataset: Dataset) -> dict[str, int]:

@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Spoil, int, list[str]]] = {
     "one class": (one_class, 3, ["only one class"]),
     "label that train lacks": (strange_label, 3, ["meh", "32"]),
     "label named that train lacks": (named_label, 3, ["meh", "32", "train"]),
-    "small sample": (small_sample, 3, ["10 rows, and at least 20", "Raise data.sample"]),
+    "small sample": (small_sample, 3, ["10 rows, and at least 16", "Raise data.sample"]),
     "number": (number, 3, ["number", "rows 2, 3, 4"]),
     "date": (date, 3, ["date", "rows 2, 3, 4"]),
     "formula": (formula, 3, ["formula", "rows 4"]),

@@ -286,6 +286,32 @@ def test_a_run_is_given_the_accepted_files_beside_its_own(config: Config) -> Non
     assert data.train == ("in/b.csv",)
 
 
+def test_a_date_that_is_none_is_the_fault_of_the_file(tmp_path: Path, config: Config) -> None:
+    data = config.data.model_copy(update={"date_column": "on"})
+    for name, date, fault in (("good", "2026-11-28", ""), ("bad", "soon", "found 'soon'")):
+        (tmp_path / f"{name}.csv").write_text(f"text,label,on\none text,a,{date}\n")
+        found = inbox_judgement._fault(str(tmp_path / f"{name}.csv"), data)
+        assert fault in found
+        assert bool(found) == bool(fault)
+
+
+def test_a_file_that_arrives_later_corrects_those_before_it(config: Config) -> None:
+    """Whatever its name; one with other contents arrives anew, one judged anew does not."""
+    watched = Watched(place="in")
+    for name, digest in (("tickets.csv", "d1"), ("corrections.csv", "d2"), ("tickets.csv", "d1")):
+        watched = watched.with_file(name, Seen(signature="1", digest=digest))
+    assert watched.accepted == ["tickets.csv", "corrections.csv"]
+    data = Config.model_validate(inbox_files.config_with(config, "in", watched, {})).data
+    assert data.train == (config.data.train, "in/tickets.csv", "in/corrections.csv")
+    assert data.on_disagreement == "latest"
+    other = watched.with_file("tickets.csv", Seen(signature="2", digest="d3"))
+    assert other.accepted == ["corrections.csv", "tickets.csv"]
+    assert Watched.model_validate_json(other.model_dump_json()).accepted == other.accepted
+    own = config.data.model_copy(update={"on_disagreement": "majority"})
+    given = inbox_files.config_with(config.model_copy(update={"data": own}), "in", watched, {})
+    assert Config.model_validate(given).data.on_disagreement == "majority"
+
+
 @pytest.mark.slow
 def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     inbox: Path, config: Config

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from incumbent.config import EvaluationConfig
+from incumbent.data import agreement
 from incumbent.decision.proof_and_ruling import decide
 from incumbent.evaluation import plots
 from incumbent.evaluation.evaluation_summary import evaluate, top_losses
@@ -155,3 +156,20 @@ def test_gates_that_passed_blocked_and_warned_are_told_apart(kept):
     assert "Rule: superiority · champion: version 1" in page.text
     for gate in ruling.gates:
         assert gate.message in page.text
+
+
+def test_who_agrees_with_whom_is_told_and_no_name_is_markup():
+    names = [f"{ATTACK} ann", "bob & co"]
+    units, people = np.repeat(np.arange(9), 2), np.tile([0, 1], 9)
+    labels = np.array([0, 0, 1, 1, 0, 1] * 3)
+    found = agreement.measured(units, people, labels, names, ["<b>late</b>", "rude"])
+    assert found is not None
+    html = render(dataclasses.replace(bare(), agreement={"train": found}))
+    page = Page(html)
+    assert not page.open
+    assert ATTACK not in html
+    assert "<b>late</b>" not in html
+    assert "How far people agree: train" in page.text
+    assert f"Krippendorff's alpha is {found.alpha:.3f}" in page.text
+    assert "2 people labelled it; 9 rows were labelled by two or more" in page.text
+    assert f"{ATTACK} ann bob & co 9 66.67% <b>late</b> / rude (3 rows)" in page.text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from incumbent.config import IngestConfig
-from incumbent.data import datasets
+from incumbent.data import datasets, leaked_test_rows
 from incumbent.data.datasets import Split
 from incumbent.operations import status
 from incumbent.retraining import new_rows
@@ -63,3 +64,26 @@ def test_only_labelled_texts_that_differ_count(good: Trained, tmp_path: Path) ->
     pd.concat([rows, more], ignore_index=True).to_parquet(path)
     split = Split(path=path, source="more", rows=7, digest="d", labels={})
     assert new_rows.new_rows(split, known) == 2
+
+
+def test_a_text_whose_label_was_corrected_counts(good: Trained, tmp_path: Path) -> None:
+    workdir = Path(good.config.tracking.workdir)
+    known = evidence_storage.fingerprints(good.dataset.train, workdir)
+    rows = datasets.load(good.dataset.train, ["text", "label"]).head(5)
+    other = {"pos": "neg", "neg": "pos"}
+    corrected = rows.head(2).assign(label=lambda frame: frame["label"].map(other))
+    path = tmp_path / "corrected.parquet"
+    pd.concat([corrected, rows.tail(3)], ignore_index=True).to_parquet(path)
+    split = Split(path=path, source="corrected", rows=5, digest="d", labels={})
+    assert new_rows.new_rows(split, known) == 2
+    # What an earlier release kept has no labels, and goes on working.
+    earlier = dataclasses.replace(known, labels=None)
+    leaked_test_rows.save(earlier, tmp_path / "earlier.parquet")
+    assert leaked_test_rows.load(tmp_path / "earlier.parquet").labels is None
+    assert new_rows.new_rows(split, leaked_test_rows.load(tmp_path / "earlier.parquet")) == 0
+    # It is made anew for the next version that is trained on these rows.
+    cached = workdir / "fingerprints" / f"{good.dataset.train.digest}.parquet"
+    leaked_test_rows.save(earlier, cached)
+    again = evidence_storage.fingerprints(good.dataset.train, workdir)
+    assert again.labels is not None
+    assert (again.labels == known.labels).all()

@@ -88,9 +88,21 @@ def train(
             },
             2 * STEPS + 5,
         ),
-        ({"schedule": "plateau", "epochs": 4, "learning_rate": 0.03}, 2 * STEPS + 5),
+        (
+            {
+                "schedule": "plateau", "epochs": 4, "learning_rate": 0.03,
+                "class_weights": {"neg": 4},
+            },
+            2 * STEPS + 5,
+        ),
         ({"model": "bert", "epochs": 2}, STEPS + 5),
-        ({"model": "nbsvm", "epochs": 2, "learning_rate": 0.01, "schedule": "sgdr"}, STEPS + 5),
+        (
+            {
+                "model": "nbsvm", "epochs": 2, "learning_rate": 0.01, "schedule": "sgdr",
+                "class_weights": "balanced",
+            },
+            STEPS + 5,
+        ),
     ],
     ids=["onecycle", "auto", "triangular", "linear", "plateau", "bert", "nbsvm"],
 )  # fmt: skip

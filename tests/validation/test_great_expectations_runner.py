@@ -156,10 +156,13 @@ def test_only_one_class(tmp_path):
 
 @pytest.mark.slow
 def test_too_few_rows_and_classes(tmp_path):
-    verdict = validate(tmp_path, train=TRAIN[:18], test=TEST[:15])
+    verdict = validate(tmp_path, train=TRAIN[4:18], test=TEST[:15])
     found = failures(verdict)
-    assert "18 rows, and at least 20 needed" in found["train", "rows"].message
-    assert "3 rows of 'neg'" in found["train", "class_rows"].message
+    assert "14 rows, and at least 16 needed: 2 more" in found["train", "rows"].message
+    assert (
+        "3 rows of 'neg', and at least 5 of each class needed: 2 more of 'neg'. Add"
+        in found["train", "class_rows"].message
+    )
     assert "No row of 'neg'" in found["test", "classes"].message
     assert found["test", "classes"].count == 1
     # A class too rare to be tested is no reason to train nothing.
@@ -171,10 +174,10 @@ def test_too_few_rows_and_classes(tmp_path):
 def test_rows_that_the_sample_cut(tmp_path):
     from incumbent.validation.great_expectations_runner import validate
 
-    dataset = dataset_of(tmp_path, TRAIN[:18], TEST[:15])
-    cut = failures(validate(dataset, ValidationConfig(), tmp_path, sample=18))
+    dataset = dataset_of(tmp_path, TRAIN[4:18], TEST[:15])
+    cut = failures(validate(dataset, ValidationConfig(), tmp_path, sample=14))
     for name in ("rows", "class_rows"):
-        assert "Raise data.sample, which cut the rows to 18, or" in cut["train", name].message
+        assert "Raise data.sample, which cut the rows to 14, or" in cut["train", name].message
     assert "Add rows, or" in cut["test", "rows"].message  # it had no more
 
 

@@ -55,3 +55,40 @@ def test_labels_that_are_named_are_known_however_the_data_spells_them(tmp_path: 
     assert "'TRUE'" in " ".join(finding.message for finding in left.findings)
     named = ingestion.ingest(data, tmp_path, labels=config.labels)
     assert named.classes == ("True", "b")
+
+
+def test_rows_that_people_label_differently_are_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text(texts("test"))
+    (tmp_path / "train.csv").write_text(texts("train") + "Train text  number 4,b\n")
+    data = DataConfig(
+        train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"),
+        on_disagreement="set_aside",
+    )  # fmt: skip
+    kept = rows_left_out.leave_out(ingestion.ingest(data, tmp_path), ValidationConfig())
+    (finding,) = kept.findings
+    assert (finding.name, finding.count, finding.rows) == ("disagreement", 2, (6, 102))
+    assert finding.message.startswith("Left out: 2 rows that people label differently")
+    assert kept.dataset.train.rows == ROWS - 1
+
+
+def test_a_correction_of_a_test_row_that_stands_in_train_is_told_where_it_belongs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "test.csv").write_text(texts("test"))
+    leaks = "test text number 2,a\ntest text number 3,b\ntest text number 4,b\n"  # the last is new
+    (tmp_path / "train.csv").write_text(texts("train") + leaks)
+    data = DataConfig(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"))
+    kept = rows_left_out.leave_out(ingestion.ingest(data, tmp_path), ValidationConfig())
+    (finding,) = kept.findings
+    assert finding.count == 3
+    assert "1 row of them has another label than in test" in finding.message
+    assert "promotion.new_reign" in finding.message
+
+
+def test_a_class_that_is_too_rare_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text(texts("test"))
+    (tmp_path / "train.csv").write_text(texts("train") + "one more,refund\nand another,refund\n")
+    data = DataConfig(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"))
+    config = ValidationConfig(on_rare_class="drop")
+    (finding,) = rows_left_out.leave_out(ingestion.ingest(data, tmp_path), config).findings
+    assert "with 3 more of 'refund' they are trained on" in finding.message
