@@ -66,7 +66,8 @@ def leave_out(dataset: Dataset, config: ValidationConfig) -> Kept:
 def _of_unlabelled(side: Side, split: Split) -> Finding:
     return Finding(
         split=side, name="unlabelled", severity="warn", passed=False, count=split.unlabelled,
-        message=f"Left out: {count(split.unlabelled, 'row')} without a label.",
+        message=f"Left out: {count(split.unlabelled, 'row')} without a label."
+        + (f" They are kept in {split.unlabelled_path}." if split.unlabelled_path else ""),
         rows=split.unlabelled_rows,
     )  # fmt: skip
 
