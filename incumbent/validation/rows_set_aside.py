@@ -10,7 +10,7 @@ import numpy as np
 from incumbent import label_sets
 from incumbent.data import datasets
 from incumbent.tables import training_files
-from incumbent.validation import label_checks, text_checks
+from incumbent.validation import label_checks, rows_left_out, text_checks
 from incumbent.validation.check_base import count, listed, quoted
 from incumbent.validation.similar_labels import guessed
 from incumbent.validation.validation_verdict import BadRow, Finding, refuses
@@ -35,7 +35,7 @@ MOST = 10_000
 """So many bad rows are listed."""
 
 _ROWS = 20  # that a finding names
-_CELLS: dict[str, Literal["text", "label"]] = {
+CELLS: dict[str, Literal["text", "label"]] = {
     "empty": "text", "not_text": "text", "length": "text", "control": "text", "repeat": "text",
     "conflict": "label", "label": "label", "similar_labels": "label", "joined_labels": "label",
 }  # fmt: skip
@@ -117,13 +117,27 @@ def bad_rows(dataset: Dataset, config: ValidationConfig) -> tuple[BadRow, ...]:
     return _listed(frame, fails, bad, known, config, sets=dataset.multilabel)
 
 
+def leaked(dataset: Dataset) -> tuple[BadRow, ...]:
+    """The rows of train whose text stands in test.
+
+    Raises:
+        DataError: if the dataset cannot be read.
+    """
+    train, test = (
+        text_checks.outline(datasets.parts(split)) for split in (dataset.train, dataset.test)
+    )
+    rows = train["row"][rows_left_out.standing_in(test["text"], train["text"])]
+    reason = "The same text stands in the test set, by which the model is measured: delete the row."
+    return tuple(BadRow(row=int(row), cells=("text",), reason=reason) for row in rows.head(MOST))
+
+
 def frozen(findings: Iterable[Finding], config: ValidationConfig) -> list[Finding]:
     """The findings, where those that refuse rows of test say why these are not set aside."""
     why = " Rows of the test set are never set aside: it is frozen."
     return [
         finding.model_copy(update={"message": finding.message + why})
         if config.bad_rows == "set_aside" and finding.split == "test" and refuses(finding)
-        and finding.name in _CELLS
+        and finding.name in CELLS
         else finding
         for finding in findings
     ]  # fmt: skip
@@ -147,7 +161,7 @@ def _looked_into(
     fails = {
         check.name: check.fails(frame).to_numpy(dtype=np.bool_)
         for check in checks
-        if check.name in _CELLS and check.severity == "error"
+        if check.name in CELLS and check.severity == "error"
     }
     return frame, fails, known
 
@@ -213,7 +227,7 @@ def _listed(
     for at, row in zip(places, frame.iloc[places].to_dict("records"), strict=True):
         names = [name for name, which in fails.items() if which[at]]
         reasons = [_reason(name, row, known, config, sets=sets) for name in names]
-        cells = tuple(dict.fromkeys(_CELLS[name] for name in names))
+        cells = tuple(dict.fromkeys(CELLS[name] for name in names))
         rows.append(BadRow(row=int(row["row"]), cells=cells, reason=" ".join(reasons)))
     return tuple(rows)
 
