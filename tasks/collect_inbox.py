@@ -103,9 +103,13 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
         show.say("there is no folder %s yet", shown)
         return None
     watched, new = found
-    gone = {name: seen for name, seen in before.files.items() if name not in watched.files}
+    gone = {
+        name: before.files.get(name)
+        for name in (*before.files, *before.told)
+        if name not in watched.files and name not in new
+    }
     inbox_answers.withdraw(place, gone)
-    if gone and not new:
+    if gone:
         inbox_files.save(watched, place, target.workdir)
     waiting: dict[str, str] = {}
     for name, signature in new.items():
@@ -178,6 +182,7 @@ def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target:
     if told.told != watched.told:
         inbox_files.save(told, place, target.workdir)
     if due:
+        inbox_answers.wait(place, due)
         # One cause, like a test set that is away, holds for many files.
         reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
         prefect_events.emit(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,7 +24,9 @@ from incumbent.tables import fsspec_files
 from incumbent.validation.check_base import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from jinja2 import Template
 
     from incumbent.operations.inbox_files import Seen, Watched
 
@@ -54,13 +58,15 @@ def deliver(place: str, watched: Watched) -> tuple[Watched, str]:
     return watched.model_copy(update={"files": files}), reason
 
 
-def withdraw(place: str, gone: Mapping[str, Seen]) -> None:
-    """Delete the answers to files that are gone; a workbook that somebody changed is left."""
+def withdraw(place: str, gone: Mapping[str, Seen | None]) -> None:
+    """Delete the answers to files that are gone; a workbook that somebody changed is left.
+
+    Of a file that only waited, nothing is known.
+    """
     for name, seen in gone.items():
-        if seen.looked is None:
-            continue
         try:
-            _remove_sheet(place, seen)
+            if seen is not None:
+                _remove_sheet(place, seen)
             page_of = inbox_listing.beside(name, _PAGE)
             fsspec_files.remove(inbox_listing.address(place, page_of))
         except DataError:  # it is as stale as it was
@@ -113,18 +119,26 @@ def _digest(html: str) -> str:
     return hashlib.sha256(html.encode()).hexdigest()[:16]
 
 
+def wait(place: str, names: Collection[str]) -> None:
+    """Say beside files that cannot be looked into that they wait."""
+    for name in names:
+        said = [
+            "This file cannot be looked at now, for a reason that is not in it. It is tried again "
+            "at each look. You need do nothing."
+        ]
+        html = _rendered(name, kind="part", headline="It waits", said=said)
+        address = inbox_listing.address(place, inbox_listing.beside(name, _PAGE))
+        with suppress(DataError):  # the log says what it waits for
+            fsspec_files.write(address, html.encode())
+
+
 def page(name: str, seen: Seen) -> str:
     """The answer to a file as HTML: styles inline, no scripts, every value escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-    )  # fmt: skip
     kind = "refused" if seen.refused else "part" if seen.set_aside else "taken"
     sheet = posixpath.basename(seen.sheet[0])
     more = seen.faulty - len(seen.faults)
-    return environment.get_template("answer.html.j2").render(
-        file=posixpath.basename(name),
+    return _rendered(
+        name,
         kind=kind,
         headline={"refused": "Not taken", "part": "Taken in part", "taken": "Taken"}[kind],
         looked=seen.looked.strftime("%-d %B %Y, %H:%M UTC") if seen.looked else "",
@@ -137,6 +151,24 @@ def page(name: str, seen: Seen) -> str:
         rows_title="The rows that were set aside" if kind == "part" else "The rows to correct",
         more=f"And {count(more, 'row')} more." if more > 0 else "",
     )
+
+
+def _rendered(name: str, **more: object) -> str:
+    """The page; what is not given leaves no trace on it."""
+    nothing: dict[str, object] = {
+        "looked": "", "problems": (), "steps": (), "workbook": "", "link": "", "faults": (),
+        "rows_title": "", "more": "",
+    }  # fmt: skip
+    return _template().render(nothing | {"file": posixpath.basename(name)} | more)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("answer.html.j2")
 
 
 def _said(seen: Seen, kind: str) -> list[str]:

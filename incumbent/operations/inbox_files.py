@@ -22,7 +22,7 @@ from incumbent.errors import StageError
 from incumbent.operations import inbox_judgement, inbox_listing
 from incumbent.runtime import file_locks, url_secrets
 from incumbent.runtime.atomic_files import write_atomically
-from incumbent.tables import fsspec_files
+from incumbent.tables import fsspec_files, training_files
 from incumbent.validation.validation_verdict import BadRow
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
@@ -278,8 +278,11 @@ def config_with(
         DataError: if the labels of the deployment's own training data are asked for, and it cannot
             be read.
     """
-    files = (inbox_listing.address(place, name) for name in watched.accepted)
-    train = [*inbox_judgement.others(place, config), *files]
+    beside = inbox_judgement.others(place, config)
+    inside = [entry for entry in beside if entry.startswith(inbox_listing.address(place, ""))]
+    named = training_files.expand(inside) if inside else ()  # none of them twice
+    files = [inbox_listing.address(place, name) for name in watched.accepted]
+    train = [*beside, *(file for file in files if file not in named)]
     found = {**given, "data": {**config.data.model_dump(mode="json"), "train": train}}
     partly = [seen for name in watched.accepted if (seen := watched.files[name]).set_aside]
     if partly:

@@ -13,7 +13,7 @@ ANSWERS = "_answers"
 
 _DEEPEST = 10  # folders in folders
 # What systems and programs leave in folders, in lower case.
-_LEFT_BEHIND = ("thumbs.db", "ehthumbs.db", "desktop.ini", "autorun.inf", "icon\r")
+_LEFT_BEHIND = ("thumbs.db", "ehthumbs.db", "desktop.ini", "autorun.inf", "icon\r", ANSWERS)
 _SHORTCUTS = (".lnk", ".url", ".webloc")
 _FOLDERS = (
     ANSWERS, "__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir",

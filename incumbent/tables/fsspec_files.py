@@ -126,7 +126,8 @@ def contents(folder: str) -> tuple[dict[str, str], list[str]] | None:
     for one in found:
         name = posixpath.basename(str(one["name"]).rstrip("/"))
         if one["type"] == "file":
-            files[name] = _signature(one)
+            if not str(one["name"]).endswith("/"):  # an empty object that stands for a folder
+                files[name] = _signature(one)
         elif one["type"] == "directory" and not one.get("islink"):
             folders.append(name)
     return files, sorted(folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -211,3 +212,70 @@ def test_slips_are_set_aside_and_taken_once_they_are_known(tmp_path: Path) -> No
     train.write_text(GOOD + "one more,c\n")
     known = inbox_files.inspect(str(place), "b.csv", "1", watched.with_file("b.csv", moved), config)
     assert (known.rows, known.set_aside, known.unknown) == (14, 1, ())
+
+
+def test_one_look_at_a_time(tmp_path: Path) -> None:
+    with inbox_files.only_look("in", tmp_path) as first:
+        with inbox_files.only_look("in", tmp_path) as second:
+            assert (first, second) == (True, False)
+        with inbox_files.only_look("other", tmp_path) as other:
+            assert other
+    with inbox_files.only_look("in", tmp_path) as again:
+        assert again
+
+
+def test_a_file_that_the_deployment_names_itself_is_named_once(tmp_path: Path) -> None:
+    place = tmp_path / "inbox"
+    (place / "old").mkdir(parents=True)
+    for name in ("old/a.csv", "b.csv"):
+        (place / name).write_text(GOOD)
+    config = Config.model_validate({"data": {"train": str(place / "old"), "test": "test.csv"}})
+    watched = Watched(place="x").with_file("old/a.csv", seen(labels=["a"]))
+    watched = watched.with_file("b.csv", seen(labels=["a"]))
+    data = inbox_files.config_with(config, str(place), watched, {})["data"]
+    assert isinstance(data, dict)
+    assert data["train"] == [str(place / "old"), str(place / "b.csv")]
+
+
+@pytest.mark.slow
+def test_answers_that_cannot_be_written_are_told_once_and_files_wait_in_words(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import collect_inbox
+
+    told: list[str] = []
+    monkeypatch.setattr(collect_inbox.show, "say", lambda *_: None)
+    monkeypatch.setattr(
+        collect_inbox.prefect_events,
+        "emit",
+        lambda event, _, subject, *rest, **more: told.append(subject),
+    )
+    inbox = here / "inbox"
+    inbox.mkdir()
+    (inbox / "a.csv").write_text(GOOD)
+    config = Config.model_validate({"data": {"train": "train.csv", "test": "test.csv"}})
+    target = collect_inbox.Target(name="retrain/x", id="d", api="x", given={}, config=config)
+
+    def look() -> Watched:
+        watched = collect_inbox.take.fn("inbox", 0.0, target)
+        assert watched is not None
+        return watched
+
+    look()  # the test set is not there
+    page = inbox / "_answers" / "a.csv.html"
+    assert "It waits" in page.read_text()
+    (inbox / "a.csv").rename(inbox / "b.csv")
+    look()
+    assert not page.exists()
+    (here / "test.csv").write_text(GOOD.replace("a text", "a test"))
+    shutil.rmtree(inbox / "_answers")
+    (inbox / "_answers").write_text("in the way")
+    told.clear()
+    assert [look().unanswered, look().unanswered] == [True, True]
+    assert told == ["no answers in inbox"]
+    (inbox / "_answers").unlink()
+    assert look().accepted == ["b.csv"]
+    assert "Taken<" in (inbox / "_answers" / "b.csv.html").read_text()
+    (inbox / "b.csv").unlink()
+    assert look().files == {}
+    assert list((inbox / "_answers").iterdir()) == []

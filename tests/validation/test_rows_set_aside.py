@@ -12,7 +12,7 @@ from incumbent.config import DataConfig, ValidationConfig
 from incumbent.data import datasets, ingestion
 from incumbent.data.datasets import Dataset
 from incumbent.tables import table_reader
-from incumbent.validation import bad_rows_workbook, rows_set_aside
+from incumbent.validation import bad_rows_workbook, rows_set_aside, text_checks
 
 LABELS = "billing", "late"
 ASIDE = ValidationConfig(bad_rows="set_aside", labels=LABELS)
@@ -112,6 +112,17 @@ def test_what_is_only_warned_of_stays(tmp_path: Path) -> None:
     aside = rows_set_aside.set_aside(dataset, strict)
     assert [row.row for row in aside.rows] == [22, 23]
     assert "with another label" in aside.rows[0].reason
+
+
+def test_each_check_of_single_rows_says_which_cell_is_wrong() -> None:
+    of_files = {
+        "text_column", "label_column", "rows", "one_class", "classes", "class_rows", "leak",
+    }  # fmt: skip
+    for sets in (False, True):
+        names = {check.name for check in text_checks.for_split("train", ASIDE, LABELS, sets=sets)}
+        assert names - of_files == set(rows_set_aside.CELLS) - (
+            {"joined_labels"} if sets else set()
+        )
 
 
 def messy(path: Path, header_row: int = 1, sheet: str = "March") -> Path:
