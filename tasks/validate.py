@@ -16,7 +16,6 @@ from incumbent.encoders import pretrained_weights
 from incumbent.errors import DataRefused
 from incumbent.retraining.retraining_identity import Retraining
 from incumbent.runtime.markdown import escaped
-from incumbent.tables import training_files
 from incumbent.title import contest
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
@@ -70,8 +69,7 @@ def _keep_left_out(
         runs.log_metrics(run, {"rows_set_aside": float(verdict.rows_set_aside)})
     if verdict.rows_set_aside:
         path = retraining.folder / rows_set_aside.SHEET
-        files = training_files.expand(config.data.train)
-        bad_rows_workbook.write(path, verdict.bad_rows, files, config.data)
+        bad_rows_workbook.write(path, verdict.bad_rows, train, config.data)
         runs.log_files(run, path)
         show.say("the rows that were set aside are in %s", path)
 

@@ -129,7 +129,7 @@ def judged(
     workbook = ""
     if verdict.bad_rows and bad_rows_workbook.readable(data):
         path = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.xlsx"
-        bad_rows_workbook.write(path, verdict.bad_rows, training_files.expand(source), data)
+        bad_rows_workbook.write(path, verdict.bad_rows, dataset.train, data)
         workbook = str(path)
     left = verdict.dataset
     return Judged(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
     from incumbent.config import DataConfig
+    from incumbent.data.datasets import Split
     from incumbent.tables.table import Table
     from incumbent.validation.validation_verdict import BadRow
 
@@ -50,21 +51,21 @@ def readable(config: DataConfig) -> bool:
     return config.format in ("auto", "workbook")
 
 
-def write(path: Path, rows: Sequence[BadRow], files: Sequence[str], config: DataConfig) -> None:
+def write(path: Path, rows: Sequence[BadRow], split: Split, config: DataConfig) -> None:
     """Write the rows with all columns of their files, wholly or not at all.
 
     Args:
         path: An .xlsx, which is replaced.
         rows: The bad rows.
-        files: The files that they are in, in the order of their numbers.
-        config: How these are read; the workbook can be read with it too.
+        split: The training data that they are of, as it was read.
+        config: How that was; the workbook can be read with it too.
 
     Raises:
         DataError: if a file cannot be read any more, or the workbook not be written.
     """
     from openpyxl import Workbook
 
-    found = list(_found(rows, files, config))
+    found = list(_found(rows, _addresses(split, config), config))
     columns = list(dict.fromkeys(chain.from_iterable(cells for cells, _, _ in found)))
     workbook = Workbook(write_only=True)
     sheet = _sheet(workbook, config)
@@ -90,6 +91,12 @@ def write(path: Path, rows: Sequence[BadRow], files: Sequence[str], config: Data
         ) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _addresses(split: Split, config: DataConfig) -> list[str]:
+    """The files of a split in the order of their rows' numbers, be there others by now."""
+    addresses = {url_secrets.public(file): file for file in training_files.expand(config.train)}
+    return [addresses.get(name, name) for name in split.files or (split.source,)]
 
 
 def _found(

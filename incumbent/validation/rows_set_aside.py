@@ -193,11 +193,12 @@ def _finding(
         f"{rows:,} {_IN_SHORT[name]}" for name, which in fails.items()
         if (rows := int((which & gone).sum()))
     ]  # fmt: skip
+    first = f"the first {MOST:,} of them" if number > MOST else "them"
     lost = f" No row is left of {quoted(vanished)}." if vanished else ""
     return Finding(
         split="train", name="set_aside", severity="warn", passed=False, count=number,
         message=f"Set aside: {count(number, 'row')} ({listed(kinds)}).{lost} The workbook {SHEET} "
-        "lists them with reasons: correct them there, and add it to the training data.",
+        f"lists {first} with reasons: correct them there, and add it to the training data.",
         rows=tuple(int(row) for row in frame["row"][gone].head(_ROWS)),
     )  # fmt: skip
 

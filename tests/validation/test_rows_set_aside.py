@@ -156,9 +156,10 @@ def test_the_workbook_has_the_columns_of_the_file_and_is_read_again(
     config = data(tmp_path, str(source), header_row=header_row, sheet=sheet)
     test = Path(config.test)
     test.write_text("\n" * ((header_row or 1) - 1) + test.read_text())
-    aside = rows_set_aside.set_aside(read(config, tmp_path), ASIDE)
+    dataset = read(config, tmp_path)
+    aside = rows_set_aside.set_aside(dataset, ASIDE)
     path = tmp_path / "out.xlsx"
-    bad_rows_workbook.write(path, aside.rows, [str(source)], config)
+    bad_rows_workbook.write(path, aside.rows, dataset.train, config)
     top = header_row or 1
     found = load_workbook(path).worksheets[sheet if isinstance(sheet, int) else 0]
     header, *rows = list(found.iter_rows(min_row=top))
@@ -181,13 +182,34 @@ def test_the_workbook_has_the_columns_of_the_file_and_is_read_again(
     again = config.model_copy(update={"train": str(tmp_path / "again.xlsx")})
     frame = table_reader.read(str(tmp_path / "again.xlsx"), again)
     assert frame["found"].tolist() == ["text", "empty", "empty"]
-    still = rows_set_aside.bad_rows(read(again, tmp_path), ASIDE)
+    dataset = read(again, tmp_path)
+    still = rows_set_aside.bad_rows(dataset, ASIDE)
     assert [row.row - top for row in still] == [2, 3]
-    bad_rows_workbook.write(path, still, [str(tmp_path / "again.xlsx")], again)
+    bad_rows_workbook.write(path, still, dataset.train, again)
     last = load_workbook(path).worksheets[sheet if isinstance(sheet, int) else 0]
     names = [cell.value for cell in next(last.iter_rows(min_row=top))]
     assert names[:5] == ["no", "Message", "topic", "when", "row"]
     assert names.count("reason") == 1
+
+
+def test_the_workbook_has_the_rows_of_each_file(tmp_path: Path) -> None:
+    first = csv(tmp_path, "a", 20, "a slip,biling")
+    messy(tmp_path / "b.xlsx")
+    (tmp_path / "in").mkdir()
+    for path in (Path(first), tmp_path / "b.xlsx"):
+        path.rename(tmp_path / "in" / path.name)
+    config = data(tmp_path, str(tmp_path / "in"))
+    dataset = read(config, tmp_path)
+    aside = rows_set_aside.set_aside(dataset, ASIDE)
+    csv(tmp_path / "in", "0", 3)  # a file that came later changes nothing
+    path = tmp_path / "out.xlsx"
+    bad_rows_workbook.write(path, aside.rows, dataset.train, config)
+    header, *rows = load_workbook(path).worksheets[0].iter_rows(values_only=True)
+    assert header[:5] == ("message", "topic", "no", "Message", "when")
+    assert [row[-4:-1] for row in rows] == [
+        ("a.csv", None, 22), ("b.xlsx", "March", 22), ("b.xlsx", "March", 23),
+        ("b.xlsx", "March", 24),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
