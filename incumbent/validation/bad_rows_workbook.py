@@ -10,7 +10,6 @@ import datetime
 import math
 import posixpath
 from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
@@ -21,7 +20,7 @@ from incumbent.tables import source_reading, training_files
 from incumbent.tables.table import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from openpyxl import Workbook
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from incumbent.config import DataConfig
     from incumbent.data.datasets import Split
-    from incumbent.tables.table import Table
     from incumbent.validation.validation_verdict import BadRow
 
 OWN = "file", "sheet", "row", "reason"
@@ -43,7 +41,8 @@ _WIDE = 40
 _AS_THEY_ARE = bool | int | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
 
 Column = tuple[str, int]
-"""A column's name, and which of the columns of that name it is."""
+"""A column's name, and which of the columns of that name it is; of the text and the labels the name
+that the config has, however a file writes it."""
 
 
 def readable(config: DataConfig) -> bool:
@@ -65,17 +64,18 @@ def write(path: Path, rows: Sequence[BadRow], split: Split, config: DataConfig) 
     """
     from openpyxl import Workbook
 
-    found = list(_found(rows, _addresses(split, config), config))
-    columns = list(dict.fromkeys(chain.from_iterable(cells for cells, _, _ in found)))
+    header: dict[Column, str] = {}
+    found = list(_found(rows, _addresses(split, config), config, header))
+    columns, written = list(header), list(header.values())
     workbook = Workbook(write_only=True)
     sheet = _sheet(workbook, config)
-    names = _own_names([name for name, _ in columns])
+    names = _own_names(written)
     widths = [_WIDE] * len(columns) + [_WIDTHS[name] for name in OWN]
     for at, width in enumerate(widths, 1):
         sheet.column_dimensions[_letter(at)].width = width
     for _ in range(1, config.header_row or 1):
         sheet.append([])
-    sheet.append([_cell(sheet, name) for name in (*(name for name, _ in columns), *names)])
+    sheet.append([_cell(sheet, name) for name in (*written, *names)])
     for cells, wrong, place in found:
         own = [_cell(sheet, cells.get(column), mark=column in wrong) for column in columns]
         sheet.append([*own, *(_cell(sheet, value) for value in place)])
@@ -100,9 +100,12 @@ def _addresses(split: Split, config: DataConfig) -> list[str]:
 
 
 def _found(
-    rows: Sequence[BadRow], files: Sequence[str], config: DataConfig
+    rows: Sequence[BadRow], files: Sequence[str], config: DataConfig, header: dict[Column, str]
 ) -> Iterator[tuple[dict[Column, object], set[Column], tuple[object, ...]]]:
-    """Each bad row as its file has it: its cells, the wrong ones of them, and what is added."""
+    """Each bad row as its file has it: its cells, the wrong ones of them, and what is added.
+
+    `header` is filled with the columns, each as the first file that has it writes it.
+    """
     wanted: dict[int, dict[int, BadRow]] = {}
     for bad in rows:
         file, number = training_files.place_of(bad.row)
@@ -111,10 +114,12 @@ def _found(
     for file, of_file in sorted(wanted.items()):
         shown = posixpath.basename(url_secrets.public(files[file]))
         for table in source_reading.tables(files[file], config, asked, None):
-            columns = _columns(table.header)
+            columns = _columns(table.header, asked)
+            if not of_file.keys().isdisjoint(table.numbers):
+                header |= {c: table.header[at] for at, c in columns.items() if c not in header}
             wrong = {
-                "text": _named(table, columns, [config.text_column]),
-                "label": _named(table, columns, config.labels_in),
+                "text": {(config.text_column, 0)},
+                "label": {(name, 0) for name in config.labels_in},
             }
             for number, cells in zip(table.numbers, table.rows, strict=False):
                 if bad := of_file.get(number):  # type: ignore[assignment]
@@ -127,25 +132,18 @@ def _found(
                     yield by_column, marked, place
 
 
-def _columns(header: Sequence[str]) -> dict[int, Column]:
+def _columns(header: Sequence[str], asked: Sequence[str]) -> dict[int, Column]:
     """The columns by their places; without those that an earlier workbook of bad rows has."""
     end = [name.removeprefix(_OTHERWISE) for name in header[-len(OWN) :]]
     own = len(OWN) if (*end,) == OWN else 0
+    names = dict(enumerate(header[: len(header) - own]))
+    names |= {at: name for name in asked for at in column_names.like(header, name) if at in names}
     seen: Counter[str] = Counter()
     columns: dict[int, Column] = {}
-    for at, name in enumerate(header[: len(header) - own]):
+    for at, name in names.items():
         columns[at] = name, seen[name]
         seen[name] += 1
     return columns
-
-
-def _named(table: Table, columns: Mapping[int, Column], names: Sequence[str]) -> set[Column]:
-    return {
-        columns[at]
-        for name in names
-        for at in column_names.like(table.header, name)
-        if at in columns
-    }
 
 
 def _own_names(header: Sequence[str]) -> list[str]:

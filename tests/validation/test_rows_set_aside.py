@@ -205,7 +205,8 @@ def test_the_workbook_has_the_rows_of_each_file(tmp_path: Path) -> None:
     path = tmp_path / "out.xlsx"
     bad_rows_workbook.write(path, aside.rows, dataset.train, config)
     header, *rows = load_workbook(path).worksheets[0].iter_rows(values_only=True)
-    assert header[:5] == ("message", "topic", "no", "Message", "when")
+    assert header[:5] == ("message", "topic", "no", "when", "row")
+    assert [row[:2] for row in rows][:2] == [("a slip", "biling"), ("+1 and a slip", "biling")]
     assert [row[-4:-1] for row in rows] == [
         ("a.csv", None, 22), ("b.xlsx", "March", 22), ("b.xlsx", "March", 23),
         ("b.xlsx", "March", 24),
