@@ -19,7 +19,6 @@ from urllib.parse import quote
 
 from incumbent.errors import DataError
 from incumbent.operations import inbox_listing
-from incumbent.runtime import url_secrets
 from incumbent.tables import fsspec_files
 from incumbent.validation.check_base import count
 
@@ -143,7 +142,7 @@ def page(name: str, seen: Seen) -> str:
         headline={"refused": "Not taken", "part": "Taken in part", "taken": "Taken"}[kind],
         looked=seen.looked.strftime("%-d %B %Y, %H:%M UTC") if seen.looked else "",
         said=_said(seen, kind),
-        problems=[plain(problem, name) for problem in seen.problems] if kind == "refused" else [],
+        problems=[plain(problem) for problem in seen.problems] if kind == "refused" else [],
         steps=_steps(seen, kind, sheet, posixpath.basename(name)),
         workbook=sheet,
         link=quote(sheet),
@@ -176,8 +175,8 @@ def _said(seen: Seen, kind: str) -> list[str]:
         lines = ["Nothing of this file is used, until it is corrected."]
         if seen.faulty and not seen.problems:
             lines = [
-                f"{seen.faulty:,} of {count(seen.rows, 'row')} need a correction. These are too "
-                "many to set aside, so nothing of this file is used until it is corrected."
+                f"{seen.faulty:,} of {count(seen.rows, 'row')} need a correction. Until then, "
+                "nothing of this file is used."
             ]
     else:
         lines = [f"{_rows(seen.rows, 'is', 'are')} taken: the next training uses them."]
@@ -228,9 +227,7 @@ def _steps(seen: Seen, kind: str, sheet: str, file: str) -> list[str]:
     ]
 
 
-def plain(problem: str, name: str) -> str:
-    """A message without the addresses and settings that a labeller need not know."""
-    base = posixpath.basename(name)
-    said = re.sub(rf"[^\s'\"]*{re.escape(base)}", base, _OR_SET.sub("", problem))
-    kept = [part for part in _SENTENCES.split(said) if not _FOR_OWNERS.search(part)]
-    return " ".join(kept) or url_secrets.public(problem)
+def plain(problem: str) -> str:
+    """A message without the settings that a labeller need not know."""
+    sentences = _SENTENCES.split(_OR_SET.sub("", problem))
+    return " ".join(part for part in sentences if not _FOR_OWNERS.search(part)) or problem

@@ -12,8 +12,8 @@ from incumbent.config import Config, DataConfig
 from incumbent.data import datasets, ingestion, label_spellings
 from incumbent.data.datasets import Dataset
 from incumbent.errors import DataError
-from incumbent.runtime import failure_explanations
-from incumbent.tables import fsspec_files, training_files
+from incumbent.runtime import failure_explanations, url_secrets
+from incumbent.tables import file_formats, fsspec_files, training_files
 from incumbent.validation import bad_rows_workbook, great_expectations_runner, rows_set_aside
 from incumbent.validation.check_base import count, quoted
 from incumbent.validation.similar_labels import guessed
@@ -93,7 +93,7 @@ def judged(
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
         if fault := _fault(source, data):
-            return Judged(fault, problems=(fault, _expected(data)))
+            return Judged(fault, problems=(_short(fault, source), _expected(data)))
         raise failure
     own_labels = [label for label in dataset.classes if label]
     known_before = {*labels, *(own_labels if accepted else ())}
@@ -123,7 +123,9 @@ def judged(
         )
         return Judged(
             refused, unknown=tuple(unknown), faults=faults[:_FAULTS], faulty=len(faults),
-            problems=tuple(f.message for f in own if refuses(f) and f.name not in _BY_ROW),
+            problems=tuple(
+                _short(f.message, source) for f in own if refuses(f) and f.name not in _BY_ROW
+            ),
             rows=dataset.train.rows, unlabelled=dataset.train.unlabelled,
         )  # fmt: skip
     workbook = ""
@@ -139,6 +141,11 @@ def judged(
         rows=left.train.rows, unlabelled=left.train.unlabelled, leaked=verdict.dropped,
         workbook=workbook,
     )  # fmt: skip
+
+
+def _short(message: str, source: str) -> str:
+    """A message that names the file without where it is."""
+    return message.replace(url_secrets.public(source), file_formats.name_of(source))
 
 
 def _expected(data: DataConfig) -> str:

@@ -10,8 +10,9 @@ import fsspec
 import pytest
 
 from incumbent.config import Config
-from incumbent.operations import inbox_answers, inbox_files, inbox_listing
+from incumbent.operations import inbox_answers, inbox_files, inbox_judgement, inbox_listing
 from incumbent.operations.inbox_files import Seen, Watched
+from incumbent.operations.inbox_judgement import Judged
 from incumbent.validation.validation_verdict import BadRow
 from tests.operations.test_inbox_files import GOOD
 
@@ -81,15 +82,17 @@ def test_a_page_is_made_of_text_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("data/in/a.csv has no column 'x'. Set data.text_column and data.label_columns.",
+        ("a.csv has no column 'x'. Set data.text_column and data.label_columns.",
          "a.csv has no column 'x'."),
         ("Labels differ. Write them alike; or set validation.on_similar_labels to warn.",
          "Labels differ. Write them alike."),
+        ("None of its 3 rows has a label. Label some of them, or set data.label_columns to where "
+         "the labels are.", "None of its 3 rows has a label. Label some of them."),
         ("Set data.sheet.", "Set data.sheet."),
     ],
 )  # fmt: skip
 def test_a_labeller_is_told_of_no_settings(message: str, words: str) -> None:
-    assert inbox_answers.plain(message, "a.csv") == words
+    assert inbox_answers.plain(message) == words
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])
@@ -212,6 +215,24 @@ def test_slips_are_set_aside_and_taken_once_they_are_known(tmp_path: Path) -> No
     train.write_text(GOOD + "one more,c\n")
     known = inbox_files.inspect(str(place), "b.csv", "1", watched.with_file("b.csv", moved), config)
     assert (known.rows, known.set_aside, known.unknown) == (14, 1, ())
+
+
+def test_a_file_that_changes_while_it_is_looked_into_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(GOOD)
+    (tmp_path / "test.csv").write_text(GOOD.replace("a text", "a test"))
+    paths = {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")}
+    config = Config.model_validate({"data": paths, "tracking": {"workdir": str(tmp_path / "w")}})
+
+    def judged(*_: object, **__: object) -> Judged:
+        file.write_text(GOOD + "one more,a\n")
+        return Judged("")
+
+    monkeypatch.setattr(inbox_judgement, "judged", judged)
+    with pytest.raises(inbox_files.Changing):
+        inbox_files.inspect(str(tmp_path), "a.csv", "1", Watched(place="x"), config)
 
 
 def test_one_look_at_a_time(tmp_path: Path) -> None:
