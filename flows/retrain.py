@@ -69,8 +69,8 @@ def retrain(config: Config = Config()) -> Outcome:  # noqa: B008  a frozen model
                 version, result, verdict.dataset, config, run, about(), seed_accuracies
             )
         outcome = Outcome.decided(
-            entry, version, champion, result.metrics(), run, about()["prefect.flow_run_id"],
-            retraining.folder, clock.timings,
+            entry, version, champion, result.metrics() | verdict.metrics, run,
+            about()["prefect.flow_run_id"], retraining.folder, clock.timings,
         )  # fmt: skip
         with clock("report"):
             report(outcome, entry, result, verdict, trained, config, run)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
+from incumbent.operations.inbox_files import only_look
 from incumbent.runtime import environment, time_limits
+from incumbent.runtime.url_secrets import public
 from tasks import announce, show
 from tasks.collect_inbox import find_target, hand_over, take
 
@@ -20,8 +22,11 @@ def watch(
 ) -> str | None:
     """Look once for new files in a place, and start a retraining on them; gives its flow run.
 
+    Beside each file, in a folder `_answers`, a page then says what became of it.
+
     Args:
-        place: A folder, or any fsspec URL of one. Hidden, temporary and lock files are left alone.
+        place: A folder, or any fsspec URL of one, with its sub-folders. Hidden, temporary and lock
+            files are left alone, and what systems leave in folders.
         deployment: The deployment of the flow `retrain` that is started; its training data and
             the files in the place make up the run's.
         settle_seconds: A file that does not change for so long is complete.
@@ -36,5 +41,9 @@ def watch(
     show.tidy_logs()
     with time_limits.whole("watch", _HOURS + settle_seconds / 3600):
         target = find_target(deployment)
-        watched = take(place, settle_seconds, target)
-        return hand_over(place, watched, target) if watched else None
+        with only_look(place, target.workdir) as free:
+            if not free:
+                show.say("another look into %s is under way", public(place))
+                return None
+            watched = take(place, settle_seconds, target)
+            return hand_over(place, watched, target) if watched else None

@@ -204,6 +204,13 @@ class ValidationConfig(Section):
     """Shortest text, in characters."""
     max_characters: Annotated[int, Field(ge=1)] = 32_767
     """Longest text, in characters. The default is the most that an Excel cell can hold."""
+    bad_rows: Literal["refuse", "set_aside"] | None = None
+    """What becomes of training rows that fail a check of severity `error` by themselves: the data
+    is refused for them, or they are left out and listed in a workbook, to be corrected. Null:
+    `set_aside` in the inbox, `refuse` elsewhere. Rows of the test set are never set aside."""
+    bad_rows_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Largest share of a file's labelled rows that is set aside, as a fraction; a file with more
+    bad rows is refused as a whole. Up to three are set aside of any file with more good rows."""
     on_empty: Severity = "error"
     """A row has no text."""
     on_rows: Severity = "error"

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 
-def decision(entry: Entry, model_name: str) -> None:
-    """Tell that the title moved, or waits to."""
-    prefect_events.decided(entry, model_name, flow_run.get_id() or "", show.say)
+def decision(entry: Entry, model_name: str, set_aside: int = 0) -> None:
+    """Tell that the title moved, or waits to, and how many rows of the data were set aside."""
+    run_id = flow_run.get_id() or ""
+    prefect_events.decided(entry, model_name, run_id, show.say, set_aside=set_aside)
 
 
 def failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

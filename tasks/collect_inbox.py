@@ -16,13 +16,15 @@ from pydantic import BaseModel, ValidationError
 from incumbent.config import Config
 from incumbent.data import ingestion
 from incumbent.errors import ConfigError, IncumbentError, StageError, StageTimedOut
-from incumbent.operations import inbox_files, prefect_events
+from incumbent.operations import inbox_answers, inbox_files, inbox_listing, prefect_events
 from incumbent.operations.inbox_files import Seen, Watched
 from incumbent.runtime import url_secrets
 from incumbent.servers import temporary_prefect_server
 from incumbent.servers.prefect_api_client import PrefectApi
+from incumbent.validation.check_base import count
 from tasks import show
 
+_ROWS = 10  # that a notice names
 _ATTEMPTS = 3  # runs for the same files, if one crashes or is cancelled
 _UNDER_WAY = ("RUNNING", "PENDING", "PAUSED", "CANCELLING")
 _LOST = ("CRASHED", "CANCELLED")
@@ -101,34 +103,76 @@ def take(place: str, settle_seconds: float, target: Target) -> Watched | None:
         show.say("there is no folder %s yet", shown)
         return None
     watched, new = found
+    gone = {
+        name: before.files.get(name)
+        for name in (*before.files, *before.told)
+        if name not in watched.files and name not in new
+    }
+    inbox_answers.withdraw(place, gone)
+    if gone:
+        inbox_files.save(watched, place, target.workdir)
     waiting: dict[str, str] = {}
     for name, signature in new.items():
         try:
             seen = inbox_files.inspect(place, name, signature, watched, target.config)
         except StageTimedOut:
             raise
+        except inbox_files.Changing:
+            show.say("%s changes; it waits for the next look", inbox_listing.address(shown, name))
+            watched = watched.without_file(name)
         except IncumbentError as error:
             waiting[name] = str(error)
-            show.say("%s waits for the next look: %s", inbox_files.address(shown, name), error)
+            show.say("%s waits for the next look: %s", inbox_listing.address(shown, name), error)
             watched = watched.without_file(name)
         else:
             watched = watched.with_file(name, seen)
             known = before.files.get(name)
-            if known is None or (known.digest, known.refused) != (seen.digest, seen.refused):
+            if known is None or _told_of(known) != _told_of(seen):
                 _tell(shown, name, seen, target)
         inbox_files.save(watched, place, target.workdir)
+    watched = _answer(place, watched, target)
     return _tell_waiting(place, watched, waiting, target)
 
 
+def _answer(place: str, watched: Watched, target: Target) -> Watched:
+    """Write the answers beside the files; that they cannot be written is told once."""
+    answered, reason = inbox_answers.deliver(place, watched)
+    answered = answered.model_copy(update={"unanswered": bool(reason)})
+    if reason and not watched.unanswered:
+        show.say("answers cannot be written into %s: %s", watched.place, reason)
+        prefect_events.emit(
+            prefect_events.WRONG, target.config.model_name,
+            f"no answers in {watched.place}",
+            f"What became of its files cannot be written beside them, for the labellers. {reason}",
+            flow_run.get_id() or "", show.say,
+        )  # fmt: skip
+    if answered != watched:
+        inbox_files.save(answered, place, target.workdir)
+    return answered
+
+
+def _told_of(seen: Seen) -> tuple[object, ...]:
+    return seen.digest, seen.refused, seen.set_aside
+
+
 def _tell(shown: str, name: str, seen: Seen, target: Target) -> None:
-    """Say what was found in a file, and tell of one that was refused."""
-    if not seen.refused:
-        show.say("%s can be trained on", inbox_files.address(shown, name))
+    """Say what was found in a file, and tell of one that was refused, or taken in part."""
+    where = inbox_listing.address(shown, name)
+    if not seen.refused and not seen.set_aside:
+        show.say("%s can be trained on", where)
         return
-    show.say("%s was refused: %s", inbox_files.address(shown, name), seen.refused)
+    if seen.refused:
+        subject, text = f"{name} was refused", seen.refused
+        show.say("%s was refused: %s", where, seen.refused)
+    else:
+        rows = count(seen.set_aside, "row")
+        subject = f"{name} was taken in part: {rows} set aside"
+        faults = [f"Row {fault.row}: {fault.reason}" for fault in seen.faults[:_ROWS]]
+        text = "\n".join([f"{count(seen.rows, 'row')} can be trained on.", *faults])
+        show.say("%s can be trained on, but for %s set aside", where, rows)
     prefect_events.emit(
-        prefect_events.REFUSED, target.config.model_name, f"{name} was refused", seen.refused,
-        flow_run.get_id() or "", show.say, file=name,
+        prefect_events.REFUSED, target.config.model_name, subject, text,
+        flow_run.get_id() or "", show.say, file=name, rows_set_aside=seen.set_aside,
     )  # fmt: skip
 
 
@@ -138,6 +182,7 @@ def _tell_waiting(place: str, watched: Watched, waiting: dict[str, str], target:
     if told.told != watched.told:
         inbox_files.save(told, place, target.workdir)
     if due:
+        inbox_answers.wait(place, due)
         # One cause, like a test set that is away, holds for many files.
         reasons = "\n".join(dict.fromkeys(waiting[name] for name in due))
         prefect_events.emit(

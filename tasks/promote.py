@@ -60,7 +60,7 @@ def promote(
             runs.log_table(run, _negative_flips(runs, entry, challenge), _FLIPS)
     show.markdown("decision", page(entry, version.name, champion, run), "Who holds the title, why")
     show.say("version %s %s: %s", version.version, entry.decision, entry.reason)
-    announce.decision(entry, version.name)
+    announce.decision(entry, version.name, dataset.train.set_aside)
     try:
         gone = old_version_deletion.retire(registry, runs, version.name, config.retention)
     except IncumbentError as error:  # the decision stands; the next run tries again

@@ -64,6 +64,7 @@ def report(
                 name: {
                     "rows": s.rows,
                     "labels": counted(s.labels),
+                    **({"set aside": s.set_aside} if s.set_aside else {}),
                     "digest": s.digest,
                     "source": s.source,
                     **({"corrections": s.settled_in_words} if s.settled_in_words else {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 from prefect import task
@@ -19,7 +21,7 @@ from incumbent.title import contest
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_writes import Registry
-from incumbent.validation import great_expectations_runner
+from incumbent.validation import bad_rows_workbook, great_expectations_runner, rows_set_aside
 from incumbent.validation.validation_verdict import Verdict
 from tasks import show
 from tasks.retry_policy import RETRIES
@@ -40,7 +42,9 @@ def validate(dataset: Dataset, config: Config, retraining: Retraining, run: Run)
     verdict = great_expectations_runner.validate(
         dataset, config.validation, retraining.folder, config.data.sample
     )
-    Runs(run.tracking).log_files(run, verdict.data_docs, "data_docs")
+    runs = Runs(run.tracking)
+    runs.log_files(run, verdict.data_docs, "data_docs")
+    _keep_left_out(verdict, config, retraining, runs, run)
     show.markdown("validation", _summary(verdict, run), "What was expected of the data")
     if not verdict.passed:
         raise DataRefused(verdict.refusal())
@@ -76,6 +80,24 @@ def _record_corrections(dataset: Dataset, run: Run) -> None:
         runs.tag(run, tags)
     if metrics:
         runs.log_metrics(run, metrics)
+
+
+def _keep_left_out(
+    verdict: Verdict, config: Config, retraining: Retraining, runs: Runs, run: Run
+) -> None:
+    """Log the rows that were set aside, as a workbook, and those without a label, as a table."""
+    train = verdict.dataset.train
+    if train.unlabelled_path:
+        with tempfile.TemporaryDirectory() as place:
+            copy = shutil.copy(train.unlabelled_path, Path(place) / "unlabelled.parquet")
+            runs.log_files(run, Path(copy))
+    if config.validation.bad_rows == "set_aside":
+        runs.log_metrics(run, {"rows_set_aside": float(verdict.rows_set_aside)})
+    if verdict.rows_set_aside:
+        path = retraining.folder / rows_set_aside.SHEET
+        bad_rows_workbook.write(path, verdict.bad_rows, train, config.data)
+        runs.log_files(run, path)
+        show.say("the rows that were set aside are in %s", path)
 
 
 def _tell_languages(dataset: Dataset, config: Config, run: Run) -> None:

@@ -84,6 +84,11 @@ class Split(BaseModel):
     """Rows that were left out, as they have no label."""
     unlabelled_rows: tuple[int, ...] = ()
     """The first of them."""
+    unlabelled_path: Path | None = None
+    """Those of train as Parquet, beside the dataset, the first `unlabelled_rows.MOST`: columns
+    `file`, `row` and that of the texts, as the config names it."""
+    set_aside: int = 0
+    """Rows that validation took out, as they fail by themselves."""
     settled: Settled = Settled()
     """What became of rows that are labelled more than once."""
 
@@ -253,7 +258,10 @@ def rewritten(
     """
     names = dataset.train.source, dataset.test.source
     other = save(train, test, names, dataset.train.path.parent.parent, label_names)
-    same = "files", "respelled", "unlabelled", "unlabelled_rows", "settled"
+    same = (
+        "files", "respelled", "unlabelled", "unlabelled_rows", "unlabelled_path", "set_aside",
+        "settled",
+    )  # fmt: skip
     before = dataset.train, dataset.test
     kept = [{name: getattr(split, name) for name in same} for split in before]
     return other.model_copy(

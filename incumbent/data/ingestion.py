@@ -19,6 +19,7 @@ from incumbent.data import corrections, datasets, embedded_reviews, label_spelli
 from incumbent.data.canonical_text import canonical
 from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
+from incumbent.data.unlabelled_rows import UnlabelledRows
 from incumbent.errors import DataError
 from incumbent.runtime import url_secrets
 from incumbent.tables import table_reader, training_files
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-
-_FIRST = 20  # rows without a label that are named
 
 
 def ingest(
@@ -74,7 +73,10 @@ def ingest(
     )  # fmt: skip
     if not part_of_train:
         row_columns.check(config, train.filled | test.filled, several[0])
-    files = {"files": read_from} if len(several) > 1 else {}
+    files: dict[str, object] = {"files": read_from} if len(several) > 1 else {}
+    if train.pool.count:
+        folder = dataset.train.path.parent
+        files["unlabelled_path"] = train.pool.save(folder, read_from, config.text_column)
     dataset = dataset.model_copy(
         update={
             "train": dataset.train.model_copy(update=train.left_out | files),
@@ -183,8 +185,7 @@ class Labelled:
         self._frames, self._files, self._config = frames, files, config
         self._slices = slices
         self.filled: set[str] = set()
-        self._count = 0
-        self._first: list[int] = []
+        self.pool = UnlabelledRows()
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Gives the frames; to be called once.
@@ -203,8 +204,7 @@ class Labelled:
             file = training_files.position(frame["row"].to_numpy()[:1])
             labelled[file] += has.sum()
             rows[file] += len(frame)
-            self._count += int((~has).sum())
-            self._first += frame["row"][~has].tolist()[: _FIRST - len(self._first)]
+            self.pool.add(frame[~has])
             yield frame[has]
         if none := np.flatnonzero((rows > 0) & (labelled == 0)).tolist():
             where = ", ".join(map(repr, self._config.labels_in))
@@ -216,7 +216,7 @@ class Labelled:
     @property
     def left_out(self) -> dict[str, object]:
         """What a `Split` says of the rows without a label."""
-        return {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
+        return {"unlabelled": self.pool.count, "unlabelled_rows": tuple(self.pool.first)}
 
 
 def read_before(
@@ -244,6 +244,9 @@ def _known(reading: Path) -> Dataset | None:
             pq.read_metadata(split.path).num_rows == split.rows
             for split in (dataset.train, dataset.test)
         )
+        if dataset.train.unlabelled:
+            whole &= dataset.train.unlabelled_path is not None
+            whole &= Path(dataset.train.unlabelled_path or "").is_file()
     except (OSError, ValueError):  # gone, cut short, or of another release
         return None
     return dataset if whole else None

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from pydantic import BaseModel, ValidationError
 
 from incumbent.config import Config
 from incumbent.errors import StageError
-from incumbent.operations import inbox_judgement
-from incumbent.runtime import url_secrets
+from incumbent.operations import inbox_judgement, inbox_listing
+from incumbent.runtime import file_locks, url_secrets
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.tables import fsspec_files, training_files
+from incumbent.validation.validation_verdict import BadRow
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
 _TOLD_AGAIN = timedelta(days=1)
@@ -46,6 +48,27 @@ class Seen(BaseModel, frozen=True):
     """The state of what knows labels, when it was asked for those; see `state_of_labels` in
     `inbox_judgement`."""
 
+    problems: tuple[str, ...] = ()
+    """This and what follows is for the answer; see `inbox_judgement.Judged`."""
+    faults: tuple[BadRow, ...] = ()
+    faulty: int = 0
+    set_aside: int = 0
+    rows: int = 0
+    unlabelled: int = 0
+    leaked: int = 0
+    workbook: str = ""
+    looked: datetime | None = None
+    """When it was judged."""
+    answered: str = ""
+    """The digest of the answer beside it."""
+    sheet: tuple[str, str] = ("", "")
+    """The workbook beside it: its name in the place, and the digest of its contents."""
+
+    @property
+    def taken(self) -> str:
+        """What a run gets of it: its digest, and how many rows are left out, if any are."""
+        return f"{self.digest}-{self.set_aside}" if self.set_aside else self.digest
+
     @property
     def whole(self) -> bool:
         """Whether its labels are kept, if it was accepted; an earlier release kept none."""
@@ -61,7 +84,7 @@ class Watched(BaseModel, frozen=True):
     labels: tuple[str, ...] = ()
     """The labels of all files that were ever accepted, sorted."""
     handed_over: tuple[str, ...] = ()
-    """The digests of the files that the last run was started for, sorted."""
+    """What the last run was started for, sorted: see `Seen.taken`."""
     run_id: str = ""
     """That run."""
     config: str = ""
@@ -70,6 +93,8 @@ class Watched(BaseModel, frozen=True):
     """How often a run was started for just these files with that config."""
     told: dict[str, datetime] = {}
     """When it was told of a file that it could not be looked into, by name."""
+    unanswered: bool = False
+    """Whether answers could not be written, which is told once."""
 
     @property
     def accepted(self) -> list[str]:
@@ -78,8 +103,8 @@ class Watched(BaseModel, frozen=True):
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Those of the accepted files, sorted."""
-        return tuple(sorted(self.files[name].digest for name in self.accepted))
+        """What a run gets of the accepted files, sorted."""
+        return tuple(sorted(self.files[name].taken for name in self.accepted))
 
     def with_file(self, name: str, seen: Seen) -> Watched:
         """The same, and what was found in one more file; what it held before is forgotten."""
@@ -128,6 +153,16 @@ def _file(place: str, workdir: Path) -> Path:
     return workdir / "watched" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
 
 
+@contextmanager
+def only_look(place: str, workdir: Path) -> Iterator[bool]:
+    """Whether no other process on this machine looks into a place, as long as the context lasts."""
+    folder = workdir / "watching"
+    with suppress(OSError):  # then there is no lock; two looks find the same
+        folder.mkdir(parents=True, exist_ok=True)
+    with file_locks.held(folder / _file(place, workdir).stem) as free:
+        yield free
+
+
 def complete(
     place: str, watched: Watched, seconds: float, config: Config
 ) -> tuple[Watched, dict[str, str]] | None:
@@ -142,7 +177,7 @@ def complete(
     Raises:
         DataError: if the place cannot be looked into.
     """
-    found = _listing(place)
+    found = inbox_listing.files(place)
     if found is None:
         return None
     kept = {name: seen for name, seen in watched.files.items() if name in found}
@@ -159,23 +194,15 @@ def complete(
     }
     if new:
         time.sleep(seconds)
-        again = _listing(place) or {}
+        again = inbox_listing.files(place) or {}
         new = {name: sign for name, sign in new.items() if again.get(name) == sign}
     # Those that were accepted come first: what others may be labelled is asked of them.
     first = sorted(new, key=lambda name: (name not in kept or bool(kept[name].refused), name))
     return watched.model_copy(update={"files": kept}), {name: new[name] for name in first}
 
 
-def _listing(place: str) -> dict[str, str] | None:
-    found = fsspec_files.files_in(place.rstrip("/") or "/")
-    if found is None:
-        return None
-    return {name: signature for name, signature in found.items() if training_files.finished(name)}
-
-
-def address(place: str, name: str) -> str:
-    """Where a file of the place is."""
-    return f"{place.rstrip('/')}/{name}"
+class Changing(Exception):
+    """A file is being written while it is looked into."""
 
 
 def inspect(place: str, name: str, signature: str, watched: Watched, config: Config) -> Seen:
@@ -185,30 +212,33 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
     The labels of one that was accepted before, by whatever rules, are known.
 
     Raises:
+        Changing: if it changed meanwhile.
         IncumbentError: if it cannot be looked into now, for a reason that is not in the file.
     """
-    source, asked = address(place, name), inbox_judgement.rules(config)
+    source, asked = inbox_listing.address(place, name), inbox_judgement.rules(config)
+    sign = fsspec_files.signature(source)
     contents = hashlib.sha256()
     with fsspec_files.opened(source) as file:
         while block := file.read(_BLOCK):
             contents.update(block)
     digest = contents.hexdigest()
-    before = watched.files.get(name)
-    if before is not None and before.digest != digest:
-        before = None
+    known = watched.files.get(name)
+    before = known if known is not None and known.digest == digest else None
     # Ahead of what it tells of.
     state = inbox_judgement.state_of_labels(watched.labels, place, config)
-    trained = digest in watched.handed_over
+    trained = digest in watched.handed_over  # all its rows
     if before is not None and before.rules == asked:
         if before.whole and not before.unknown:
             return before.model_copy(update={"signature": signature})
         if before.whole and not trained and not _learned(before, watched, place, config):
             return before.model_copy(update={"signature": signature, "asked": state})
-    accepted = trained or (before is not None and not before.refused)
-    found = inbox_judgement.judged(source, watched.labels, place, config, accepted=accepted)
+    whole = before is not None and not before.refused and not before.set_aside
+    found = inbox_judgement.judged(source, watched.labels, place, config, accepted=trained or whole)
+    if sign != fsspec_files.signature(source):
+        raise Changing
     return Seen(
         signature=signature, digest=digest, rules=asked, asked=state if found.unknown else "",
-        **found._asdict(),
+        looked=datetime.now(UTC), sheet=known.sheet if known else ("", ""), **found._asdict(),
     )  # fmt: skip
 
 
@@ -238,16 +268,34 @@ def config_with(
     """The config of a run that trains on the accepted files too.
 
     A file that arrived later corrects those before it, unless the deployment says what else labels
-    that differ come to (`data.on_disagreement`).
+    that differ come to (`data.on_disagreement`). Where rows of them are set aside, the run sets the
+    same ones aside; so it is told which labels there are, if some are not known.
 
     Args:
         config: That of the deployment; it may name the place itself, as a folder.
         place: The watched place.
         watched: What is known of it.
         given: The deployment's config as it was written.
+
+    Raises:
+        DataError: if the labels of the deployment's own training data are asked for, and it cannot
+            be read.
     """
-    files = (address(place, name) for name in watched.accepted)
-    train = [*inbox_judgement.others(place, config), *files]
-    data = config.data.model_dump(mode="json")
-    policy = data["on_disagreement"] or "latest"
-    return {**given, "data": {**data, "train": train, "on_disagreement": policy}}
+    beside = inbox_judgement.others(place, config)
+    inside = [entry for entry in beside if entry.startswith(inbox_listing.address(place, ""))]
+    named = training_files.expand(inside) if inside else ()  # none of them twice
+    files = [inbox_listing.address(place, name) for name in watched.accepted]
+    train = [*beside, *(file for file in files if file not in named)]
+    data = config.data.model_dump(mode="json") | {"train": train}
+    data["on_disagreement"] = data["on_disagreement"] or "latest"
+    found: dict[str, object] = {**given, "data": data}
+    partly = [seen for name in watched.accepted if (seen := watched.files[name]).set_aside]
+    if partly:
+        rules = config.validation
+        own = {label for name in watched.accepted for label in watched.files[name].labels}
+        labels = rules.labels
+        if labels is None and any(seen.unknown for seen in partly):
+            labels = inbox_judgement.labels_together(own, place, config)
+        more = {"bad_rows": "set_aside"} | ({"labels": [*labels]} if labels is not None else {})
+        found["validation"] = {**rules.model_dump(mode="json", exclude_unset=True), **more}
+    return found

@@ -12,15 +12,18 @@ from incumbent.config import Config, DataConfig
 from incumbent.data import datasets, ingestion, label_spellings, row_columns
 from incumbent.data.datasets import Dataset
 from incumbent.errors import DataError
-from incumbent.runtime import failure_explanations
-from incumbent.tables import fsspec_files, training_files
-from incumbent.validation import great_expectations_runner
+from incumbent.runtime import failure_explanations, url_secrets
+from incumbent.tables import file_formats, fsspec_files, training_files
+from incumbent.validation import bad_rows_workbook, great_expectations_runner, rows_set_aside
 from incumbent.validation.check_base import count, quoted
 from incumbent.validation.similar_labels import guessed
-from incumbent.validation.validation_verdict import Finding
+from incumbent.validation.validation_verdict import BadRow, Finding, refuses
 
 # Checks that one file of several need not pass.
 _OF_THE_WHOLE = ("rows", "one_class", "classes", "class_rows")
+# What is told of row by row.
+_BY_ROW = (*rows_set_aside.CELLS, "bad_rows", "known_labels", "leak")
+_FAULTS = 50  # bad rows that are kept, to be shown
 _ROWS = 20  # how many rows with an unknown label are named
 
 
@@ -43,6 +46,22 @@ class Judged(NamedTuple):
     """Its labels, if it can."""
     unknown: tuple[str, ...] = ()
     """Those that nobody knows."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with a file that is refused, but for its bad rows."""
+    faults: tuple[BadRow, ...] = ()
+    """Its first bad rows, set aside or what it is refused for."""
+    faulty: int = 0
+    """How many bad rows there are."""
+    set_aside: int = 0
+    """How many rows were set aside."""
+    rows: int = 0
+    """How many rows can be trained on; of a file that is refused, how many have a label."""
+    unlabelled: int = 0
+    """How many rows have no label."""
+    leaked: int = 0
+    """How many rows are left out, as the test set holds their texts."""
+    workbook: str = ""
+    """The workbook of the rows that were set aside, on this machine."""
 
 
 def judged(
@@ -51,7 +70,8 @@ def judged(
     """Judge whether a file can be added to the training data.
 
     It must satisfy what `validation` asks of rows, and hold no test text but a few; how many rows
-    there must be, of each class too, is asked of the training data as a whole.
+    there must be, of each class too, is asked of the training data as a whole. Bad rows are set
+    aside, if they are few, unless `validation.bad_rows` says otherwise.
 
     Args:
         source: The file.
@@ -75,25 +95,83 @@ def judged(
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
         if fault := _fault(source, data):
-            return Judged(fault)
+            return Judged(fault, problems=(_short(fault, source), _expected(data)))
         raise failure
     own_labels = [label for label in dataset.classes if label]
     known_before = {*labels, *(own_labels if accepted else ())}
     unknown, known = _unknown(own_labels, {*dataset.test.labels, *known_before}, place, config)
     folder = workdir / "arrivals" / dataset.digest[:16]
     # Which classes are too rare is asked of the whole, too.
-    rules = config.validation.model_copy(update={"on_rare_class": "off"})
-    verdict = great_expectations_runner.validate(dataset, rules, folder)
+    rules = config.validation.model_copy(
+        update={"on_rare_class": "off", "bad_rows": config.validation.bad_rows or "set_aside"}
+    )
+    by_labels = rules.model_copy(update={"labels": tuple(known)}) if unknown else rules
+    aside = rules.bad_rows == "set_aside"
+    verdict = great_expectations_runner.validate(dataset, by_labels if aside else rules, folder)
     own = tuple(
         finding
         for finding in verdict.findings
         if finding.name == "leak"
         or (finding.split == "train" and finding.name not in _OF_THE_WHOLE)
     )
-    if unknown:
-        own = (_of_unknown(unknown, known, dataset), *own)
+    if unknown and not verdict.rows_set_aside:
+        told = _of_unknown(unknown, known, dataset)
+        own = (told, *(f for f in own if (f.name, f.count) != ("label", told.count)))
     refused = verdict.model_copy(update={"findings": own}).refusal()
-    return Judged(refused, () if refused else tuple(own_labels), tuple(unknown))
+    if refused:
+        faults = (
+            *rows_set_aside.bad_rows(dataset, by_labels),
+            *(rows_set_aside.leaked(dataset) if any(map(_of_leak, own)) else ()),
+        )
+        return Judged(
+            refused, unknown=tuple(unknown), faults=faults[:_FAULTS], faulty=len(faults),
+            problems=tuple(
+                _short(f.message, source) for f in own if refuses(f) and f.name not in _BY_ROW
+            ),
+            rows=dataset.train.rows, unlabelled=dataset.train.unlabelled,
+        )  # fmt: skip
+    workbook = ""
+    if verdict.bad_rows and bad_rows_workbook.readable(data):
+        path = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.xlsx"
+        bad_rows_workbook.write(path, verdict.bad_rows, dataset.train, data)
+        workbook = str(path)
+    left = verdict.dataset
+    return Judged(
+        "", tuple(label for label in left.classes if label and label not in unknown),
+        tuple(unknown), faults=verdict.bad_rows[:_FAULTS], faulty=verdict.rows_set_aside,
+        set_aside=verdict.rows_set_aside,
+        rows=left.train.rows, unlabelled=left.train.unlabelled, leaked=verdict.dropped,
+        workbook=workbook,
+    )  # fmt: skip
+
+
+def _short(message: str, source: str) -> str:
+    """A message that names the file without where it is."""
+    return message.replace(url_secrets.public(source), file_formats.name_of(source))
+
+
+def _expected(data: DataConfig) -> str:
+    """Which columns a file must have, for whoever writes one."""
+    labels = ", ".join(map(repr, data.labels_in))
+    return f"Expected: a column {data.text_column!r} with the texts, and {labels} with the labels."
+
+
+def _of_leak(finding: Finding) -> bool:
+    return finding.name == "leak" and refuses(finding)
+
+
+def labels_together(accepted: Collection[str], place: str, config: Config) -> tuple[str, ...]:
+    """The labels of a run on the deployment's own training data and files of these labels.
+
+    Raises:
+        DataError: if that training data cannot be read now.
+    """
+    known = dict.fromkeys(accepted, 1)
+    if beside := others(place, config):
+        whole = config.data.model_copy(update={"train": beside, "sample": None})
+        dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
+        known |= dict.fromkeys(filter(None, dataset.classes), 2)
+    return tuple(sorted(label_spellings.spellings(known).values()))
 
 
 def learned(unknown: Collection[str], labels: Collection[str], place: str, config: Config) -> bool:

@@ -93,15 +93,22 @@ def emit(
 
 def decided(
     entry: Entry, model_name: str, flow_run_id: str = "",
-    say: Callable[[str], None] = lambda _: None, address: str | None = None,
+    say: Callable[[str], None] = lambda _: None, address: str | None = None, set_aside: int = 0,
 ) -> bool:  # fmt: skip
-    """Tell of a decision, if anybody would want to know: the title moved, or waits to."""
+    """Tell of a decision, if anybody would want to know: the title moved, or waits to.
+
+    `set_aside` rows of the training data were left out, as they are wrong.
+    """
     event = _DECISIONS.get(entry.decision)
     if event is None:
         return False
+    rows = f"{set_aside:,} {'row was' if set_aside == 1 else 'rows were'}"
+    aside = f" {rows} set aside from its training data." if set_aside else ""
     before = f"version {entry.previous_champion}" if entry.previous_champion else "nobody"
     return emit(
         event, model_name, f"{model_name} version {entry.version} {entry.decision}",
-        f"The champion was {before}. By {entry.who}. {entry.reason}", flow_run_id, say, address,
+        f"The champion was {before}. By {entry.who}. {entry.reason}{aside}",
+        flow_run_id, say, address,
         version=entry.version, champion=entry.champion, previous_champion=entry.previous_champion,
+        rows_set_aside=set_aside,
     )  # fmt: skip

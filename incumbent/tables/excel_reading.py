@@ -130,7 +130,7 @@ def _table(sheet: Sheet, source: str) -> Table | None:
     header = [str(cell).strip() for cell in rows[0]]
     return Table(
         _where(source, sheet.name), header, rows[1:], range(top + 2, top + 1 + len(rows)),
-        header_row=top + 1, notes=tuple(notes),
+        header_row=top + 1, notes=tuple(notes), sheet=sheet.name,
     )  # fmt: skip
 
 

@@ -11,9 +11,11 @@ import posixpath
 import re
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from incumbent.errors import DataError, StageTimedOut
 from incumbent.recognition import file_kinds
@@ -97,6 +99,18 @@ def files_in(folder: str) -> dict[str, str] | None:
     Raises:
         DataError: if it cannot be looked into.
     """
+    found = contents(folder)
+    return found[0] if found else None
+
+
+def contents(folder: str) -> tuple[dict[str, str], list[str]] | None:
+    """The files in a folder as `files_in` has them, and the names of the folders in it.
+
+    Links to folders are left out, as they may go round in circles.
+
+    Raises:
+        DataError: if it cannot be looked into.
+    """
     filesystem, path = _filesystem(folder)
     try:
         if not filesystem.isdir(path):
@@ -107,11 +121,71 @@ def files_in(folder: str) -> dict[str, str] | None:
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
         said = f"The folder {public(folder)} could not be looked into"
         raise _away(said, error, folder) from None
-    return {
-        posixpath.basename(str(one["name"])): _signature(one)
-        for one in found
-        if one["type"] == "file"
-    }
+    files: dict[str, str] = {}
+    folders: list[str] = []
+    for one in found:
+        name = posixpath.basename(str(one["name"]).rstrip("/"))
+        if one["type"] == "file":
+            if not str(one["name"]).endswith("/"):  # an empty object that stands for a folder
+                files[name] = _signature(one)
+        elif one["type"] == "directory" and not one.get("islink"):
+            folders.append(name)
+    return files, sorted(folders)
+
+
+def write(address: str, content: bytes) -> None:
+    """Write a file wholly or not at all, in a folder that is made if need be.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        filesystem, path = _filesystem(address)
+        filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+        if isinstance(filesystem, LocalFileSystem):
+            draft = Path(path).with_name(f".{posixpath.basename(path)}.{os.getpid()}")
+            try:
+                draft.write_bytes(content)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+        else:  # a store has an object wholly or not at all
+            filesystem.pipe_file(path, content)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"{public(address)} could not be written", error, address) from None
+
+
+def exists(address: str) -> bool:
+    """Whether there is a file at an address.
+
+    Raises:
+        DataError: if that cannot be told.
+    """
+    try:
+        filesystem, path = _filesystem(address)
+        return bool(filesystem.isfile(path))
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"{public(address)} could not be looked for", error, address) from None
+
+
+def remove(address: str) -> None:
+    """Delete a file; that it is gone already is no error.
+
+    Raises:
+        DataError: if it cannot be deleted.
+    """
+    try:
+        filesystem, path = _filesystem(address)
+        if filesystem.exists(path):
+            filesystem.rm_file(path)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"{public(address)} could not be deleted", error, address) from None
 
 
 def signature(source: str) -> str:

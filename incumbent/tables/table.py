@@ -49,6 +49,8 @@ class Table:
     """The number of the header's row; 0 where the format keeps names apart from rows."""
     notes: tuple[str, ...] = ()
     """What was made of the file, where one could have read it otherwise."""
+    sheet: str = ""
+    """The sheet's name, if there are sheets."""
 
 
 def headed(table: Table, wanted: Sequence[str], header_row: int | None) -> Table | None:

@@ -112,6 +112,11 @@ def position(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows // _FILE
 
 
+def place_of(row: int) -> tuple[int, int]:
+    """Which of the files a row is in, from 0, and its number there."""
+    return divmod(row, _FILE)
+
+
 def named(files: Sequence[str]) -> str:
     """The files as messages name them all together, without secrets."""
     shown = ", ".join(map(url_secrets.public, files[:_MOST_NAMES]))

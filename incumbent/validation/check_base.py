@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,17 @@ class Check:
     """What to do about it, without the full stop."""
     key: str = ""
     """The setting of `validation` that gives its severity, if that may be lowered instead."""
+
+    def fails(self, frame: pd.DataFrame) -> pd.Series[bool]:
+        """Which rows (n,) of an annotated split fail, where the expectation is one of single rows.
+
+        Great Expectations finds the same ones, and null passes here as it does there.
+        """
+        values = frame[str(self.arguments["column"])]
+        if self.expectation == "ExpectColumnValuesToBeBetween":
+            return (values < self.arguments["min_value"]) | (values > self.arguments["max_value"])
+        within = values.isin(list(cast("Sequence[object]", self.arguments["value_set"])))
+        return within if self.expectation == "ExpectColumnValuesToNotBeInSet" else ~within
 
     @property
     def advice(self) -> str:

@@ -15,7 +15,7 @@ from incumbent.data import datasets
 from incumbent.data.datasets import Dataset, Split
 from incumbent.errors import StageError
 from incumbent.tables import training_files
-from incumbent.validation import data_docs, label_checks, rows_left_out, text_checks
+from incumbent.validation import data_docs, label_checks, rows_left_out, rows_set_aside, text_checks
 from incumbent.validation.check_base import Side
 from incumbent.validation.validation_verdict import Finding, Verdict, refuses
 
@@ -41,7 +41,8 @@ def validate(
 ) -> Verdict:
     """Check both splits, write Data Docs to `folder`/data_docs, and say what was found.
 
-    Training rows whose text stands in test are left out first if they are few or `on_leak` is
+    With `bad_rows: set_aside`, training rows that fail by themselves are taken out first, if they
+    are few. Training rows whose text stands in test are left out if they are few or `on_leak` is
     drop, and with `on_rare_class: drop` classes that are too rare: the verdict then holds a new
     dataset, written beside the old one. Where the training rows are not known, test is checked
     alone. `sample` is `data.sample`, for advice.
@@ -52,7 +53,8 @@ def validate(
     """
     read = dataset
     sampled = {"train": dataset.train.rows == sample, "test": dataset.test.rows == sample}
-    kept = rows_left_out.leave_out(dataset, config)
+    aside = rows_set_aside.set_aside(dataset, config)
+    kept = rows_left_out.leave_out(aside.dataset, config)
     dataset, train, test = kept.dataset, kept.train, kept.test
     known, sets = label_checks.known_labels(config, dataset.classes), dataset.multilabel
 
@@ -64,7 +66,7 @@ def validate(
     sides: list[tuple[Side, pd.DataFrame]] = [("test", annotated("test", test, train))]
     if dataset.train_known:
         sides.insert(0, ("train", annotated("train", train, test)))
-    findings = list(kept.findings)
+    findings = [*aside.findings, *kept.findings]
     pages: dict[str, str] = {}
     for split, frame in sides:
         suite = text_checks.for_split(
@@ -72,6 +74,7 @@ def validate(
         )
         results, pages[split] = _run(split, frame, suite)
         findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
+    findings = rows_set_aside.frozen(findings, config)
     findings = [
         *_with_examples((f for f in findings if f.split == "train"), read.train),
         *_with_examples((f for f in findings if f.split == "test"), read.test),
@@ -81,7 +84,8 @@ def validate(
         dataset=dataset,
         passed=not refused,
         findings=tuple(findings),
-        dropped=read.train.rows - dataset.train.rows,
+        dropped=aside.dataset.train.rows - dataset.train.rows,
+        bad_rows=aside.rows,
         data_docs=folder / "data_docs",
     )
     title = "The data was refused" if refused else "The data was accepted"

@@ -69,7 +69,8 @@ def leave_out(dataset: Dataset, config: ValidationConfig) -> Kept:
 def _of_unlabelled(side: Side, split: Split) -> Finding:
     return Finding(
         split=side, name="unlabelled", severity="warn", passed=False, count=split.unlabelled,
-        message=f"Left out: {count(split.unlabelled, 'row')} without a label.",
+        message=f"Left out: {count(split.unlabelled, 'row')} without a label."
+        + (f" They are kept in {split.unlabelled_path}." if split.unlabelled_path else ""),
         rows=split.unlabelled_rows,
     )  # fmt: skip
 
@@ -87,7 +88,7 @@ def _of_disputed(side: Side, split: Split) -> Finding:
 def _without_leaks(kept: Kept, config: ValidationConfig) -> Kept:
     """Without the training rows whose text test holds, if they shall go."""
     train, test = kept.train, kept.test
-    leaked = _standing_in(test["text"], train["text"])
+    leaked = standing_in(test["text"], train["text"])
     if not leaked.any() or config.on_leak not in ("drop", "auto"):
         return kept
     if config.on_leak == "auto" and not _few(train, test, leaked):
@@ -122,7 +123,7 @@ def _labelled_otherwise(leaked: pd.DataFrame, test: pd.DataFrame) -> str:
     )
 
 
-def _standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
+def standing_in(others: pd.Series[Any], texts: pd.Series[Any]) -> NDArray[np.bool_]:
     """Which of the texts (n,), as the outline has them, are among others.
 
     These are handed over as a series: of a set, pandas makes an array of NumPy's `bytes`, which
@@ -138,7 +139,7 @@ def _few(train: pd.DataFrame, test: pd.DataFrame, leaked: NDArray[np.bool_]) -> 
     """
 
     def few(among: NDArray[np.bool_]) -> bool:
-        held = _standing_in(train["text"][among & leaked], test["text"]).mean()
+        held = standing_in(train["text"][among & leaked], test["text"]).mean()
         return bool(max(leaked[among].mean(), held) <= FEW)
 
     files = training_files.position(train["row"].to_numpy())

@@ -32,6 +32,19 @@ class Finding(BaseModel):
     """The first 3 texts concerned, cut to 80 characters."""
 
 
+class BadRow(BaseModel):
+    """A row that fails by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    """As `training_files` numbers it."""
+    cells: tuple[Literal["text", "label"], ...]
+    """Which of its cells are wrong."""
+    reason: str
+    """What is wrong, for the person who wrote the row."""
+
+
 class Verdict(BaseModel):
     """The outcome of a validation, and the dataset that goes on."""
 
@@ -43,8 +56,20 @@ class Verdict(BaseModel):
     findings: tuple[Finding, ...]
     dropped: int
     """Rows taken from train, because test holds their text or their class is too rare."""
+    bad_rows: tuple[BadRow, ...] = ()
+    """Those taken from train because they fail by themselves, the first `rows_set_aside.MOST`."""
     data_docs: Path
     """Folder with `index.html`."""
+
+    @property
+    def rows_set_aside(self) -> int:
+        """How many rows were taken from train because they fail by themselves."""
+        return self.dataset.train.set_aside
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What was set aside, as a number to record; nothing where nothing was."""
+        return {"rows_set_aside": float(self.rows_set_aside)} if self.rows_set_aside else {}
 
     def refusal(self) -> str:
         """Why the data was refused, in plain words: file, rows, examples and what to do."""

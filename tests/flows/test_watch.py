@@ -62,7 +62,7 @@ def _end(run_id: str, **state: Any) -> None:
 def test_a_complete_file_starts_one_run_with_it(watch: Watch, here: Path) -> None:
     assert watch() is None
     (here / "inbox" / "~$more.csv").write_text("a lock")
-    (here / "inbox" / "bad.csv").write_text(GOOD + " ,a\n")
+    (here / "inbox" / "bad.csv").write_text(GOOD.replace("text,", "words,"))
     assert watch() is None  # refused, and reported
     (here / "inbox" / "more.csv").write_text(GOOD.replace("a text", "one more"))
     first = watch()

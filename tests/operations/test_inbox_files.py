@@ -32,6 +32,12 @@ def refusal(source: str, config: Config) -> str:
     return inbox_judgement.judged(source, (), "", config).refused
 
 
+def refusing(config: Config) -> Config:
+    """The same, but that one bad row refuses a file."""
+    rules = config.validation.model_copy(update={"bad_rows": "refuse"})
+    return config.model_copy(update={"validation": rules})
+
+
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
     folder = tmp_path / "inbox"
@@ -316,6 +322,7 @@ def test_a_file_that_arrives_later_corrects_those_before_it(config: Config) -> N
 def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
     inbox: Path, config: Config
 ) -> None:
+    config = refusing(config)
     good, empty, leak = (inbox / f"{name}.csv" for name in ("good", "empty", "leak"))
     good.write_text("text,label\none more text,a\n")  # one row of one class
     empty.write_text(GOOD + " ,a\n")
@@ -334,6 +341,7 @@ def test_a_file_is_refused_for_its_own_rows_and_for_no_lack_of_others(
 
 @pytest.mark.slow
 def test_a_file_is_judged_by_the_labels_that_are_known(inbox: Path, config: Config) -> None:
+    config = refusing(config)
     (inbox / "a.csv").write_text(GOOD.replace(",a\n", ",A\n", 2) + "nobody labelled this,\n")
     train = Path(config.data.train)  # type: ignore[arg-type]
     train.write_text(GOOD.replace("a text", "one"))
