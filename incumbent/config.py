@@ -68,9 +68,10 @@ class DataConfig(Section):
     """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .xlsb .ods .csv .tsv .jsonl .ndjson
     .parquet, each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a
     list of these; `${NAME}` in it stands for an environment variable. A file of another name, such
-    as `export.txt`, is known by its contents. Empty for the embedded film reviews."""
+    as `export.txt`, is known by its contents. A folder of folders with a text in each .txt means
+    these, and the name of each folder is their label. Empty for the embedded film reviews."""
     test: str = ""
-    """The frozen test set: one file. Empty for the embedded film reviews."""
+    """The frozen test set: one file, or a folder of folders of texts. Empty for the embedded film reviews."""
     format: Literal["auto", "workbook", "csv", "json", "parquet"] = "auto"
     """What the files are. `auto`: what their contents say, each its own."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] | None = None

@@ -20,7 +20,7 @@ from incumbent.data.datasets import Dataset, save
 from incumbent.data.stratified_sample import sample
 from incumbent.errors import DataError
 from incumbent.runtime import url_secrets
-from incumbent.tables import table_reader, training_files
+from incumbent.tables import training_files
 
 UNKNOWN = "unknown"
 """The source of training rows that are not known."""
@@ -69,10 +69,9 @@ def ingest(
         train, test, names, workdir / "datasets", config.label_names, _sampler(config),
         config.label_separator, labels or (),
     )  # fmt: skip
-    files = {"files": read_from} if len(several) > 1 else {}
     dataset = dataset.model_copy(
         update={
-            "train": dataset.train.model_copy(update=train.left_out | files),
+            "train": dataset.train.model_copy(update=train.left_out),
             "test": dataset.test.model_copy(update=test.left_out),
             "notes": tuple(notes),
         }
@@ -114,8 +113,9 @@ def _columns(slices: Sequence[str]) -> list[str]:
 
 def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
     needed = [name for name in slices if name not in COMPUTED_SLICES]
-    frames = table_reader.parts(config.test, config, _columns(slices), needed, note)
-    return Labelled(frames, (url_secrets.public(config.test),), config)
+    files = training_files.expand_test(config.test)
+    frames = training_files.parts(files, config, _columns(slices), needed, note)
+    return Labelled(frames, tuple(map(url_secrets.public, files)), config)
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
@@ -192,8 +192,9 @@ class Labelled:
 
     @property
     def left_out(self) -> dict[str, object]:
-        """What a `Split` says of the rows without a label."""
-        return {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
+        """What a `Split` says of the files, if there are several, and of rows without a label."""
+        files = {"files": tuple(self._files)} if len(self._files) > 1 else {}
+        return files | {"unlabelled": self._count, "unlabelled_rows": tuple(self._first)}
 
 
 def read_before(
@@ -233,7 +234,8 @@ def _reading(
     how = f"{__version__} {config.model_dump_json()} {list(slices)} {list(labels or ())}"
     state = hashlib.sha256(how.encode())
     try:
-        for source in (*training_files.expand(config.train), config.test):
+        sides = training_files.expand(config.train), training_files.expand_test(config.test)
+        for source in chain(*sides):
             state.update(source.encode())
             with Path(source).open("rb") as file:
                 state.update(hashlib.file_digest(file, "sha256").digest())

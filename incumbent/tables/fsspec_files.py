@@ -22,7 +22,7 @@ from incumbent.runtime.url_secrets import expanded, masked, public, without_secr
 from incumbent.tables.file_formats import FORMATS, PACKED, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import IO, Any, BinaryIO
 
 _READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACKED))
@@ -112,6 +112,49 @@ def files_in(folder: str) -> dict[str, str] | None:
         for one in found
         if one["type"] == "file"
     }
+
+
+def files_under(folder: str) -> dict[str, int]:
+    """All files in a folder and in those below it: their names from there, and bytes.
+
+    Raises:
+        DataError: if it cannot be looked into.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        found = filesystem.find(path, detail=True)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        said = f"The folder {public(folder)} could not be looked into"
+        raise _away(said, error, folder) from None
+    root = str(filesystem._strip_protocol(path)).rstrip("/")
+    return {
+        str(name)[len(root) :].lstrip("/"): int(about.get("size") or 0)
+        for name, about in found.items()
+        if about["type"] == "file"
+    }
+
+
+def contents(folder: str, names: Sequence[str]) -> dict[str, bytes]:
+    """What files in a folder hold, or those below it, by their names from there; all at once.
+
+    Raises:
+        DataError: if one cannot be read; it is named.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        paths = [f"{path.rstrip('/')}/{name}" for name in names]
+        found = filesystem.cat_ranges(paths, None, None, on_error="return")
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"The files in {public(folder)} could not be read", error, folder) from None
+    read = dict(zip(names, found, strict=True))
+    for name, held in read.items():
+        if isinstance(held, Exception):
+            raise _away(f"{public(folder)}/{name} could not be read", held, folder) from None
+    return read
 
 
 def signature(source: str) -> str:
