@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from incumbent import label_sets
+from incumbent.runtime import sql_queries, url_secrets
 
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
 _Tab = BeforeValidator(lambda value: "\t" if value in ("tab", r"\t") else value)
@@ -71,7 +72,14 @@ class DataConfig(Section):
     as `export.txt`, is known by its contents. A folder of folders with a text in each .txt means
     these, and the name of each folder is their label. Empty for the embedded film reviews."""
     test: str = ""
-    """The frozen test set: one file, or a folder of folders of texts. Empty for the embedded film reviews."""
+    """The frozen test set: one file, or a folder of folders of texts. Empty for the embedded film
+    reviews."""
+    query: str = ""
+    """SQL that gives the training rows, where `train` is a database, like
+    `postgresql://reader:${PASSWORD}@host/reviews`: any that SQLAlchemy knows. Its columns are those
+    of a table. With an `order by`, the same rows are the same data."""
+    test_query: str = ""
+    """The same for `test`."""
     format: Literal["auto", "workbook", "csv", "json", "parquet"] = "auto"
     """What the files are. `auto`: what their contents say, each its own."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] | None = None
@@ -140,6 +148,21 @@ class DataConfig(Section):
                 raise ValueError(
                     f"label_columns: {name!r} {fault}; with several columns each names a label, "
                     "once: rename it in the data and here"
+                )
+        train = (self.train,) if isinstance(self.train, str) else self.train
+        for side, sources in {"query": train, "test_query": (self.test,)}.items():
+            databases = [one for one in sources if sql_queries.is_database(one, {})]
+            # An address that is all in a variable is known when it is read.
+            hidden = any(one.startswith("${") for one in sources)
+            if databases and not getattr(self, side):
+                raise ValueError(
+                    f"data.{side} is not set: {url_secrets.public(databases[0])} is a database, "
+                    "and SQL says which of its rows are meant"
+                )
+            if getattr(self, side) and not databases and not hidden:
+                raise ValueError(
+                    f"data.{side} is for a database, and data."
+                    f"{'test' if side == 'test_query' else 'train'} names none; leave it out"
                 )
         if bool(self.train) != bool(self.test):
             missing = "test" if self.train else "train"

@@ -114,6 +114,7 @@ def _columns(slices: Sequence[str]) -> list[str]:
 def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
     needed = [name for name in slices if name not in COMPUTED_SLICES]
     files = training_files.expand_test(config.test)
+    config = config.model_copy(update={"query": config.test_query})
     frames = training_files.parts(files, config, _columns(slices), needed, note)
     return Labelled(frames, tuple(map(url_secrets.public, files)), config)
 

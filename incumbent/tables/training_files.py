@@ -22,7 +22,7 @@ import pandas as pd
 from incumbent.errors import DataError
 from incumbent.recognition import folder_labels, text_encodings
 from incumbent.recognition.folder_labels import finished
-from incumbent.runtime import url_secrets
+from incumbent.runtime import sql_queries, url_secrets
 from incumbent.tables import file_formats, fsspec_files, table_reader
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def _of(entry: str) -> list[str]:
 
 
 def _is_file(entry: str) -> bool:
-    """Whether it is a file, told without asking where it is, or on this machine."""
+    """Whether it is a file or a database, told without asking where it is, or on this machine."""
+    if sql_queries.is_database(entry, os.environ):
+        return True
     # Links on a web page are no folder; and a name may hold signs of a pattern.
     if "::" in entry or entry.startswith(_WEB) or os.path.isfile(entry):  # noqa: PTH113 - no error
         return True
