@@ -100,7 +100,7 @@ class DataConfig(Section):
     label_separator: str = ""
     """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
     a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
-    nothing. Empty: a cell holds one label."""
+    nothing. With it, a list in JSON or Parquet is several labels. Empty: a cell holds one label."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
     its own, by its byte-order mark or its bytes; where two fit alike and read differently, the

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
 from incumbent.recognition import (
+    annotation_exports,
     csv_dialects,
     csv_quoting,
     html_tables,
@@ -164,10 +165,12 @@ def from_json(
     numbers: list[int] = []
     keys: dict[str, None] = {}
     notes = dict.fromkeys([said] if said else [])
-    for number, where, record in _records(text, source, wanted):
+    exports = annotation_exports.Exports(source, columns)
+    for number, where, kept in _records(text, source, wanted):
+        record = exports.flat(kept)
         found = record
         if not all(name in record for name in columns):
-            names = _names(record, columns, where)
+            names = _names(record, columns, where, some=exports.found)
             found = {names.get(key, key): value for key, value in record.items()}
             notes |= dict.fromkeys(
                 f"key {key!r} is taken for {name!r}" for key, name in names.items() if key != name
@@ -176,6 +179,7 @@ def from_json(
         # Not the record itself, which may hold much that nobody asked for.
         records.append(found if asked is None else {k: found.get(k) for k in asked})
         numbers.append(number)
+    notes |= dict.fromkeys(exports.said([*keys]))
     optional = [name for name in (keys if optional is None else optional) if name not in columns]
     rows = [[record.get(name) for name in (*columns, *optional)] for record in records]
     read = [*columns, *(name if name in keys else "" for name in optional)] if rows else []
@@ -183,8 +187,13 @@ def from_json(
     return Table(source, header, rows, numbers, notes=tuple(notes))
 
 
-def _names(record: dict[str, object], columns: Sequence[str], where: str) -> dict[str, str]:
-    """What the keys are called that are asked for, where a record spells them otherwise."""
+def _names(
+    record: dict[str, object], columns: Sequence[str], where: str, *, some: bool = False
+) -> dict[str, str]:
+    """What the keys are called that are asked for, where a record spells them otherwise.
+
+    With `some`, it may lack any.
+    """
     keys = list(record)
     names: dict[str, str] = {}
     for name in columns:
@@ -194,6 +203,8 @@ def _names(record: dict[str, object], columns: Sequence[str], where: str) -> dic
                 f"{where}: there is no {name!r}, but {' and '.join(map(repr, found))} could be it. "
                 "Set data.text_column and data.label_columns to those that are meant."
             )
+        if not found and some:
+            continue
         if not found:
             raise DataError(
                 f"{where}: there is no {name!r}; this one has "

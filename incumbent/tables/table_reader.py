@@ -6,16 +6,17 @@ import datetime
 import decimal
 import difflib
 import logging
+import re
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from incumbent import config_mistakes
+from incumbent import config_mistakes, label_sets
 from incumbent.config import DataConfig
 from incumbent.errors import ConfigError, DataError
-from incumbent.recognition import column_names
+from incumbent.recognition import annotation_exports, column_names
 from incumbent.tables import source_reading, tick_columns
 from incumbent.tables.table import CellError, Formula, Table, as_text
 
@@ -28,6 +29,7 @@ SLICE = "slice:"
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _SHOWN = 20  # columns that a message lists
+_WIDE = 80  # characters of a label that a message shows
 
 _log = logging.getLogger(__name__)
 
@@ -171,7 +173,7 @@ def _frame(
     table = _without_blank(table, text, places)
     rows = table.rows
     texts, (cells, *others) = _column(rows, text), [_column(rows, place) for place in places]
-    label = _stripped(cells)
+    label = _labels(table, cells, config.label_separator)
     if others:
         sets = tick_columns.sets_of(
             table, dict(zip(config.labels_in, [cells, *others], strict=True)), in_words=in_words
@@ -217,6 +219,42 @@ def _column(rows: list[list[object]], position: int) -> list[object]:
 
 def _stripped(cells: list[object]) -> pd.Series[str]:
     return pd.Series([as_text(cell).strip() for cell in cells], dtype=object)
+
+
+def _labels(table: Table, cells: list[object], separator: str) -> pd.Series[str]:
+    """The label in each cell (n,); a list of several is joined as one cell would hold them.
+
+    Raises:
+        DataError: if a cell holds several, and `separator` is empty or in one of them; or what is
+            no label of a text.
+    """
+    found = [annotation_exports.choices(cell) for cell in cells]
+    if not any(isinstance(cell, list | dict) for cell in found):
+        return _stripped(cells)
+    texts: list[str] = []
+    for number, cell in zip(table.numbers, found, strict=True):
+        labels = [cell] if not isinstance(cell, list) else cell
+        where = f"{table.where}, row {number}: the label"
+        if any(isinstance(label, list | dict) for label in labels):
+            raise DataError(
+                f"{where} is {str(cell)[:_WIDE]}; expected a name, or a list of names. Whole texts "
+                "are classified: export labels of texts, not of parts of them."
+            )
+        names = list(filter(None, (as_text(label).strip() for label in labels)))
+        if len(names) > 1 and not separator:
+            raise DataError(
+                f"{where} is a list of {len(names)}: {str(names)[:_WIDE]}; expected one. If a text "
+                "may have several labels, set data.label_separator, like ';'; then each has any of "
+                "them."
+            )
+        sign = re.compile(label_sets.pattern(separator)) if separator else None
+        if sign and (torn := next((n for n in names if len(names) > 1 and sign.search(n)), None)):
+            raise DataError(
+                f"{where} {torn!r} holds {separator!r}, which data.label_separator says stands "
+                "between labels. Set it to a sign that is in none."
+            )
+        texts.append(label_sets.in_one_cell(names, separator) if separator else "".join(names))
+    return pd.Series(texts, dtype=object)
 
 
 def _shown(cell: object) -> str:
