@@ -91,8 +91,9 @@ class DataConfig(Section):
     delimiter: Annotated[str, Field(pattern=r"^[^\w\s\"']?$|^\t$"), _Tab] = ""
     """What is between two cells of a text file: one character, or `tab`. Empty: comma, semicolon,
     tab or bar, whichever gives the columns."""
-    text_column: str = "text"
-    """Column that holds the text."""
+    text_column: str | tuple[str, ...] = "text"
+    """Column that holds the text. A list, like `[title, body]`: the parts of a text, which are
+    joined by a blank line, those that are empty left out."""
     label_columns: str | tuple[str, ...] = "label"
     """Column that holds the label. A list of two or more makes the labels the columns' names: each
     holds 1 or 0, x or nothing, yes or no, whether a row has that label; a row may have none or
@@ -109,6 +110,11 @@ class DataConfig(Section):
     """How many rows of each split to use, stratified by label and seeded; null for all."""
     seed: Seed = 0
     """Seed of the sample."""
+
+    @property
+    def texts_in(self) -> tuple[str, ...]:
+        """The columns that a text is in, in the order of its parts."""
+        return (self.text_column,) if isinstance(self.text_column, str) else self.text_column
 
     @property
     def labels_in(self) -> tuple[str, ...]:
@@ -137,11 +143,14 @@ class DataConfig(Section):
                 "label_separator is for one column whose cells hold several labels, and "
                 "label_columns names several columns; set one of the two"
             )
-        if self.text_column in self.labels_in:
-            raise ValueError(
-                f"text_column and label_columns both name {self.text_column!r}; different columns "
-                "are needed"
-            )
+        if not self.texts_in or len(set(self.texts_in)) < len(self.texts_in):
+            raise ValueError("text_column names no column, or one twice; name each once")
+        for name in self.texts_in:
+            if name in self.labels_in:
+                raise ValueError(
+                    f"text_column and label_columns both name {name!r}; different columns are "
+                    "needed"
+                )
         for name in self.label_names:
             twice = self.label_names.count(name) > 1
             if fault := label_sets.fault(name) or "is there twice" * twice:
@@ -149,6 +158,15 @@ class DataConfig(Section):
                     f"label_columns: {name!r} {fault}; with several columns each names a label, "
                     "once: rename it in the data and here"
                 )
+        if bool(self.train) != bool(self.test):
+            missing = "test" if self.train else "train"
+            raise ValueError(
+                f"data.{missing} is not set: name both files, or neither for the embedded reviews"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _queries(self) -> DataConfig:
         train = (self.train,) if isinstance(self.train, str) else self.train
         for side, sources in {"query": train, "test_query": (self.test,)}.items():
             databases = [one for one in sources if sql_queries.is_database(one, {})]
@@ -164,11 +182,6 @@ class DataConfig(Section):
                     f"data.{side} is for a database, and data."
                     f"{'test' if side == 'test_query' else 'train'} names none; leave it out"
                 )
-        if bool(self.train) != bool(self.test):
-            missing = "test" if self.train else "train"
-            raise ValueError(
-                f"data.{missing} is not set: name both files, or neither for the embedded reviews"
-            )
         return self
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -210,8 +210,8 @@ def read_before(
     return _known(reading) if reading else None
 
 
-def text_column(config: DataConfig) -> str:
-    """The column that texts are read from, also where no file is named."""
+def text_column(config: DataConfig) -> str | tuple[str, ...]:
+    """The column, or columns, that texts are read from, also where no file is named."""
     return config.text_column if config.train else _embedded_columns(config)["text_column"]
 
 
@@ -274,7 +274,7 @@ def embedded(config: DataConfig, workdir: Path) -> DataConfig:
     return config.model_copy(update=_embedded_columns(config) | sides)
 
 
-def _embedded_columns(config: DataConfig) -> dict[str, str]:
+def _embedded_columns(config: DataConfig) -> dict[str, Any]:
     """The columns of the embedded reviews, unless the config names others."""
     columns = {
         "text_column": embedded_reviews.TEXT_COLUMN,

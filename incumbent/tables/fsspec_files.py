@@ -9,6 +9,7 @@ import io
 import os
 import posixpath
 import re
+import tempfile
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ INSTALL = ".venv/bin/python -m pip install 'incumbent[{}]'"
 """How the client of a place is installed. By the extra, so that pip minds what incumbent needs."""
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _UNPACKED_AT_ONCE = 16 << 20  # bytes
+_MAX_COPIED = 16 << 30  # bytes of a file from the web, on the disk
 _MAGIC = 16  # bytes that tell how a file is compressed
 _OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
@@ -51,9 +53,15 @@ def opened(source: str) -> Iterator[BinaryIO]:
     filesystem, path = None, ""
     try:
         filesystem, path = _filesystem(source)
-        with filesystem.open(path, "rb") as found:
-            file = found if found.seekable() else io.BytesIO(found.read())
-            yield file
+        # A web server may give a file only once, from its beginning, and not say how long it is.
+        of_web = {"block_size": 0} if "http" in filesystem.protocol else {}
+        with filesystem.open(path, "rb", **of_web) as found:
+            if of_web:
+                with tempfile.TemporaryFile() as file:
+                    _copy(found, file, shown)
+                    yield file
+            else:
+                yield found if found.seekable() else io.BytesIO(found.read())
     except DataError as error:  # of a file that is read in parts, it quotes the filesystem
         raise DataError(without_secrets(error, source, os.environ)) from None
     except FileNotFoundError:
@@ -69,6 +77,22 @@ def opened(source: str) -> Iterator[BinaryIO]:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
         raise _away(f"{shown} could not be read", error, source) from None
+
+
+def _copy(found: BinaryIO, file: BinaryIO, shown: str) -> None:
+    """What a stream gives, to the beginning of a file.
+
+    Raises:
+        DataError: if it does not end.
+    """
+    while part := found.read(_UNPACKED_AT_ONCE):
+        file.write(part)
+        if file.tell() > _MAX_COPIED:
+            raise DataError(
+                f"{shown} gives more than {_MAX_COPIED >> 30} GiB; at most that is read from the "
+                "web. Name a part of it, or copy it here."
+            )
+    file.seek(0)
 
 
 def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -107,7 +107,7 @@ def _of_bytes(
         found = iter([sheet])
     elif reading == "json":
         read_json = csv_and_json_reading.from_json
-        found = iter([read_json(data, shown, config.encoding, columns, optional)])
+        found = iter([read_json(data, shown, config, columns, optional)])
     elif reading in ("csv", "page"):
         read = csv_and_json_reading.from_csv if reading == "csv" else csv_and_json_reading.from_page
         found = iter([read(data, shown, config, DELIMITERS.get(suffix, ","), columns)])

@@ -21,7 +21,7 @@ import pandas as pd
 
 from incumbent.errors import DataError
 from incumbent.recognition import folder_labels, text_encodings
-from incumbent.recognition.folder_labels import finished
+from incumbent.recognition.folder_labels import finished as finished
 from incumbent.runtime import sql_queries, url_secrets
 from incumbent.tables import file_formats, fsspec_files, table_reader
 
@@ -82,7 +82,10 @@ def expand_test(entry: str) -> tuple[str, ...]:
     Raises:
         DataError: if it cannot be told which labels the texts have.
     """
-    if _is_file(entry) or fsspec_files.files_in(entry.rstrip("/") or "/") is None:
+    try:
+        if _is_file(entry) or fsspec_files.files_in(entry.rstrip("/") or "/") is None:
+            return (entry,)
+    except DataError:  # whoever may read a file may not list what is beside it
         return (entry,)
     return tuple(_texts_in(entry.rstrip("/"))) or (entry,)  # reading says that it is a folder
 
