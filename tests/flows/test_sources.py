@@ -26,7 +26,9 @@ def test_titles_and_bodies_from_a_database_go_the_whole_way(here: Path, command:
         words = frame["Reviews"].astype(str).str.split(n=4)
         frame["title"] = words.str[:3].str.join(" ")
         frame["body"] = words.str[3:].str.join(" ")
-        frame.loc[frame.index[::7], "title"] = None
+        frame.loc[(frame["body"].str.len() > 0) & (frame["title"].str.len() % 7 == 0), "title"] = (
+            None
+        )
     with closing(sqlite3.connect("reviews.db")) as connection:
         columns = ["title", "body", "Sentiment"]
         train[columns].rename(columns={"Sentiment": "label"}).to_sql("reviews", connection)
