@@ -130,8 +130,8 @@ def _labels(result: object) -> list[object] | None:
     value = result.get("value") if isinstance(result, dict) else None
     if not isinstance(value, dict) or "start" in value:
         return None
-    if isinstance(value.get("choices"), list):
-        return list(value["choices"])
+    if choice := value.get("choices"):
+        return list(choice) if isinstance(choice, list) else [choice]
     return [value["rating"]] if "rating" in value else None
 
 

@@ -209,8 +209,8 @@ def _at_once(files: Sequence[tuple[int, TextFile]]) -> Iterator[list[tuple[int, 
     for one in files:
         if one[1].size > _LARGEST:
             raise DataError(
-                f"{url_secrets.public(one[1])} holds {one[1].size / 1e6:,.0f} MB, and is read as "
-                f"one text; at most {_LARGEST / 1e6:,.0f} MB are. If it is a table, name the file."
+                f"{url_secrets.public(one[1])} holds {one[1].size:,} bytes, and is read as one "
+                f"text; at most {_LARGEST:,} are. If it is a table, name the file."
             )
         if part and (len(part) == most or size + one[1].size > room):
             yield part

@@ -54,7 +54,8 @@ def test_label_studio(tmp_path: Path, column: str, lines: bool) -> None:
 def test_label_studio_of_one_task_and_of_old(tmp_path: Path) -> None:
     frame, _ = read(tmp_path / "a.json", json.dumps(TASKS[0]))
     assert pairs(frame) == EXPECTED[:1]
-    old = {key.replace("annotations", "completions"): value for key, value in TASKS[0].items()}
+    old = json.loads(json.dumps(TASKS[0]).replace('"annotations"', '"completions"'))
+    old["completions"][0]["result"][0]["value"]["choices"] = "pos"
     frame, _ = read(tmp_path / "b.json", json.dumps([old]))
     assert pairs(frame) == EXPECTED[:1]
 

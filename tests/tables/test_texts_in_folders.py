@@ -117,7 +117,9 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, names: list[str], said: str
 def test_a_huge_file_is_no_text(tmp_path: Path) -> None:
     write(tmp_path, {"pos/1.txt": "fine", "neg/1.txt": "x"})
     os.truncate(tmp_path / "neg/1.txt", 1 << 40)  # which takes no space
-    with pytest.raises(DataError, match=r"neg/1\.txt holds 1,099,512 MB, and is read as one text"):
+    with pytest.raises(
+        DataError, match=r"neg/1\.txt holds 1,099,511,627,776 bytes, and is read as one text"
+    ):
         read(str(tmp_path))
 
 
