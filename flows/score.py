@@ -29,7 +29,7 @@ def score(
     output: str,
     model_name: str = "reviews",
     alias: str = "champion",
-    text_column: str | None = None,
+    text_column: str | list[str] | None = None,
     sheet: str | int | None = None,
     encoding: str = "auto",
     header_row: int | None = None,
@@ -43,7 +43,7 @@ def score(
         output: A file for the same rows; its extension is the format.
         model_name: The registered model.
         alias: Of the version to ask.
-        text_column: The column of texts; without one, that of the training data.
+        text_column: The column of texts, or a list; without one, that of the training data.
         sheet: Of a workbook, by name or number (the first is 0); without one, that of the column.
         encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
         header_row: Number of the row that holds the names of the columns; without one, the first
@@ -60,8 +60,9 @@ def score(
     environment.prepare()
     environment.quiet()
     show.tidy_logs()
+    columns = (text_column,) if isinstance(text_column, str) else tuple(text_column or ())
     with time_limits.whole("score", max_hours, _REMEDY):
         version = Registry().aliased(model_name, alias)
         return score_rows(
-            version, source, Path(output), text_column, sheet, encoding, header_row, delimiter
+            version, source, Path(output), columns, sheet, encoding, header_row, delimiter
         )

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from incumbent import label_sets
+from incumbent.runtime import sql_queries, url_secrets
 
 _Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML reads off as false
 _Tab = BeforeValidator(lambda value: "\t" if value in ("tab", r"\t") else value)
@@ -76,9 +77,17 @@ class DataConfig(Section):
     """Training data: a path or any fsspec URL (.xlsx .xlsm .xls .xlsb .ods .csv .tsv .jsonl .ndjson
     .parquet, each also packed as .gz or .bz2), a folder, a pattern like `data/2026-*.xlsx`, or a
     list of these; `${NAME}` in it stands for an environment variable. A file of another name, such
-    as `export.txt`, is known by its contents. Empty for the embedded film reviews."""
+    as `export.txt`, is known by its contents. A folder of folders with a text in each .txt means
+    these, and the name of each folder is their label. Empty for the embedded film reviews."""
     test: str = ""
-    """The frozen test set: one file. Empty for the embedded film reviews."""
+    """The frozen test set: one file, or a folder of folders of texts. Empty for the embedded film
+    reviews."""
+    query: str = ""
+    """SQL that gives the training rows, where `train` is a database, like
+    `postgresql://reader:${PASSWORD}@host/reviews`: any that SQLAlchemy knows. Its columns are those
+    of a table. With an `order by`, the same rows are the same data."""
+    test_query: str = ""
+    """The same for `test`."""
     format: Literal["auto", "workbook", "csv", "json", "parquet"] = "auto"
     """What the files are. `auto`: what their contents say, each its own."""
     sheet: str | Annotated[int, Field(ge=0, strict=True)] | None = None
@@ -90,8 +99,9 @@ class DataConfig(Section):
     delimiter: Annotated[str, Field(pattern=r"^[^\w\s\"']?$|^\t$"), _Tab] = ""
     """What is between two cells of a text file: one character, or `tab`. Empty: comma, semicolon,
     tab or bar, whichever gives the columns."""
-    text_column: str = "text"
-    """Column that holds the text."""
+    text_column: str | tuple[str, ...] = "text"
+    """Column that holds the text. A list, like `[title, body]`: the parts of a text, which are
+    joined by a blank line, those that are empty left out."""
     label_columns: str | tuple[str, ...] = "label"
     """Column that holds the label. A list of two or more makes the labels the columns' names: each
     holds 1 or 0, x or nothing, yes or no, whether a row has that label; a row may have none or
@@ -99,7 +109,7 @@ class DataConfig(Section):
     label_separator: str = ""
     """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
     a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
-    nothing. Empty: a cell holds one label."""
+    nothing. With it, a list in JSON or Parquet is several labels. Empty: a cell holds one label."""
     id_column: str | None = None
     """Column that holds the name or number by which a row is known, so that a later row of the same
     one corrects it. Null: rows are known by their text (after case and white space are folded)."""
@@ -129,6 +139,11 @@ class DataConfig(Section):
         return self.on_disagreement or ("latest" if any(known_by) else "keep")
 
     @property
+    def texts_in(self) -> tuple[str, ...]:
+        """The columns that a text is in, in the order of its parts."""
+        return (self.text_column,) if isinstance(self.text_column, str) else self.text_column
+
+    @property
     def labels_in(self) -> tuple[str, ...]:
         """The columns that labels are in, in the order of the file."""
         return (self.label_columns,) if isinstance(self.label_columns, str) else self.label_columns
@@ -155,13 +170,16 @@ class DataConfig(Section):
                 "label_separator is for one column whose cells hold several labels, and "
                 "label_columns names several columns; set one of the two"
             )
-        if self.text_column in self.labels_in:
-            raise ValueError(
-                f"text_column and label_columns both name {self.text_column!r}; different columns "
-                "are needed"
-            )
+        if not self.texts_in or len(set(self.texts_in)) < len(self.texts_in):
+            raise ValueError("text_column names no column, or one twice; name each once")
+        for name in self.texts_in:
+            if name in self.labels_in:
+                raise ValueError(
+                    f"text_column and label_columns both name {name!r}; different columns are "
+                    "needed"
+                )
         for key in ("id_column", "annotator_column", "date_column"):
-            if (name := getattr(self, key)) in (self.text_column, *self.labels_in):
+            if (name := getattr(self, key)) in (*self.texts_in, *self.labels_in):
                 raise ValueError(
                     f"{key} names {name!r}, which holds the text or the label; another column is "
                     "needed, or null"
@@ -178,6 +196,25 @@ class DataConfig(Section):
             raise ValueError(
                 f"data.{missing} is not set: name both files, or neither for the embedded reviews"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _queries(self) -> DataConfig:
+        train = (self.train,) if isinstance(self.train, str) else self.train
+        for side, sources in {"query": train, "test_query": (self.test,)}.items():
+            databases = [one for one in sources if sql_queries.is_database(one, {})]
+            # An address that is all in a variable is known when it is read.
+            hidden = any(one.startswith("${") for one in sources)
+            if databases and not getattr(self, side):
+                raise ValueError(
+                    f"data.{side} is not set: {url_secrets.public(databases[0])} is a database, "
+                    "and SQL says which of its rows are meant"
+                )
+            if getattr(self, side) and not databases and not hidden:
+                raise ValueError(
+                    f"data.{side} is for a database, and data."
+                    f"{'test' if side == 'test_query' else 'train'} names none; leave it out"
+                )
         return self
 
 

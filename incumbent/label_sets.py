@@ -47,3 +47,24 @@ def is_set_of(label: str, names: Collection[str]) -> bool:
     """Whether a text is that of a set of some of these names, as `join` writes it."""
     parts = split(label)
     return set(parts) <= set(names) and label == join(set(parts))
+
+
+def pattern(separator: str) -> str:
+    """The regular expression of `data.label_separator`: a word, or signs of which any separates."""
+    if _is_word(separator):
+        return rf"\s+{re.escape(separator.strip())}\s+"
+    return f"[{re.escape(_signs(separator))}]"
+
+
+def in_one_cell(names: Iterable[str], separator: str) -> str:
+    """Labels as one cell holds them, so that `pattern` takes them apart again."""
+    between = f" {separator.strip()} " if _is_word(separator) else _signs(separator)[0]
+    return between.join(names)
+
+
+def _is_word(separator: str) -> bool:
+    return any(character.isalnum() for character in separator)
+
+
+def _signs(separator: str) -> str:
+    return "".join(separator.split()) or separator

@@ -71,7 +71,7 @@ class Predictor:
         self.thresholds = np.array([
             settings.get("thresholds", {}).get(name, 0.5) for name in self.classes
         ])  # fmt: skip
-        self.text_column: str = settings["text_column"]
+        self.text_column: str | list[str] = settings["text_column"]
         self._shorten = shortener(folder, settings["truncation"], settings["max_length"])
         self._model: Model
         if (folder / NBSVM).is_file():
@@ -91,7 +91,8 @@ class Predictor:
 
         Args:
             context: MLflow's; not used after loading.
-            model_input: A list of strings, a Series, or a frame whose first column is the text.
+            model_input: A list of strings, a Series, or a frame whose first column is the text. If
+                the model was trained on texts in several columns, a frame with any of them.
             params: None are known.
 
         Returns:
@@ -142,9 +143,14 @@ class Predictor:
     def _texts(self, model_input: Any) -> list[str]:
         import pandas as pd
 
+        columns = [self.text_column] if isinstance(self.text_column, str) else self.text_column
         if isinstance(model_input, pd.DataFrame):
+            parts = [name for name in columns if name in model_input.columns]
+            if len(columns) > 1 and parts:
+                rows = model_input[parts].itertuples(index=False, name=None)
+                return [together(row, index) for index, row in enumerate(rows)]
             # MLflow makes a frame of whatever it is given, and hands on the first column only.
-            named = [name for name in (self.text_column, "text") if name in model_input.columns]
+            named = [name for name in (columns[0], "text") if name in model_input.columns]
             model_input = model_input[named[0]] if named else model_input.iloc[:, 0]
         texts = list(model_input)
         for index, text in enumerate(texts):
@@ -161,6 +167,20 @@ def folder_digest(folder: Path) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").hexdigest().encode())
     return digest.hexdigest()
+
+
+def together(parts: Sequence[Any], index: int) -> str:
+    """The text of a row from its parts, those that are missing or blank left out.
+
+    As `incumbent.tables.table_reader` does it, so that a model is asked what it was trained on.
+
+    Raises:
+        TypeError: if a part is no text.
+    """
+    there = [part for part in parts if part is not None and part == part]  # NaN is not itself
+    if wrong := [part for part in there if not isinstance(part, str)]:
+        raise TypeError(f"row {index} of the input holds {wrong[0]!r}; a text is expected")
+    return "\n\n".join(part.strip() for part in there if part.strip())
 
 
 def plain(text: str) -> str:
@@ -405,7 +425,7 @@ def save_settings(
     folder: Path,
     *,
     classes: Sequence[str],
-    text_column: str,
+    text_column: str | Sequence[str],
     truncation: str,
     max_length: int,
     multilabel: bool = False,
@@ -413,7 +433,7 @@ def save_settings(
     """Write what is wanted besides the model: classes, truncation and the column's name."""
     settings = {
         "classes": list(classes),
-        "text_column": text_column,
+        "text_column": text_column if isinstance(text_column, str) else list(text_column),
         "truncation": truncation,
         "max_length": max_length,
         "multilabel": multilabel,

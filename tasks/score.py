@@ -16,13 +16,13 @@ from tasks.retry_policy import RETRIES
 
 @task(cache_policy=NO_CACHE, **RETRIES)
 def score(
-    version: Version, source: str, output: Path, text_column: str | None,
+    version: Version, source: str, output: Path, text_columns: tuple[str, ...],
     sheet: str | int | None, encoding: str, header_row: int | None = None, delimiter: str = "",
 ) -> Summary:  # fmt: skip
     """Write the rows with their labels and probabilities; see `table_scoring.score`."""
     with show.progress("scoring", None, "row", "Rows scored") as progress:
         summary = table_scoring.score(
-            version, source, output, text_column=text_column, sheet=sheet, encoding=encoding,
+            version, source, output, text_columns=text_columns, sheet=sheet, encoding=encoding,
             header_row=header_row, delimiter=delimiter, on_rows=progress.by, note=show.say,
         )  # fmt: skip
     show.table(

@@ -94,7 +94,7 @@ def test_off_is_no_false(tmp_path: Path) -> None:
         ("training: {learning_rate: -1}", "input should be greater than 0 or 'auto' (found -1)"),
         ("training: {learning_rate: fast}", "input should be a number or 'auto' (found 'fast')"),
         ("training: 3", "training: this is a section, with the keys model, weights, "),
-        ("data: {text_column: }", "data.text_column: input should be text (found None)"),
+        ("data: {text_column: }", "data.text_column: input should be text or a list (found None)"),
         ("data: {label_columns: 3}", "data.label_columns: input should be text or a list (found 3"),
         ("training: {seed: -1}", "training.seed"),
         ("evaluation: {seed: 99999999999}", "evaluation.seed"),

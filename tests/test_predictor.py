@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from incumbent.encoders import pretrained_weights
 from incumbent.predictor import Predictor, cut, shortener
+from incumbent.tables import table_reader
 
 NO_TOKENIZER = Path("nowhere")
 
@@ -79,6 +80,22 @@ def test_the_input_may_be_a_list_a_series_or_a_frame(given_input: object) -> Non
     predictor = Predictor()
     predictor.text_column = "Reviews"
     assert predictor._texts(given_input) == ["one", "two"]
+
+
+def test_texts_in_several_columns_are_joined_as_in_training() -> None:
+    predictor = Predictor()
+    predictor.text_column = ["title", "body"]
+    rows = [(" Fine ", "A film.\n"), ("Fine", None), (None, "A film."), ("", " ")]
+    rows += [("x", float("nan"))]
+    frame = pd.DataFrame(rows, columns=["title", "body"]).assign(id=3)[["id", "body", "title"]]
+    expected = ["Fine\n\nA film.", "Fine", "A film.", "", "x"]
+    assert predictor._texts(frame) == expected
+    assert [table_reader._together(row) for row in rows] == expected
+    assert predictor._texts(frame[["body"]].iloc[:1]) == ["A film."]
+    assert predictor._texts(pd.DataFrame({"text": ["one"]})) == ["one"]
+    assert predictor._texts(["one"]) == ["one"]
+    with pytest.raises(TypeError, match="row 0 of the input holds 3"):
+        predictor._texts(pd.DataFrame({"title": [3], "body": ["x"]}))
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), 3])

@@ -53,7 +53,7 @@ def serve(
     preprocessor: Any,
     rows: Rows,
     folder: Path,
-    text_column: str,
+    text_column: str | tuple[str, ...],
     config: ServingConfig,
 ) -> Served:
     """Export a trained model to `folder`.
@@ -66,7 +66,7 @@ def serve(
         preprocessor: ktrain's, of the same predictor.
         rows: Encoded training rows, those that were held out first.
         folder: Where the served model goes.
-        text_column: The name that consumers' frames give the text.
+        text_column: The name that consumers' frames give the text, or those of its parts.
         config: The precision.
 
     Raises:

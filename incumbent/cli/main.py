@@ -184,7 +184,10 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @console.model
 @console.alias
-@click.option("--text-column", help="Column of the texts; else that of the training data.")
+@click.option(
+    "--text-column", multiple=True, metavar="NAME",
+    help="Column of the texts, or of a part of them; else those of the training data.",
+)  # fmt: skip
 @click.option("--sheet", help="Sheet, by name or number (the first is 0); else that of the column.")
 @click.option("--encoding", default="auto", show_default=True, help="Of CSV, TSV and JSON.")
 @click.option(
@@ -197,7 +200,7 @@ def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> Non
 )  # fmt: skip
 @console.as_json
 def score(
-    source: str, output: Path, name: str, alias: str, text_column: str | None,
+    source: str, output: Path, name: str, alias: str, text_column: tuple[str, ...],
     sheet: str | None,
     encoding: str, header_row: int | None, delimiter: str, as_json: bool,
 ) -> None:  # fmt: skip
@@ -221,7 +224,7 @@ def score(
         version = Registry().aliased(name, alias)
         with tqdm(unit="row", disable=not sys.stderr.isatty(), leave=False) as bar:
             summary = table_scoring.score(
-                version, source, output, text_column=text_column,
+                version, source, output, text_columns=text_column,
                 sheet=int(sheet) if sheet and sheet.isdecimal() else sheet, encoding=encoding,
                 header_row=header_row, delimiter=delimiter, on_rows=bar.update,
                 note=lambda line: click.echo(line, err=True),

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from incumbent.data.stratified_sample import sample
 from incumbent.data.unlabelled_rows import UnlabelledRows
 from incumbent.errors import DataError
 from incumbent.runtime import url_secrets
-from incumbent.tables import table_reader, training_files
+from incumbent.tables import training_files
 
 UNKNOWN = "unknown"
 """The source of training rows that are not known."""
@@ -73,13 +73,13 @@ def ingest(
     )  # fmt: skip
     if not part_of_train:
         row_columns.check(config, train.filled | test.filled, several[0])
-    files: dict[str, object] = {"files": read_from} if len(several) > 1 else {}
+    left_out = train.left_out
     if train.pool.count:
         folder = dataset.train.path.parent
-        files["unlabelled_path"] = train.pool.save(folder, read_from, config.text_column)
+        left_out["unlabelled_path"] = train.pool.save(folder, read_from, config.texts_in[0])
     dataset = dataset.model_copy(
         update={
-            "train": dataset.train.model_copy(update=train.left_out | files),
+            "train": dataset.train.model_copy(update=left_out),
             "test": dataset.test.model_copy(update=test.left_out),
             "notes": tuple(notes),
         }
@@ -129,8 +129,10 @@ def _settle(config: DataConfig) -> datasets.Settle | None:
 
 def _test_rows(config: DataConfig, slices: Sequence[str], note: Callable[[str], None]) -> Labelled:
     needed = [name for name in slices if name not in COMPUTED_SLICES]
-    frames = table_reader.parts(config.test, config, _columns(slices, config), needed, note)
-    return Labelled(frames, (url_secrets.public(config.test),), config, slices)
+    files = training_files.expand_test(config.test)
+    config = config.model_copy(update={"query": config.test_query})
+    frames = training_files.parts(files, config, _columns(slices, config), needed, note)
+    return Labelled(frames, tuple(map(url_secrets.public, files)), config, slices)
 
 
 def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
@@ -215,8 +217,9 @@ class Labelled:
 
     @property
     def left_out(self) -> dict[str, object]:
-        """What a `Split` says of the rows without a label."""
-        return {"unlabelled": self.pool.count, "unlabelled_rows": tuple(self.pool.first)}
+        """What a `Split` says of the files, if there are several, and of rows without a label."""
+        files = {"files": tuple(self._files)} if len(self._files) > 1 else {}
+        return files | {"unlabelled": self.pool.count, "unlabelled_rows": tuple(self.pool.first)}
 
 
 def read_before(
@@ -231,8 +234,8 @@ def read_before(
     return _known(reading) if reading else None
 
 
-def text_column(config: DataConfig) -> str:
-    """The column that texts are read from, also where no file is named."""
+def text_column(config: DataConfig) -> str | tuple[str, ...]:
+    """The column, or columns, that texts are read from, also where no file is named."""
     return config.text_column if config.train else _embedded_columns(config)["text_column"]
 
 
@@ -259,7 +262,8 @@ def _reading(
     how = f"{__version__} {config.model_dump_json()} {list(slices)} {list(labels or ())}"
     state = hashlib.sha256(how.encode())
     try:
-        for source in (*training_files.expand(config.train), config.test):
+        sides = training_files.expand(config.train), training_files.expand_test(config.test)
+        for source in chain(*sides):
             state.update(source.encode())
             with Path(source).open("rb") as file:
                 state.update(hashlib.file_digest(file, "sha256").digest())
@@ -297,7 +301,7 @@ def embedded(config: DataConfig, workdir: Path) -> DataConfig:
     return config.model_copy(update=_embedded_columns(config) | sides)
 
 
-def _embedded_columns(config: DataConfig) -> dict[str, str]:
+def _embedded_columns(config: DataConfig) -> dict[str, Any]:
     """The columns of the embedded reviews, unless the config names others."""
     columns = {
         "text_column": embedded_reviews.TEXT_COLUMN,

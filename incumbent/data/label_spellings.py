@@ -174,7 +174,7 @@ def _splitter(separator: str, cells: Iterable[str]) -> Callable[[str], list[str]
     """
     if not separator:
         return lambda cell: [cell]
-    sign = re.compile(pattern(separator))
+    sign = re.compile(label_sets.pattern(separator))
 
     def parts(cell: str) -> list[str]:
         found = [plain(part) for part in sign.split(cell)]
@@ -198,14 +198,6 @@ def _splitter(separator: str, cells: Iterable[str]) -> Callable[[str], list[str]
         return named
 
     return labels
-
-
-def pattern(separator: str) -> str:
-    """The regular expression of `data.label_separator`: a word, or signs of which any separates."""
-    word = separator.strip()
-    if any(character.isalnum() for character in word):
-        return rf"\s+{re.escape(word)}\s+"
-    return f"[{re.escape(''.join(separator.split()) or separator)}]"
 
 
 def sharing_parts(labels: Collection[str]) -> dict[str, str]:

@@ -119,7 +119,7 @@ def convert(
     saved: Path,
     texts: Sequence[str],
     served: Path,
-    text_column: str,
+    text_column: str | tuple[str, ...],
     precision: str,
     workdir: Path,
 ) -> Converted:
@@ -130,7 +130,7 @@ def convert(
         saved: The folder that it was loaded from.
         texts: Texts that both answer.
         served: Where the export goes, an empty folder.
-        text_column: The name that consumers' frames give the text.
+        text_column: The name that consumers' frames give the text, or those of its parts.
         precision: `float32`, or `int8`, which is compared before it is rounded.
         workdir: Where files may be put meanwhile.
 

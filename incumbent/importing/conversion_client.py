@@ -28,7 +28,7 @@ def convert(
     saved: Saved,
     texts: list[str],
     folder: Path,
-    text_column: str,
+    text_column: str | tuple[str, ...],
     serving: ServingConfig,
     limits: ImportingConfig,
     say: Callable[[str], None],
@@ -39,7 +39,7 @@ def convert(
         saved: The predictor.
         texts: Texts on which the export is held against ktrain's own answers.
         folder: Where the served model goes.
-        text_column: The name that consumers' frames give the text.
+        text_column: The name that consumers' frames give the text, or those of its parts.
         serving: Its precision; `auto` is float32, as no training rows are known to measure int8 on.
         limits: The memory and the time that it may take.
         say: Told what could not be had of the confinement.

@@ -34,7 +34,7 @@ class Request(BaseModel):
     saved: Saved
     texts: Path
     served: Path
-    text_column: str
+    text_column: str | tuple[str, ...]
     precision: str
     memory: int
     """Bytes that this process may take."""

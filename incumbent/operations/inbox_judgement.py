@@ -152,8 +152,9 @@ def _short(message: str, source: str) -> str:
 
 def _expected(data: DataConfig) -> str:
     """Which columns a file must have, for whoever writes one."""
-    labels = ", ".join(map(repr, data.labels_in))
-    return f"Expected: a column {data.text_column!r} with the texts, and {labels} with the labels."
+    texts, labels = (", ".join(map(repr, names)) for names in (data.texts_in, data.labels_in))
+    columns = "columns" if len(data.texts_in) > 1 else "a column"
+    return f"Expected: {columns} {texts} with the texts, and {labels} with the labels."
 
 
 def _of_leak(finding: Finding) -> bool:

@@ -31,7 +31,7 @@ def files(place: str) -> dict[str, str] | None:
     Raises:
         DataError: if the place itself cannot be looked into.
     """
-    top = fsspec_files.contents(place.rstrip("/") or "/")
+    top = fsspec_files.listing(place.rstrip("/") or "/")
     if top is None:
         return None
     found: dict[str, str] = {}
@@ -45,7 +45,7 @@ def files(place: str) -> dict[str, str] | None:
             if name.startswith(".") or name.lower() in _FOLDERS:
                 continue
             try:
-                inner = fsspec_files.contents(f"{place.rstrip('/')}/{folder}{name}")
+                inner = fsspec_files.listing(f"{place.rstrip('/')}/{folder}{name}")
             except DataError as error:
                 _log.warning("%s", error)
                 continue

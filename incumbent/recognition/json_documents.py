@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
+from incumbent.recognition import annotation_exports
 from incumbent.recognition.column_names import like
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def records(value: object, source: str, columns: Sequence[str]) -> Sequence[obje
     """
     if isinstance(value, list):
         return _named(value[0], value[1:]) if _is_row(value) else value
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or annotation_exports.is_task(value):
         return [value]
     if columns and all(like(list(value), name) for name in columns):
         return _by_column(value)

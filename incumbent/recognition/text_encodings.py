@@ -5,9 +5,13 @@ from __future__ import annotations
 import codecs
 import io
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
 from incumbent.recognition import code_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
 """The value of `data.encoding` that has each file's encoding told from its bytes."""
@@ -24,6 +28,7 @@ _FEW = 4  # characters that tell nothing of it
 _HEAD = 4096  # bytes that are looked at for UTF-16 without a mark
 _SHOWN = 60  # characters of a line that messages have
 _AROUND = 1 << 20  # bytes before and behind those that are not UTF-8
+_ASKED = 20  # files that a common code page is told from
 
 
 def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
@@ -52,6 +57,50 @@ def decode(data: bytes, source: str, encoding: str) -> tuple[str, str]:
         (page,) = pages
         said = f"read as {page}, as it is not UTF-8; data.encoding decides, if letters look wrong"
         return data.decode(page), said
+
+
+def decode_each(files: Mapping[str, bytes], encoding: str) -> dict[str, str]:
+    """The texts of small files, by name, each in the encoding that it is in.
+
+    A short text tells little of its code page, and many take long to ask: where some of those that
+    are not UTF-8 agree on one, all are in it.
+
+    Raises:
+        DataError: as `decode` does, or naming a file that is no text.
+    """
+    texts: dict[str, str] = {}
+    others: dict[str, bytes] = {}
+    for name, data in files.items():
+        if not is_text(data):
+            raise DataError(
+                f"{name} is no text: it begins with {data[:12]!r}. Save it as text, or take it "
+                "out of the folder."
+            )
+        if encoding != AUTO or _marked(data) or _without_mark(data) or _is_utf8(data):
+            texts[name] = decode(data, name, encoding)[0]
+        else:
+            others[name] = data
+    page = _common_page([*others.values()])
+    for name, data in others.items():
+        try:
+            texts[name] = data.decode(page) if page else decode(data, name, AUTO)[0]
+        except UnicodeDecodeError:
+            texts[name] = decode(data, name, AUTO)[0]
+    return {name: texts[name] for name in files}
+
+
+def _common_page(files: Sequence[bytes]) -> str:
+    """The code page of all files, told from some; "" if they are in several."""
+    some = files[:: max(1, len(files) // _ASKED)]
+    pages = code_pages.told(b"\n".join(some)) if some else []
+    if len(pages) != 1:
+        return ""
+    (page,) = pages
+    alike = all(
+        one.decode(page, "replace") in [one.decode(own, "replace") for own in code_pages.told(one)]
+        for one in some
+    )
+    return page if alike else ""
 
 
 def is_text(data: bytes) -> bool:

@@ -92,5 +92,8 @@ def _example(
     """Two test rows as the model's input, and the shape of what it answers."""
     texts = datasets.load(dataset.test)["text"].head(2)
     classes = result.measured.classes
-    example = pd.DataFrame({ingestion.text_column(config.data): texts})
+    column = ingestion.text_column(config.data)
+    names = (column,) if isinstance(column, str) else column
+    # The parts of a text are not kept apart: one holds it.
+    example = pd.DataFrame({names[0]: texts} | dict.fromkeys(names[1:], ""))
     return example, pd.DataFrame(columns=["label", *(f"probability_{c}" for c in classes)])

@@ -122,10 +122,10 @@ def _ask(request: model_process.Request) -> tuple[int, str]:
 class Model:
     """A registered model, loaded into this process as consumers load it.
 
-    `text_column` is the column of texts in the data that it was trained on.
+    `text_columns` are the columns of texts, most often one, in the data that it was trained on.
     """
 
-    text_column: str
+    text_columns: tuple[str, ...]
     predict: Callable[[list[str]], pd.DataFrame]
     """Texts (n,) to n rows: `label`, and `probability_<class>` for each class."""
 
@@ -155,7 +155,8 @@ def opened(version: Version) -> Iterator[Model]:
             ) from error
         # What an earlier release registered does not say its column.
         column = getattr(model.unwrap_python_model(), "text_column", "text")
-        yield Model(column, model.predict)
+        columns = (column,) if isinstance(column, str) else tuple(column)
+        yield Model(columns, model.predict)
 
 
 def predict(version: Version, texts: list[str]) -> list[dict[str, Any]]:

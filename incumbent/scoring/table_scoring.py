@@ -7,7 +7,7 @@ bound. The output takes its place when it is whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -50,7 +50,7 @@ def score(
     source: str,
     output: Path,
     *,
-    text_column: str | None = None,
+    text_columns: Sequence[str] = (),
     sheet: str | int | None = None,
     encoding: str = "auto",
     header_row: int | None = None,
@@ -68,7 +68,8 @@ def score(
         version: The model to ask.
         source: A path or fsspec URL of a table in any format that is read.
         output: A local file; its extension is the format.
-        text_column: The column of texts; None for that of the model's training data.
+        text_columns: The columns of texts, most often one; none for those of the model's training
+            data.
         sheet: Of a workbook, by name or number; None for the one that has the column.
         encoding: Of CSV, TSV and JSON; `auto` for what its bytes say.
         header_row: The number of the row that holds the names of the columns; None for the first
@@ -85,16 +86,16 @@ def score(
     counts: Counter[str] = Counter()
     rows = empty = 0
     with model_client.opened(version) as model:
-        column = text_column or model.text_column
+        columns = tuple(text_columns) or model.text_columns
         read = table_reader.whole(
-            source, sheet, encoding, (column,), header_row=header_row, delimiter=delimiter,
+            source, sheet, encoding, columns, header_row=header_row, delimiter=delimiter,
             note=note,
         )  # fmt: skip
         tables = _parts(read)
         first = next(tables)  # before there is a draft of the output beside the input
         with table_writer.opened(output, _PROBABILITY) as write:
             for table in chain([first], tables):
-                texts = table_reader.texts(table, column, "--text-column")
+                texts = table_reader.texts(table, columns, "--text-column")
                 answers, there = _answers(model.predict, texts)
                 write(*_joined(table, answers))
                 counts.update(answers[_LABEL][there])

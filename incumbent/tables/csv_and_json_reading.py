@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
 from incumbent.recognition import (
+    annotation_exports,
     csv_dialects,
     csv_quoting,
     html_tables,
@@ -52,6 +53,10 @@ def from_csv(
     row = config.header_row or 0
     text, said = text_encodings.decode(data, source, config.encoding)
     dialect = csv_dialects.sniff(text, wanted, usual, config.delimiter, row)
+    for part in config.texts_in if len(config.texts_in) > 1 else ():  # any of which is enough
+        if not dialect.found:
+            some = [name for name in wanted if name == part or name not in config.texts_in]
+            dialect = csv_dialects.sniff(text, some, usual, config.delimiter, row)
     notes = [said] if said else []
     if dialect.delimiter != usual or dialect.body:
         notes.append(f"delimited by {csv_dialects.NAMES.get(dialect.delimiter, dialect.delimiter)}")
@@ -145,29 +150,36 @@ def _parsed(
 
 
 def from_json(
-    data: bytes, source: str, encoding: str, wanted: Sequence[str],
+    data: bytes, source: str, config: DataConfig, wanted: Sequence[str],
     optional: Sequence[str] | None = (),
 ) -> Table:  # fmt: skip
     """Read the `wanted` columns of a file of JSON objects, one a line or all in one value.
 
-    A record may lack those in `optional`; if every record does, their names are blank in the
-    header. If that is None, all columns are read as they are called, and a record may lack any:
-    those that are wanted only tell where the records are. Blank lines are skipped.
+    Of several columns of texts a record has any. A record may lack those in `optional`; if every
+    record does, their names are blank in the header. If that is None, all columns are read as they
+    are called, and a record may lack any: those that are wanted only tell where the records are.
+    Blank lines are skipped.
 
     Raises:
         DataError: if a record is not a JSON object, or lacks one of the `wanted` columns.
     """
-    columns = () if optional is None else wanted
-    text, said = text_encodings.decode(data, source, encoding)
+    text, said = text_encodings.decode(data, source, config.encoding)
+    parts = config.texts_in if len(config.texts_in) > 1 else ()
+    columns = [] if optional is None else [name for name in wanted if name not in parts]
+    may = [name for name in wanted if name in parts and optional is not None]
+    optional = None if optional is None else [*may, *optional]
     asked = None if optional is None else (*columns, *optional)
     records: list[dict[str, object]] = []
     numbers: list[int] = []
     keys: dict[str, None] = {}
     notes = dict.fromkeys([said] if said else [])
-    for number, where, record in _records(text, source, wanted):
+    exports = annotation_exports.Exports(source, columns)
+    for number, where, kept in _records(text, source, wanted):
+        record = exports.flat(kept)
         found = record
-        if not all(name in record for name in columns):
-            names = _names(record, columns, where)
+        if not all(name in record for name in (*columns, *may)):
+            may_lack = [*may, *columns] if exports.found else may
+            names = _names(record, [*columns, *may], where, may_lack)
             found = {names.get(key, key): value for key, value in record.items()}
             notes |= dict.fromkeys(
                 f"key {key!r} is taken for {name!r}" for key, name in names.items() if key != name
@@ -176,6 +188,7 @@ def from_json(
         # Not the record itself, which may hold much that nobody asked for.
         records.append(found if asked is None else {k: found.get(k) for k in asked})
         numbers.append(number)
+    notes |= dict.fromkeys(exports.said([*keys]))
     optional = [name for name in (keys if optional is None else optional) if name not in columns]
     rows = [[record.get(name) for name in (*columns, *optional)] for record in records]
     read = [*columns, *(name if name in keys else "" for name in optional)] if rows else []
@@ -183,7 +196,9 @@ def from_json(
     return Table(source, header, rows, numbers, notes=tuple(notes))
 
 
-def _names(record: dict[str, object], columns: Sequence[str], where: str) -> dict[str, str]:
+def _names(
+    record: dict[str, object], columns: Sequence[str], where: str, may_lack: Sequence[str]
+) -> dict[str, str]:
     """What the keys are called that are asked for, where a record spells them otherwise."""
     keys = list(record)
     names: dict[str, str] = {}
@@ -194,6 +209,8 @@ def _names(record: dict[str, object], columns: Sequence[str], where: str) -> dic
                 f"{where}: there is no {name!r}, but {' and '.join(map(repr, found))} could be it. "
                 "Set data.text_column and data.label_columns to those that are meant."
             )
+        if not found and name in may_lack:
+            continue
         if not found:
             raise DataError(
                 f"{where}: there is no {name!r}; this one has "

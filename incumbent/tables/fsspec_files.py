@@ -9,6 +9,7 @@ import io
 import os
 import posixpath
 import re
+import tempfile
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from incumbent.runtime.url_secrets import expanded, masked, public, without_secr
 from incumbent.tables.file_formats import FORMATS, PACKED, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import IO, Any, BinaryIO
 
 _READABLE = tuple(suffix + packed for suffix in FORMATS for packed in ("", *PACKED))
@@ -35,6 +36,7 @@ INSTALL = ".venv/bin/python -m pip install 'incumbent[{}]'"
 """How the client of a place is installed. By the extra, so that pip minds what incumbent needs."""
 _MAX_UNPACKED = 2 << 30  # bytes; what one text file may unpack to
 _UNPACKED_AT_ONCE = 16 << 20  # bytes
+_MAX_COPIED = 16 << 30  # bytes of a file from the web, on the disk
 _MAGIC = 16  # bytes that tell how a file is compressed
 _OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
@@ -53,9 +55,15 @@ def opened(source: str) -> Iterator[BinaryIO]:
     filesystem, path = None, ""
     try:
         filesystem, path = _filesystem(source)
-        with filesystem.open(path, "rb") as found:
-            file = found if found.seekable() else io.BytesIO(found.read())
-            yield file
+        # A web server may give a file only once, from its beginning, and not say how long it is.
+        of_web = {"block_size": 0} if "http" in filesystem.protocol else {}
+        with filesystem.open(path, "rb", **of_web) as found:
+            if of_web:
+                with tempfile.TemporaryFile() as file:
+                    _copy(found, file, shown)
+                    yield file
+            else:
+                yield found if found.seekable() else io.BytesIO(found.read())
     except DataError as error:  # of a file that is read in parts, it quotes the filesystem
         raise DataError(without_secrets(error, source, os.environ)) from None
     except FileNotFoundError:
@@ -71,6 +79,22 @@ def opened(source: str) -> Iterator[BinaryIO]:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
         raise _away(f"{shown} could not be read", error, source) from None
+
+
+def _copy(found: BinaryIO, file: BinaryIO, shown: str) -> None:
+    """What a stream gives, to the beginning of a file.
+
+    Raises:
+        DataError: if it does not end.
+    """
+    while part := found.read(_UNPACKED_AT_ONCE):
+        file.write(part)
+        if file.tell() > _MAX_COPIED:
+            raise DataError(
+                f"{shown} gives more than {_MAX_COPIED >> 30} GiB; at most that is read from the "
+                "web. Name a part of it, or copy it here."
+            )
+    file.seek(0)
 
 
 def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -99,11 +123,11 @@ def files_in(folder: str) -> dict[str, str] | None:
     Raises:
         DataError: if it cannot be looked into.
     """
-    found = contents(folder)
+    found = listing(folder)
     return found[0] if found else None
 
 
-def contents(folder: str) -> tuple[dict[str, str], list[str]] | None:
+def listing(folder: str) -> tuple[dict[str, str], list[str]] | None:
     """The files in a folder as `files_in` has them, and the names of the folders in it.
 
     Links to folders are left out, as they may go round in circles.
@@ -186,6 +210,49 @@ def remove(address: str) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
         raise _away(f"{public(address)} could not be deleted", error, address) from None
+
+
+def files_under(folder: str) -> dict[str, int]:
+    """All files in a folder and in those below it: their names from there, and bytes.
+
+    Raises:
+        DataError: if it cannot be looked into.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        found = filesystem.find(path, detail=True)
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        said = f"The folder {public(folder)} could not be looked into"
+        raise _away(said, error, folder) from None
+    root = str(filesystem._strip_protocol(path)).rstrip("/")
+    return {
+        str(name)[len(root) :].lstrip("/"): int(about.get("size") or 0)
+        for name, about in found.items()
+        if about["type"] == "file"
+    }
+
+
+def contents(folder: str, names: Sequence[str]) -> dict[str, bytes]:
+    """What files in a folder hold, or those below it, by their names from there; all at once.
+
+    Raises:
+        DataError: if one cannot be read; it is named.
+    """
+    filesystem, path = _filesystem(folder)
+    try:
+        paths = [f"{path.rstrip('/')}/{name}" for name in names]
+        found = filesystem.cat_ranges(paths, None, None, on_error="return")
+    except StageTimedOut:  # it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(f"The files in {public(folder)} could not be read", error, folder) from None
+    read = dict(zip(names, found, strict=True))
+    for name, held in read.items():
+        if isinstance(held, Exception):
+            raise _away(f"{public(folder)}/{name} could not be read", held, folder) from None
+    return read
 
 
 def signature(source: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incumbent.errors import DataError
 from incumbent.recognition import csv_dialects, file_kinds, text_encodings, zip_unpacking
+from incumbent.runtime import sql_queries
 from incumbent.runtime.url_secrets import public
 from incumbent.tables import (
     csv_and_json_reading,
@@ -24,13 +26,13 @@ from incumbent.tables.file_formats import (
     PARQUET,
     extension,
 )
+from incumbent.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from incumbent.config import DataConfig
     from incumbent.recognition.file_kinds import Kind
-    from incumbent.tables.table import Table
 
 _PART = 2_000  # rows of a part
 _HEAD = 1 << 16  # bytes that tell what a file is
@@ -56,6 +58,9 @@ def tables(
         DataError: if it is missing, unreadable or in no known format.
     """
     shown = public(source)
+    if sql_queries.is_database(source, os.environ):
+        yield from _of_database(source, config.query)
+        return
     with fsspec_files.opened(source) as file:
         head = file.read(_HEAD)
         if not head:
@@ -70,6 +75,19 @@ def tables(
         data, name = member
         shown, suffix = f"{shown}, {name}", extension(name)
     yield from _of_bytes(data, shown, suffix, config, columns, optional)
+
+
+def _of_database(source: str, query: str) -> Iterator[Table]:
+    shown = public(source)
+    if not query:
+        raise DataError(
+            f"{shown} is a database, and a query gives its rows. Set data.query, and "
+            "data.test_query for the test set; or save the rows as a file."
+        )
+    read = 0
+    for names, rows in sql_queries.answer(source, query, os.environ):
+        yield Table(shown, names, rows, range(read + 1, read + len(rows) + 1))
+        read += len(rows)
 
 
 def _of_bytes(
@@ -89,7 +107,7 @@ def _of_bytes(
         found = iter([sheet])
     elif reading == "json":
         read_json = csv_and_json_reading.from_json
-        found = iter([read_json(data, shown, config.encoding, columns, optional)])
+        found = iter([read_json(data, shown, config, columns, optional)])
     elif reading in ("csv", "page"):
         read = csv_and_json_reading.from_csv if reading == "csv" else csv_and_json_reading.from_page
         found = iter([read(data, shown, config, DELIMITERS.get(suffix, ","), columns)])

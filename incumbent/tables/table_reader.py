@@ -6,16 +6,17 @@ import datetime
 import decimal
 import difflib
 import logging
+import re
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from incumbent import config_mistakes
+from incumbent import config_mistakes, label_sets
 from incumbent.config import DataConfig
 from incumbent.errors import ConfigError, DataError
-from incumbent.recognition import column_names
+from incumbent.recognition import annotation_exports, column_names
 from incumbent.tables import source_reading, tick_columns
 from incumbent.tables.table import CellError, Formula, Table, as_text
 
@@ -28,6 +29,8 @@ SLICE = "slice:"
 _LABELLED = "data.text_column and data.label_columns"
 _SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
 _SHOWN = 20  # columns that a message lists
+_MEANT = 0.75  # likeness of a column to a name, from which on it may be a slip
+_WIDE = 80  # characters of a label that a message shows
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ def parts(
         DataError: if the source is missing, unreadable, in no known format or of another shape
             than `config` says; the message names the place and the remedy.
     """
-    columns = config.text_column, *config.labels_in
+    columns = *config.texts_in, *config.labels_in
     notes: dict[str, None] = {}
     kept = last = 0
     tables = source_reading.tables(source, config, columns, slices)
@@ -115,6 +118,8 @@ def whole(
     if wrong := config_mistakes.mistakes({"data": values}):
         raise ConfigError("; ".join(wrong))
     config = DataConfig.model_validate(values)
+    if len(columns) > 1:  # the parts of a text
+        config = config.model_copy(update={"text_column": tuple(columns)})
     notes: dict[str, None] = {}
     for table in _without_blank_end(source_reading.tables(source, config, columns, None)):
         if table.header_row:
@@ -125,13 +130,13 @@ def whole(
         note(f"{table.where}: {'; '.join(notes)}")
 
 
-def texts(table: Table, text_column: str, remedy: str) -> list[str]:
-    """The column of texts of a table (n,), as `parts` shows them; "" where there is none.
+def texts(table: Table, text_columns: Sequence[str], remedy: str) -> list[str]:
+    """The texts of a table (n,), as `parts` shows them; "" where there is none.
 
     Raises:
         DataError: if there is no such column; `remedy` is what to set.
     """
-    return [_shown(cell) for cell in _column(table.rows, _position(table, text_column, remedy))]
+    return [_shown(cell) for cell in _texts(table, _text_positions(table, text_columns, remedy))]
 
 
 def _say_no_in_words(
@@ -162,16 +167,18 @@ def _frame(
     in_words: bool,
 ) -> pd.DataFrame:  # fmt: skip
     """Some rows of a source, as `parts` gives them."""
-    text, *places = (_position(table, name) for name in (config.text_column, *config.labels_in))
+    parts_of_texts = _text_positions(table, config.texts_in)
+    places = [_position(table, name) for name in config.labels_in]
     extra = {
         name: _position(table, name, _SLICES)
         for name in slices
         if name in needed or len(column_names.like(table.header, name)) == 1
     }
-    table = _without_blank(table, text, places)
+    table = _without_blank(table, parts_of_texts, places)
     rows = table.rows
-    texts, (cells, *others) = _column(rows, text), [_column(rows, place) for place in places]
-    label = _stripped(cells)
+    texts = _texts(table, parts_of_texts)
+    cells, *others = [_column(rows, place) for place in places]
+    label = _labels(table, cells, config.label_separator)
     if others:
         sets = tick_columns.sets_of(
             table, dict(zip(config.labels_in, [cells, *others], strict=True)), in_words=in_words
@@ -189,9 +196,48 @@ def _frame(
     )
 
 
-def _without_blank(table: Table, text: int, labels: Sequence[int]) -> Table:
+def _text_positions(table: Table, names: Sequence[str], remedy: str = _LABELLED) -> list[int]:
+    """Where the columns of the texts stand; of several, some may be missing, if none looks like it.
+
+    Raises:
+        DataError: if none is there, or one is called otherwise.
+    """
+    there = [name for name in names if column_names.like(table.header, name)]
+    if len(names) == 1 or not there:
+        return [_position(table, names[0], remedy)]
+    found = {name: _position(table, name, remedy) for name in there}
+    rest = [column for at, column in enumerate(table.header) if at not in found.values()]
+    for name in names:
+        if name not in found and difflib.get_close_matches(name, rest, n=1, cutoff=_MEANT):
+            _position(table, name, remedy)
+    return list(found.values())
+
+
+def _texts(table: Table, positions: Sequence[int]) -> list[object]:
+    """The text cells (n,); of several columns what a row has in them, joined by a blank line."""
+    if len(positions) == 1:
+        return _column(table.rows, positions[0])
+    columns = (_column(table.rows, position) for position in positions)
+    return [_together(cells) for cells in zip(*columns, strict=True)]
+
+
+def _together(cells: Sequence[object]) -> object:
+    """One cell for the parts of a text, as `incumbent.predictor.together` joins them.
+
+    One that stands alone stays what it is, and so does one that spoils the text.
+    """
+    there = [cell for cell in cells if _kind(cell) != "empty"]
+    spoilt = [c for c in there if isinstance(c, CellError) or (isinstance(c, Formula) and not c)]
+    if spoilt:
+        return spoilt[0]
+    if len(there) == 1 and not isinstance(there[0], str):
+        return there[0]
+    return "\n\n".join(_shown(cell).strip() for cell in there)
+
+
+def _without_blank(table: Table, texts: Sequence[int], labels: Sequence[int]) -> Table:
     """Without rows that are blank: in all cells; or where a format has records, in these."""
-    suspects = [at for at, cell in enumerate(_column(table.rows, text)) if _kind(cell) == "empty"]
+    suspects = [at for at, cell in enumerate(_texts(table, texts)) if _kind(cell) == "empty"]
     blank = {
         at
         for at in suspects
@@ -206,9 +252,13 @@ def _without_blank(table: Table, text: int, labels: Sequence[int]) -> Table:
 
 
 def _renamed(table: Table, columns: Sequence[str]) -> list[str]:
-    """What to say of columns that are written otherwise in the file than in the config."""
-    found = [(name, table.header[_position(table, name)]) for name in columns]
-    return [f"column {there!r} is taken for {name!r}" for name, there in found if there != name]
+    """What to say of columns that are written otherwise in the file than in the config, or not."""
+    missing = [name for name in columns if not column_names.like(table.header, name)]
+    known = [name for name in columns if name not in missing]
+    found = [(name, table.header[_position(table, name)]) for name in known]
+    return [f"column {there!r} is taken for {name!r}" for name, there in found if there != name] + [
+        f"there is no column {name!r}: texts are without it" for name in missing
+    ]
 
 
 def _column(rows: list[list[object]], position: int) -> list[object]:
@@ -217,6 +267,42 @@ def _column(rows: list[list[object]], position: int) -> list[object]:
 
 def _stripped(cells: list[object]) -> pd.Series[str]:
     return pd.Series([as_text(cell).strip() for cell in cells], dtype=object)
+
+
+def _labels(table: Table, cells: list[object], separator: str) -> pd.Series[str]:
+    """The label in each cell (n,); a list of several is joined as one cell would hold them.
+
+    Raises:
+        DataError: if a cell holds several, and `separator` is empty or in one of them; or what is
+            no label of a text.
+    """
+    found = [annotation_exports.choices(cell) for cell in cells]
+    if not any(isinstance(cell, list | dict) for cell in found):
+        return _stripped(cells)
+    texts: list[str] = []
+    for number, cell in zip(table.numbers, found, strict=True):
+        labels = [cell] if not isinstance(cell, list) else cell
+        where = f"{table.where}, row {number}: the label"
+        if any(isinstance(label, list | dict) for label in labels):
+            raise DataError(
+                f"{where} is {str(cell)[:_WIDE]}; expected a name, or a list of names. Whole texts "
+                "are classified: export labels of texts, not of parts of them."
+            )
+        names = list(filter(None, (as_text(label).strip() for label in labels)))
+        if len(names) > 1 and not separator:
+            raise DataError(
+                f"{where} is a list of {len(names)}: {str(names)[:_WIDE]}; expected one. If a text "
+                "may have several labels, set data.label_separator, like ';'; then each has any of "
+                "them."
+            )
+        sign = re.compile(label_sets.pattern(separator)) if separator else None
+        if sign and (torn := next((n for n in names if len(names) > 1 and sign.search(n)), None)):
+            raise DataError(
+                f"{where} {torn!r} holds {separator!r}, which data.label_separator says stands "
+                "between labels. Set it to a sign that is in none."
+            )
+        texts.append(label_sets.in_one_cell(names, separator) if separator else "".join(names))
+    return pd.Series(texts, dtype=object)
 
 
 def _shown(cell: object) -> str:

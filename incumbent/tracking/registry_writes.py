@@ -39,7 +39,7 @@ class Registry(Versions):
             run: The run that trained it.
             model_name: The registered model.
             predictor: The folder that `incumbent.predictor` loads.
-            example: A few inputs, one column of texts.
+            example: A few inputs: one column of texts, or those of their parts.
             output: What the model answers to them.
             tags: Tags of the version.
             description: What people read on the version's page.
@@ -57,7 +57,10 @@ class Registry(Versions):
         columns: list[ColSpec | TensorSpec] = [ColSpec("string", "label")]
         columns += [ColSpec("double", name) for name in output.columns[1:]]
         # The input has no name, so that a list, a Series and a frame are all taken.
-        signature = ModelSignature(Schema([ColSpec("string")]), Schema(columns))
+        # Of texts in several columns none is said: it would take the first, or no list.
+        several = example.shape[1] > 1
+        inputs = None if several else Schema([ColSpec("string")])
+        signature = ModelSignature(inputs, Schema(columns))
         with self.errors("register the model"):
             self._delete_unregistered(run)
             with mlflow.start_run(run_id=run.run_id):
@@ -66,7 +69,7 @@ class Registry(Versions):
                     python_model=served.__file__,
                     artifacts={"predictor": str(predictor)},
                     signature=signature,
-                    input_example=example.iloc[:, 0].tolist(),
+                    input_example=example if several else example.iloc[:, 0].tolist(),
                     pip_requirements=_requirements(predictor),
                     # For consumers who load it without incumbent: it looks at its own files.
                     model_config={served.DIGEST: served.folder_digest(predictor)},

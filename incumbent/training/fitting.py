@@ -68,7 +68,7 @@ def fit(
     classifier: Classifier,
     encoded: encoded_texts.Encoded,
     folder: Path,
-    text_column: str,
+    text_column: str | tuple[str, ...],
     serving: ServingConfig,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],
@@ -84,7 +84,7 @@ def fit(
         classifier: What to train.
         encoded: The encoded dataset.
         folder: Where the predictor goes; the served model goes beside it.
-        text_column: The name that consumers' frames give the text.
+        text_column: The name that consumers' frames give the text, or those of its parts.
         serving: In what precision it is served.
         on_step: Told how training goes, now and then.
         say: Told the device, the learning rate if it was looked for, the step at which a training

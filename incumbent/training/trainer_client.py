@@ -45,7 +45,7 @@ def fit(
     classifier: Classifier,
     encoded: encoded_texts.Encoded,
     folder: Path,
-    text_column: str,
+    text_column: str | tuple[str, ...],
     serving: ServingConfig,
     on_step: Callable[[Progress], None],
     say: Callable[[str], None],

@@ -42,7 +42,7 @@ class Request(BaseModel):
     workdir: Path
     encoded: Encoded
     folder: Path
-    text_column: str
+    text_column: str | tuple[str, ...]
     serving: ServingConfig
     parts: int = 1
 

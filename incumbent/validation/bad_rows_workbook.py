@@ -16,7 +16,7 @@ from incumbent.errors import DataError
 from incumbent.label_sets import CONTROL
 from incumbent.recognition import column_names
 from incumbent.runtime import url_secrets
-from incumbent.tables import source_reading, training_files
+from incumbent.tables import training_files
 from incumbent.tables.table import as_text
 
 if TYPE_CHECKING:
@@ -110,15 +110,15 @@ def _found(
     for bad in rows:
         file, number = training_files.place_of(bad.row)
         wanted.setdefault(file, {})[number] = bad
-    asked = config.text_column, *config.labels_in
+    asked = *config.texts_in, *config.labels_in
     for file, of_file in sorted(wanted.items()):
         shown = posixpath.basename(url_secrets.public(files[file]))
-        for table in source_reading.tables(files[file], config, asked, None):
+        for table in training_files.tables(files[file], config, asked):
             columns = _columns(table.header, asked)
             if not of_file.keys().isdisjoint(table.numbers):
                 header |= {c: table.header[at] for at, c in columns.items() if c not in header}
             wrong = {
-                "text": {(config.text_column, 0)},
+                "text": {(name, 0) for name in config.texts_in},
                 "label": {(name, 0) for name in config.labels_in},
             }
             for number, cells in zip(table.numbers, table.rows, strict=False):

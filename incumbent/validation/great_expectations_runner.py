@@ -70,8 +70,9 @@ def validate(
     pages: dict[str, str] = {}
     for split, frame in sides:
         suite = text_checks.for_split(
-            split, config, known[split], sample if sampled[split] else None, sets=sets
-        )
+            split, config, known[split], sample if sampled[split] else None, sets=sets,
+            files=(read.test.files, read.train.files),
+        )  # fmt: skip
         results, pages[split] = _run(split, frame, suite)
         findings += [_finding(split, *pair, frame) for pair in zip(suite, results, strict=True)]
     findings = rows_set_aside.frozen(findings, config)

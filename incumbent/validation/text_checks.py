@@ -9,6 +9,7 @@ memory.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,11 @@ from incumbent.validation import label_checks, similar_labels
 from incumbent.validation.check_base import Check, Side, count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from incumbent.config import ValidationConfig
 
+Files = tuple[Sequence[str], Sequence[str]]
 _MOST_ODD = 0.5  # share of numbers and dates above which the column is not that of the texts
 
 
@@ -114,6 +116,7 @@ def for_split(
     sample: int | None = None,
     *,
     sets: bool = False,
+    files: Files = ((), ()),
 ) -> list[Check]:
     """The checks of one split, those that are off left out.
 
@@ -123,6 +126,7 @@ def for_split(
         known: Its known labels.
         sample: The rows that `data.sample` left of it, if it had more.
         sets: Whether labels are sets of the known ones.
+        files: Of test and of train, where there are several (`Split.files`).
     """
     checks = [
         *_columns(),
@@ -130,7 +134,7 @@ def for_split(
         *label_checks.checks_of(side, config, known, sample, sets=sets),
         *similar_labels.checks_of(config, sets=sets),
         *_texts(config),
-        *([_leak(config)] if side == "test" else []),
+        *([_leak(config, files)] if side == "test" else []),
     ]
     return [check for check in checks if check.severity != "off"]
 
@@ -225,7 +229,7 @@ def _texts(config: ValidationConfig) -> list[Check]:
     ]  # fmt: skip
 
 
-def _leak(config: ValidationConfig) -> Check:
+def _leak(config: ValidationConfig, files: Files) -> Check:
     rule = "error" if config.on_leak == "auto" else config.on_leak  # few were dropped
     return Check(
         "leak",
@@ -235,7 +239,7 @@ def _leak(config: ValidationConfig) -> Check:
         {"column": "leaked_from", "value_set": [0]},
         lambda frame: (
             f"{count((frame['leaked_from'] > 0).sum(), 'text')} of test that train "
-            f"holds too ({_pairs(frame)})"
+            f"holds too ({_pairs(frame, files)})"
         ),
         "Delete them from one of the files, or have them left out of training "
         "(validation.on_leak: drop)",
@@ -250,7 +254,11 @@ def _kinds(frame: pd.DataFrame) -> str:
     return ", ".join(kinds)
 
 
-def _pairs(frame: pd.DataFrame) -> str:
+def _pairs(frame: pd.DataFrame, files: Files) -> str:
     leaked = frame[frame["leaked_from"] > 0].head(3)
     pairs = zip(leaked["row"], leaked["leaked_from"], strict=True)
-    return ", ".join(f"test row {there} is train row {row_in_words(here)}" for there, here in pairs)
+    test, train = files
+    return ", ".join(
+        f"test row {row_in_words(there, test)} is train row {row_in_words(here, train)}"
+        for there, here in pairs
+    )

@@ -375,9 +375,9 @@ def test_files_that_did_not_change_are_not_parsed_again(tmp_path, monkeypatch):
     train, test = save(ROWS, tmp_path / "a.xlsx"), save(ROWS[:2], tmp_path / "b.csv")
     config = DataConfig(train=train, test=test)
     read: list[str] = []
-    parse = ingestion.table_reader.parts
+    parse = table_reader.parts
     monkeypatch.setattr(
-        ingestion.table_reader,
+        table_reader,
         "parts",
         lambda source, *a, **k: read.append(source) or parse(source, *a, **k),
     )

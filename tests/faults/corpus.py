@@ -10,13 +10,14 @@ import random
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from openpyxl import Workbook
 
-from tests import biff
+from tests import biff, biff12, open_document
 
 ROWS = [
     (f"A film worth {verb}: number {number}, {word}.", label)
@@ -46,11 +47,7 @@ def files(seed: int, mutants: int) -> Iterator[File]:
     """
     rng = random.Random(seed)
     good = originals()
-    for suffix, data in good.items():
-        for number in range(mutants):
-            yield f"flipped-{number}{suffix}", _flipped(data, rng)
-            yield f"cut-{number}{suffix}", data[: rng.randrange(1, len(data))]
-            yield f"spliced-{number}{suffix}", _spliced(data, rng)
+    yield from _mutants(good, mutants, rng)
     yield from _misnamed(good)
     yield from _texts(good)
     yield from _lines()
@@ -58,6 +55,140 @@ def files(seed: int, mutants: int) -> Iterator[File]:
     yield from _old_workbooks()
     yield from _archives(good[".xlsx"])
     yield from _columns(good[".parquet"])
+    yield from newer(seed, mutants)
+
+
+def newer(seed: int, mutants: int) -> Iterator[File]:
+    """The same of formats beside those that programs export most, and of folders of texts.
+
+    A folder is an archive here; see `put`.
+    """
+    good = _others()
+    yield from _mutants(good, mutants, random.Random(seed))
+    for suffix, data in good.items():
+        yield f"really-{suffix[1:]}.csv", data
+        yield f"really-{suffix[1:]}.xlsx", data
+    yield from _annotations()
+    yield from _pages()
+    yield from _open_documents(good[".ods"])
+    yield from _packed(good)
+    yield from _folders()
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file of the corpus, or unpack it if it is a folder; give where it is."""
+    path = folder / name
+    if path.suffix != ".folder":
+        path.write_bytes(data)
+        return path
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(path)
+    return path
+
+
+def _mutants(good: dict[str, bytes], mutants: int, rng: random.Random) -> Iterator[File]:
+    for suffix, data in good.items():
+        for number in range(mutants):
+            yield f"flipped-{number}{suffix}", _flipped(data, rng)
+            yield f"cut-{number}{suffix}", data[: rng.randrange(1, len(data))]
+            yield f"spliced-{number}{suffix}", _spliced(data, rng)
+
+
+def _others() -> dict[str, bytes]:
+    """A good file of each of these formats, by extension."""
+    table = [("text", "label"), *ROWS]
+    ods = open_document.workbook(A="".join(open_document.row(*cells) for cells in table))
+    return {
+        ".ods": _packed_anew(ods),
+        ".xlsb": _packed_anew(biff12.workbook({"A": biff12.sheet(table)})),
+        ".zip": _zip({"out/table.csv": originals()[".csv"]}),
+        ".json": json.dumps([_task(text, [label]) for text, label in ROWS], indent=1).encode(),
+        ".xls": _page(table).encode(),
+    }
+
+
+def _task(text: object, choices: object) -> dict[str, object]:
+    """A task of Label Studio."""
+    given = {"from_name": "sentiment", "type": "choices", "value": {"choices": choices}}
+    return {"data": {"text": text}, "annotations": [{"was_cancelled": False, "result": [given]}]}
+
+
+def _page(table: Sequence[Sequence[str]]) -> str:
+    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in table)
+    return f"<html><body><table>{rows}</table></body></html>"
+
+
+def _annotations() -> Iterator[File]:
+    """Exports of annotation tools, one record or all of which are broken."""
+    tasks = [_task(text, [label]) for text, label in ROWS]
+    for name, other in {
+        "none": {"data": {"text": "a"}, "annotations": []}, "no-data": {"annotations": []},
+        "no-list": {"data": {"text": "a"}, "annotations": {}}, "null": None, "number": 12,
+        "nulls": {"data": {"text": "a"}, "annotations": [None, {"result": None}, {"result": [7]}]},
+        "no-value": {"data": {"text": "a"}, "annotations": [{"result": [{"value": None}]}]},
+        "text": _task({"a": ["b"]}, ["pos"]), "choices": _task("a", "pos"),
+        "nested": _task("a", [["pos"], {"a": 1}]), "several": _task("a", ["pos", "neg"]),
+        "many": _task("a", ["pos"] * 200_000), "blank": _task("", [""]),
+        "empty-text": {"data": {}, "annotations": []},
+    }.items():  # fmt: skip
+        yield f"task-{name}.json", json.dumps([*tasks[:20], other, *tasks[20:]]).encode()
+    lists = [{"text": text, "label": [label]} for text, label in ROWS]
+    yield "lists.jsonl", "\n".join(map(json.dumps, lists)).encode()
+    yield "spans.jsonl", json.dumps({"text": "a", "label": [[0, 1, "PER"]]}).encode()
+    prodigy = [{"text": t, "accept": label, "answer": "accept"} for t, label in ROWS]
+    yield "prodigy.jsonl", "\n".join(map(json.dumps, prodigy)).encode()
+    yield "deep-lists.json", b'[{"text": "a", "label": ' + b"[" * 900 + b"]" * 900 + b"}]"
+
+
+def _pages() -> Iterator[File]:
+    """HTML that is called .xls, as programs save it."""
+    good = _page([("text", "label"), *ROWS])
+    yield "no-table.xls", b"<html><body><p>text, label</p></body></html>"
+    yield "no-rows.xls", b"<html><body><table></table></body></html>"
+    yield "half.xls", good[: len(good) // 2].encode()
+    yield "in-utf-16.xls", good.encode("utf-16")
+    yield "nested-tables.xls", ("<table><tr><td>" * 500 + good).encode()
+    yield "spanned.xls", good.replace("<td>", '<td colspan="99999">').encode()
+    yield "script.xls", good.replace("film", "<script>alert(1)</script>").encode()
+
+
+def _open_documents(good: bytes) -> Iterator[File]:
+    """OpenDocument of which a part is lost, or not what it should be."""
+    change = partial(_with_member, good, "content.xml")
+    yield "no-content.ods", _with_member(good, "content.xml", None)
+    yield "half-a-content.ods", change(lambda xml: xml[: len(xml) // 2])
+    yield "entities.ods", change(lambda xml: _ENTITIES + xml.replace(b"film", b"&j;"))
+    yield "external.ods", change(lambda xml: _EXTERNAL + xml.replace(b"film", b"&j;"))
+    yield "bomb.ods", change(lambda xml: xml + bytes(_BOMB))
+
+
+def _packed(good: dict[str, bytes]) -> Iterator[File]:
+    """Archives of one table, several, none, and of archives."""
+    table = originals()[".csv"]
+    yield "two.zip", _zip({"train.csv": table, "test.csv": table})
+    yield "none.zip", _zip({})
+    yield "climbs-out.zip", _zip({"../../../../tmp/incumbent-climbed.csv": table})
+    yield "nested.zip", _zip({"inner.zip": good[".zip"]})
+    yield "book.zip", _zip({"book.ods": good[".ods"]})
+    yield "bomb.zip", _zip({"table.csv": b"text,label\n" + bytes(_BOMB * 2)})
+
+
+def _folders() -> Iterator[File]:
+    """Folders of texts."""
+    texts = {f"{label}/{n}.txt": text.encode() for n, (text, label) in enumerate(ROWS)}
+    beside = {"Thumbs.db": b"\0", "pos/.DS_Store": b"\0", "neg/~$a.txt": b"\0"}
+    yield "texts.folder", _zip(texts | beside)
+    yield "flat.folder", _zip({name.replace("/", "-"): text for name, text in texts.items()})
+    yield (
+        "both-sides.folder",
+        _zip({f"{s}/{n}": t for s in ("train", "test") for n, t in texts.items()}),
+    )
+    yield "years.folder", _zip({n.replace("/", f"/{len(n)}/"): t for n, t in texts.items()})
+    yield "binary.folder", _zip(texts | {"pos/z.txt": bytes(range(256))})
+    yield "archive.folder", _zip(texts | {"pos/z.txt": _zip(texts)})
+    yield "empty.folder", _zip(texts | {"pos/z.txt": b"", "neg/z.txt": b" \n"})
+    yield "one-label.folder", _zip({n: t for n, t in texts.items() if n.startswith("pos")})
+    yield "huge.folder", _zip(texts | {"pos/z.txt": bytes(_BOMB + 1)})
 
 
 def originals() -> dict[str, bytes]:
@@ -251,6 +382,12 @@ def _with_member(data: bytes, member: str, change: Change | None) -> bytes:
     else:
         members[member] = change(members.get(member, b""))
     return _zip(members)
+
+
+def _packed_anew(data: bytes) -> bytes:
+    """An archive that does not tell when it was made."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        return _zip({name: source.read(name) for name in source.namelist()})
 
 
 def _zip(members: dict[str, bytes]) -> bytes:

@@ -20,7 +20,8 @@ _QUICK = (
     "far-row.xlsx", "far-cell.xls", "declared-huge.xlsx", "nested.xlsx", "climbs-out.xlsx",
     "password.xlsx", "huge-cell.csv", "nul.csv", "open-quote.csv", "line-deep.jsonl",
     "footer-length.parquet", "flipped-0.parquet", "cut-0.xlsx", "in-utf-16.csv",
-    "merged-labels.xlsx",
+    "merged-labels.xlsx", "bomb.ods", "bomb.zip", "flipped-0.xlsb", "spanned.xls",
+    "task-nulls.json", "binary.folder", "huge.folder",
 )  # fmt: skip
 _TEST = "test.csv"  # which a leak is said of
 _SECONDS = 120.0  # that a file may take on a busy machine, bombs too
@@ -51,7 +52,7 @@ def _refused(ground: Ground, folder: Path, found: list[corpus.File]) -> Iterator
     """Some files at once."""
     runs = {}
     for name, data in found:
-        (folder / name).write_bytes(data)
+        corpus.put(folder, name, data)
         runs[name] = ground.fork("retrain", *_OPTIONS, *_sides(name))
     for name, run in runs.items():
         trial = Trial(name)
@@ -60,7 +61,8 @@ def _refused(ground: Ground, folder: Path, found: list[corpus.File]) -> Iterator
         if code is not None and run.peak > _MEMORY:
             trial.faults.append(f"used {run.peak:.0f} MiB")
         yield trial
-        (folder / name).unlink()
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def whole(ground: Ground, quick: bool) -> Iterator[Trial]:
@@ -71,7 +73,7 @@ def whole(ground: Ground, quick: bool) -> Iterator[Trial]:
     (folder / _TEST).write_bytes(other)
     found = list(corpus.files(0, _FEW_MUTANTS))
     for name, data in random.Random(1).sample(found, 1 if quick else _WHOLE):
-        (folder / name).write_bytes(data)
+        corpus.put(folder, name, data)
         run = ground.run("retrain", *_OPTIONS, *_sides(name))
         trial = Trial(name)
         _judge(trial, run, run.end(), name)
