@@ -184,6 +184,15 @@ class DataConfig(Section):
                     f"{key} names {name!r}, which holds the text or the label; another column is "
                     "needed, or null"
                 )
+        if bool(self.train) != bool(self.test):
+            missing = "test" if self.train else "train"
+            raise ValueError(
+                f"data.{missing} is not set: name both files, or neither for the embedded reviews"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> DataConfig:
         for name in self.label_names:
             twice = self.label_names.count(name) > 1
             if fault := label_sets.fault(name) or "is there twice" * twice:
@@ -191,11 +200,6 @@ class DataConfig(Section):
                     f"label_columns: {name!r} {fault}; with several columns each names a label, "
                     "once: rename it in the data and here"
                 )
-        if bool(self.train) != bool(self.test):
-            missing = "test" if self.train else "train"
-            raise ValueError(
-                f"data.{missing} is not set: name both files, or neither for the embedded reviews"
-            )
         return self
 
     @model_validator(mode="after")
