@@ -17,6 +17,7 @@ There is no text in it.
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ from incumbent.runtime.atomic_files import write_atomically
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EDITION = 2
+"""Of the rule. Cases of release 0.1.0 are of the first, and are ruled on as they were."""
 _SLICE = "slice:"
 _FILES = "case.json", "rows.parquet"
 
@@ -75,7 +78,10 @@ class Contender(BaseModel, frozen=True):
 class Reign(BaseModel, frozen=True):
     """The time of one frozen test set, as it was before the decision.
 
-    `best_accuracy` is the highest that any champion of the reign had when it took the title.
+    Champions that were deposed since, by a rollback, do not count. `lead` is by how much the most
+    accurate champion is above the present one, added up from contest to contest, each on the rows
+    that neither had trained on. `best_accuracy` is the highest that any of them had on rows that it
+    had not trained on, for when there is no champion to compare with.
     """
 
     number: int
@@ -85,6 +91,7 @@ class Reign(BaseModel, frozen=True):
     )
     """Those before, in order; `looks` in evidence of release 0.1.0."""
     best_accuracy: float | None = None
+    lead: float = 0.0
 
 
 class Case(BaseModel, frozen=True):
@@ -94,9 +101,10 @@ class Case(BaseModel, frozen=True):
     measured. `loading` is the challenger's on what the contests of this champion share.
     `baseline_accuracy` is None where no baseline could be trained, as the challenger's training
     rows are not known. `seed_accuracies` are those of repeats that differ in their seed alone,
-    itself included.
+    itself included. `edition` is that of the rule that judges it.
     """
 
+    edition: int = EDITION
     model_name: str
     classes: tuple[str, ...]
     challenger: Contender
@@ -210,7 +218,8 @@ def load(folder: Path) -> Evidence:
         RegistryError: if it is not there, or damaged.
     """
     try:
-        case = Case.model_validate_json((folder / "case.json").read_text(encoding="utf-8"))
+        stored = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        case = Case.model_validate({"edition": 1} | stored)
         return Evidence(case, pd.read_parquet(folder / "rows.parquet"))
     except (OSError, ValueError) as error:
         raise RegistryError(f"The evidence in {folder} cannot be read: {error}") from None

@@ -210,11 +210,21 @@ def _behaviour(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     return GateResult(not failed, rates[ranked[0]], rules.max_behaviour_failures, said)
 
 
-def _ratchet(evidence: Evidence, rules: PromotionConfig) -> GateResult:
-    best = evidence.case.reign.best_accuracy or 0.0
-    if evidence.has_champion:
-        best = max(best, accuracy_of(evidence, Role.CHAMPION))
-    accuracy, floor = accuracy_of(evidence, Role.CHALLENGER), best - rules.ratchet_margin
+def _ratchet(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
+    reign = evidence.case.reign
+    best = reign.best_accuracy or 0.0
+    if evidence.case.edition == 1:  # on all rows, those that a model has trained on included
+        accuracy = accuracy_of(evidence, Role.CHALLENGER)
+        if evidence.has_champion:
+            best = max(best, accuracy_of(evidence, Role.CHAMPION))
+    elif evidence.has_champion:
+        found = unseen_accuracies(evidence)
+        accuracy, best = found[Role.CHALLENGER], found[Role.CHAMPION] + reign.lead
+    elif evidence.fresh.any():
+        accuracy = float(_fresh(evidence).right.mean())
+    else:
+        return None
+    floor = best - rules.ratchet_margin
     passed = round(accuracy - floor, paired_tests.DECIMALS) >= 0
     return GateResult(
         passed,
@@ -281,7 +291,12 @@ def _seeds(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     accuracies = evidence.case.seed_accuracies
     if rules.seeds < 2 or len(accuracies) < 2:
         return None
-    gain = float(np.mean(accuracies)) - accuracy_of(evidence, Role.CHAMPION)
+    gain = float(np.mean(accuracies))
+    if evidence.case.edition == 1:
+        gain -= accuracy_of(evidence, Role.CHAMPION)
+    else:  # the repeats by themselves, and the challenger where neither model has trained
+        found = unseen_accuracies(evidence)
+        gain += found[Role.CHALLENGER] - found[Role.CHAMPION] - accuracies[0]
     spread = float(np.std(accuracies, ddof=1))
     passed = round(gain - spread, paired_tests.DECIMALS) > 0
     return GateResult(
@@ -318,6 +333,14 @@ def accuracy_of(evidence: Evidence, role: Role) -> float:
     """A model's accuracy on all test rows, those that were seen in training included."""
     every = np.ones(len(evidence.rows), dtype=np.bool_)
     return float(evidence.scored(role, every).right.mean())
+
+
+def unseen_accuracies(evidence: Evidence) -> dict[Role, float]:
+    """The accuracies of both models on the rows that neither has trained on, if there are any."""
+    roles = [Role.CHALLENGER, Role.CHAMPION] if evidence.has_champion else [Role.CHALLENGER]
+    if not evidence.compared:
+        return {}
+    return {role: float(evidence.scored(role).right.mean()) for role in roles}
 
 
 def _fresh(evidence: Evidence) -> Scored:

@@ -54,8 +54,8 @@ class Comparison(BaseModel, frozen=True):
     seen_exactly_or_nearly: int
     mcnemar: McNemar
     accuracy: Estimate
-    macro_f1: Difference
-    log_loss: Difference
+    macro_f1: Difference | None = None
+    log_loss: Difference | None = None
     gain: float
     z: float
     p_value: float

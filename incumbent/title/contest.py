@@ -121,6 +121,7 @@ def hold(
                 sweep_trials=trials or None,
                 accuracy=accuracy.model_dump(),
                 champion_accuracy=gates.accuracy_of(found, Role.CHAMPION) if champion else None,
+                unseen_accuracy=gates.unseen_accuracies(found),
                 **signature(),
             )
         )

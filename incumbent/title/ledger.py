@@ -14,13 +14,13 @@ An owner who moves the alias by hand is not overruled: the next decision records
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from incumbent.decision.error_budget import Allowance, PastContest
-from incumbent.decision.evidence import Reign
+from incumbent.decision.evidence import Reign, Role
 from incumbent.decision.gates import Gate
 from incumbent.decision.proof_and_ruling import Comparison, Ruling
 from incumbent.errors import RegistryError
@@ -71,6 +71,8 @@ class Entry(BaseModel, frozen=True):
     accuracy: dict[str, float] = {}
     champion_accuracy: float | None = None
     """Of whoever was champion before, on the same rows."""
+    unseen_accuracy: dict[Role, float] = {}
+    """Of both, on the rows that neither has trained on."""
     gates: tuple[Gate, ...] = ()
     comparison: Comparison | None = None
     allowance: Allowance | None = None
@@ -219,12 +221,41 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
         for entry in mine
         if entry.allowance is not None and entry.previous_champion is not None
     )
-    best = [e.accuracy["value"] for e in mine if e.version in won and e.accuracy]
-    best += [e.champion_accuracy for e in mine if e.champion_accuracy is not None]
     return Reign(
         number=last.reign + (digest != last.test_digest), test_digest=digest, contests=contests,
-        best_accuracy=max(best, default=None),
+        best_accuracy=max(_accuracies(mine, won), default=None),
+        lead=_lead(mine, won, last.champion),
     )  # fmt: skip
+
+
+def _accuracies(entries: Sequence[Entry], won: set[int]) -> Iterator[float]:
+    """The accuracies of all champions, on rows that they had not trained on if that is known."""
+    for entry in entries:
+        if entry.version in won and entry.accuracy:
+            yield entry.unseen_accuracy.get(Role.CHALLENGER, entry.accuracy["value"])
+        if entry.champion_accuracy is not None:
+            yield entry.unseen_accuracy.get(Role.CHAMPION, entry.champion_accuracy)
+
+
+def _lead(entries: Sequence[Entry], won: set[int], champion: int | None) -> float:
+    """By how much the most accurate of those who won is above a champion.
+
+    Two versions compare if a chain of contests leads from one to the other. Each was on the rows
+    that neither of its two had trained on: accuracies on all rows favour who has seen some.
+    """
+    level: dict[int, float] = {}
+    first: dict[int, int] = {}  # of the chain that a version is in
+    for entry in entries:
+        before = entry.previous_champion
+        if entry.comparison is None or before is None or entry.version not in won:
+            continue
+        first.setdefault(before, before)
+        first[entry.version] = first[before]
+        level[entry.version] = level.setdefault(before, 0.0) + entry.comparison.accuracy.value
+    if champion not in level:
+        return 0.0
+    chain = [level[version] for version in level if first[version] == first[champion]]
+    return max(chain) - level[champion]
 
 
 def entry_of(ruling: Ruling, sweep_trials: int | None = None, **known: Any) -> Entry:

@@ -319,6 +319,8 @@ def test_a_loss_is_ruled_out_where_the_interval_says_so(
 
 
 BETTER = {"both": 1900, "gained": 160, "lost": 60, "neither": 440}
+LED = Reign(number=1, test_digest="", lead=0.1)
+"""A reign whose best champion is above the present one."""
 
 
 @pytest.mark.parametrize(
@@ -326,19 +328,16 @@ BETTER = {"both": 1900, "gained": 160, "lost": 60, "neither": 440}
     [
         ({}, "promoted", []),
         ({"rules": {"mode": "manual"}}, "waiting", []),
-        ({"reign": Reign(number=1, test_digest="", best_accuracy=0.9)}, "kept", ["ratchet"]),
+        ({"reign": LED}, "kept", ["ratchet"]),
         (
-            {
-                "reign": Reign(number=1, test_digest="", best_accuracy=0.9),
-                "rules": {"mode": "manual"},
-            },
+            {"reign": LED, "rules": {"mode": "manual"}},
             "kept",
             ["ratchet"],
         ),
         ({"baseline_accuracy": 0.9}, "rejected", ["baseline"]),
         ({"baseline_accuracy": 0.9, "rules": {"mode": "manual"}}, "rejected", ["baseline"]),
         (
-            {"baseline_accuracy": 0.9, "reign": Reign(number=1, test_digest="", best_accuracy=0.9)},
+            {"baseline_accuracy": 0.9, "reign": LED},
             "rejected",
             ["ratchet", "baseline"],
         ),
@@ -531,7 +530,7 @@ def test_a_stored_case_gives_the_same_ruling(
         parts={"length: 1 to 3 words": truth == 0, "language: ü, “x”": np.arange(500) < 7},
         seed_accuracies=(1 / 3, 2 / 3),
         reign=Reign(
-            number=3, test_digest="frozen", best_accuracy=0.1,
+            number=3, test_digest="frozen", best_accuracy=0.1, lead=1 / 7,
             contests=(PastContest(champion=1, critical=1 / 0.3, loading=EVEN, passed=True),),
         ),
     )  # fmt: skip
@@ -548,9 +547,11 @@ def test_a_gate_that_is_newer_than_a_stored_case_has_no_part_in_it(tmp_path: Pat
     evidence.save(alone(80), tmp_path)
     stored = json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))
     del stored["promotion"]["on_calibration"]
+    assert stored.pop("edition") == evidence.EDITION
     (tmp_path / "case.json").write_text(json.dumps(stored), encoding="utf-8")
     then, now = (decide(case) for case in (evidence.load(tmp_path), alone(80)))
     assert {gate.name for gate in now.gates} - {gate.name for gate in then.gates} == {"calibration"}
+    assert evidence.load(tmp_path).case.edition == 1
 
 
 def test_a_damaged_case_is_an_error_that_names_its_place(tmp_path: Path) -> None:

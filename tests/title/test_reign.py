@@ -1,0 +1,87 @@
+"""What the ledger says of a reign: what was spent, and whom a challenger must not be far below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from incumbent.decision.error_budget import Allowance
+from incumbent.decision.evidence import Reign
+from incumbent.decision.proof_and_ruling import Comparison
+from incumbent.evaluation.paired_tests import McNemar
+from incumbent.evaluation.wilson_and_bootstrap import Estimate
+from incumbent.title.ledger import Entry, reign_of
+
+ALLOWED = Allowance(contest=1, critical=2.5, level=0.006, loading=0.7, spent=0.007)
+
+
+def compared(gain: float) -> Comparison:
+    """A comparison in which the accuracy differed by so much."""
+    return Comparison(
+        rows=1000, seen_exactly_or_nearly=0, mcnemar=McNemar(gained=0, lost=0, p_value=1),
+        accuracy=Estimate(value=gain, low=gain, high=gain), gain=gain, z=0, p_value=1,
+    )  # fmt: skip
+
+
+class Log:
+    """A ledger as it grows: who holds the title, and by which entries."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.champion: int | None = None
+
+    def add(self, decision: Any, version: int, champion: int | None, **known: Any) -> None:
+        self.entries.append(
+            Entry(
+                after=len(self.entries), number=len(self.entries) + 1, decision=decision,
+                version=version, previous_champion=self.champion, champion=champion, reason="",
+                rule="", time="2026-01-05T06:00:00", who="someone", reign=1, test_digest="frozen",
+                **known,
+            )
+        )  # fmt: skip
+        self.champion = champion
+
+    def first(self, version: int, accuracy: float) -> None:
+        value = {"value": accuracy, "low": accuracy, "high": accuracy}
+        self.add("promoted", version, version, accuracy=value)
+
+    def contest(self, version: int, gain: float, *, won: bool, accuracy: float = 0.8) -> None:
+        value = {"value": accuracy, "low": accuracy, "high": accuracy}
+        self.add(
+            "promoted" if won else "kept", version, version if won else self.champion,
+            accuracy=value, comparison=compared(gain), allowance=ALLOWED,
+        )  # fmt: skip
+
+    def back(self, version: int) -> None:
+        self.add("rolled back", version, version)
+
+    @property
+    def reign(self) -> Reign:
+        found = reign_of(self.entries)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_the_lead_adds_up_from_contest_to_contest(log: Log) -> None:
+    log.first(1, 0.97)  # on rows that it has trained on
+    log.contest(2, 0.02, won=True)
+    assert log.reign.lead == 0
+    log.contest(3, -0.004, won=True)
+    log.contest(4, 0.5, won=False)
+    log.contest(5, -0.003, won=True)
+    assert log.reign.lead == pytest.approx(0.007)
+
+
+def test_versions_that_no_chain_of_contests_joins_do_not_compare(log: Log) -> None:
+    log.first(1, 0.8)
+    log.contest(2, 0.05, won=True)
+    log.add("moved by hand", 7, 7)
+    assert log.reign.lead == 0
+    log.contest(8, 0.01, won=True)
+    assert log.reign.lead == 0
