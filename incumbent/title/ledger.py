@@ -198,11 +198,27 @@ class Ledger:
         return entries, settled
 
 
+def succession(entries: Sequence[Entry]) -> list[int]:
+    """The champions, each after whom it took the title from; without those who were deposed.
+
+    A rollback deposes whoever held the title since the champion that it goes back to.
+    """
+    line: list[int] = []
+    for entry in entries:
+        if entry.champion is None or (line and line[-1] == entry.champion):
+            continue
+        if entry.decision in ("rolled back", "moved by hand") and entry.champion in line:
+            del line[line.index(entry.champion) :]
+        line.append(entry.champion)
+    return line
+
+
 def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     """The reign that the last of some entries belongs to; None before the first champion.
 
     With the digest of another test set it is the reign that begins with that. Whatever was spent on
-    a test set before stays spent, should one come back to it.
+    a test set before stays spent, should one come back to it. The win of a version that was deposed
+    since is none: its contest counts as lost, and its accuracy is no one's floor.
     """
     crowned = [entry for entry in entries if entry.champion is not None]
     if not crowned:
@@ -210,7 +226,11 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     last = crowned[-1]
     digest = test_digest or last.test_digest
     mine = [entry for entry in crowned if entry.test_digest == digest]
-    won = {e.version for e in mine if e.decision in ("promoted", "approved")}
+    standing = succession(entries)
+    won = {
+        e.version for e in mine
+        if e.decision in ("promoted", "approved") and e.version in standing
+    }  # fmt: skip
     contests = tuple(
         PastContest(
             champion=entry.previous_champion,
@@ -223,17 +243,19 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     )
     return Reign(
         number=last.reign + (digest != last.test_digest), test_digest=digest, contests=contests,
-        best_accuracy=max(_accuracies(mine, won), default=None),
+        best_accuracy=max(_accuracies(mine, won, standing), default=None),
         lead=_lead(mine, won, last.champion),
     )  # fmt: skip
 
 
-def _accuracies(entries: Sequence[Entry], won: set[int]) -> Iterator[float]:
-    """The accuracies of all champions, on rows that they had not trained on if that is known."""
+def _accuracies(
+    entries: Sequence[Entry], won: set[int], standing: Sequence[int]
+) -> Iterator[float]:
+    """The champions' accuracies, on rows that they had not trained on if that is known."""
     for entry in entries:
         if entry.version in won and entry.accuracy:
             yield entry.unseen_accuracy.get(Role.CHALLENGER, entry.accuracy["value"])
-        if entry.champion_accuracy is not None:
+        if entry.champion_accuracy is not None and entry.previous_champion in standing:
             yield entry.unseen_accuracy.get(Role.CHAMPION, entry.champion_accuracy)
 
 

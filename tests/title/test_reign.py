@@ -78,6 +78,34 @@ def test_the_lead_adds_up_from_contest_to_contest(log: Log) -> None:
     assert log.reign.lead == pytest.approx(0.007)
 
 
+def test_a_rollback_undoes_a_win(log: Log) -> None:
+    """The deposed version leaves no floor, and its contest gives nothing back."""
+    log.first(1, 0.85)
+    log.contest(2, 0.12, won=True, accuracy=0.97)
+    assert (log.reign.best_accuracy, log.reign.contests[0].passed) == (0.97, True)
+    log.back(1)
+    assert (log.reign.best_accuracy, log.reign.lead) == (0.85, 0)
+    assert [contest.passed for contest in log.reign.contests] == [False]
+    log.contest(3, 0.02, won=True, accuracy=0.87)
+    assert (log.reign.best_accuracy, log.reign.lead) == (0.87, 0)
+    assert [contest.passed for contest in log.reign.contests] == [False, True]
+
+
+def test_a_rollback_of_a_rollback_brings_the_win_back(log: Log) -> None:
+    log.first(1, 0.85)
+    log.contest(2, 0.03, won=True, accuracy=0.88)
+    log.back(1)
+    log.back(2)
+    assert log.reign.best_accuracy == 0.88
+    assert log.reign.contests[0].passed
+
+
+def test_who_is_taken_away_by_hand_is_not_deposed(log: Log) -> None:
+    log.first(1, 0.85)
+    log.add("moved by hand", 1, None)
+    assert log.reign.best_accuracy == 0.85
+
+
 def test_versions_that_no_chain_of_contests_joins_do_not_compare(log: Log) -> None:
     log.first(1, 0.8)
     log.contest(2, 0.05, won=True)
