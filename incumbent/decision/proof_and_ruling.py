@@ -108,8 +108,9 @@ def decide(evidence: Evidence) -> Ruling:
         )  # fmt: skip
         return _rule(fitness, [gate], rule=rules.policy, mode=rules.mode)
     allowance = error_budget.allow(
-        case.reign.contests, case.champion.version, case.loading, rules.alpha, rules.half_life
-    )
+        case.reign.contests, case.champion.version, case.loading, rules.alpha, rules.half_life,
+        renews=case.edition > 1,
+    )  # fmt: skip
     challenger, champion = evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION)
     found = prove(challenger, champion, allowance, rules)
     comparison = Comparison(
@@ -215,6 +216,12 @@ def _proof(
         f"right on {test.gained:,}, the champion alone on {test.lost:,}"
     )
     level = f"{allowance.level:.2g}, what contest {allowance.contest} of this reign may spend"
+    if allowance.hopeless:
+        level += (
+            f", which nothing could reach: of alpha, {rules.alpha:g}, the reign has spent "
+            f"{allowance.before:.2g} already; only a higher promotion.alpha, or a new reign with "
+            "another test set, lets a challenger win again"
+        )
     if rules.policy == "non_inferiority":
         said = (
             f"a loss of {100 * rules.margin:.2f} points of accuracy is "

@@ -391,6 +391,18 @@ def test_later_contests_must_bring_more_proof() -> None:
     assert other.allowance.critical > later.allowance.critical
 
 
+def test_a_level_that_nothing_could_reach_is_said() -> None:
+    past = [PastContest(champion=1, critical=2, loading=EVEN, passed=False)] * 10
+    reign = Reign(number=1, test_digest="", contests=tuple(past))
+    ruling = decide(counted(**BETTER, reign=reign, rules={"alpha": 0.01}))
+    assert ruling.decision == "kept"
+    assert (
+        "which nothing could reach: of alpha, 0.01, the reign has spent 0.13 already; only a "
+        "higher promotion.alpha, or a new reign with another test set, lets a challenger win again"
+    ) in ruling.reason
+    assert "nothing could reach" not in decide(counted(**BETTER)).reason
+
+
 def test_the_loading_of_the_case_is_used() -> None:
     contest = PastContest(champion=1, critical=2.45, loading=EVEN, passed=False)
     reign = Reign(number=1, test_digest="", contests=(contest,))
