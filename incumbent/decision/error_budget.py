@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 EVEN = sqrt(0.5)
 """Loading of equal challengers on the factor they share: any two then correlate at 1/2."""
 _HIGHEST = 8.0  # standard errors; beyond it nothing is left to spend
-_LEAST = 1e-9  # of a level: what would need less can be reached by no test that people pay for
+_LEAST = 1e-9  # of a level that is worth trying: 6 standard errors
 _NODES: NDArray[np.float64] = np.linspace(-8, 8, 321)
 _DENSITY: NDArray[np.float64] = np.exp(-(_NODES**2) / 2)
 _DENSITY = _DENSITY / _DENSITY.sum()
@@ -74,7 +74,7 @@ class Allowance(BaseModel, frozen=True):
 
     @property
     def hopeless(self) -> bool:
-        """Whether so little is left that nothing could win with it."""
+        """Whether so little is left that hardly anything could win with it."""
         return self.level < _LEAST
 
 
@@ -113,7 +113,8 @@ def allow(
         """Chance that no null of the reign was rejected yet, less what it must be."""
         return elsewhere * float(here @ _below(critical, loading)) - (1 - spent)
 
-    critical = float(brentq(excess, -_HIGHEST, _HIGHEST)) if excess(_HIGHEST) > 0 else _HIGHEST
+    some = excess(_HIGHEST) > 0 and (spent > before or not renews)
+    critical = float(brentq(excess, -_HIGHEST, _HIGHEST)) if some else _HIGHEST
     return Allowance(
         contest=number, critical=critical, level=float(norm.sf(critical)), loading=loading,
         spent=spent, before=before,

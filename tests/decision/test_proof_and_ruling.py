@@ -170,24 +170,47 @@ def test_without_gates_the_first_takes_the_title_and_the_reason_says_so() -> Non
 
 
 def test_better_probabilities_take_the_title_and_the_reason_tells_how() -> None:
-    ruling = decide(mixed((1500, 100, 90, 310), 0.9, 0.6, rules={"on_calibration": "off"}))
+    ruling = decide(mixed((1500, 120, 90, 290), 0.9, 0.6, rules={"on_calibration": "off"}))
     assert (ruling.decision, ruling.rule) == ("promoted", "superiority")
     assert ruling.comparison is not None
     assert ruling.allowance is not None
-    assert ruling.comparison.z > 10
+    assert ruling.comparison.z == 8
     assert ruling.reason == (
         "The challenger is proved better: its probabilities are better beyond chance (calibrated "
-        f"log loss {-ruling.comparison.gain:+.4f} a row, paired t test, p = "
+        f"log loss {-ruling.comparison.gain:+.4f} a row, paired sign-flip test, p = "
         f"{ruling.comparison.p_value:.2g}; needed 0.0071, what contest 1 of this reign may spend), "
-        "and its accuracy is no lower: accuracy 80.00% against the champion's 79.50% on 2,000 "
-        "rows; the challenger alone is right on 100, the champion alone on 90; its accuracy of "
-        "80.00% is at least the required 60.00%; its gain over the baseline (50.00%) is +30.00 "
+        "and its accuracy is higher beyond doubt (exact McNemar test, p = 0.023; needed 0.05): "
+        "accuracy 81.00% against the champion's 79.50% on 2,000 rows; the challenger alone is "
+        "right on 120, the champion alone on 90; its accuracy of 81.00% is at least the required "
+        "60.00%; its gain over the baseline (50.00%) is +31.00 "
         "points, above the required +0.00."
     )
 
 
-def test_an_accuracy_that_is_the_same_is_no_lower() -> None:
-    assert decide(mixed((1500, 90, 90, 320), 0.9, 0.6)).decision == "promoted"
+@pytest.mark.parametrize(("gained", "decision"), [(112, "kept"), (114, "promoted")])
+def test_better_probabilities_with_an_accuracy_that_may_be_luck_are_not_enough(
+    gained: int, decision: str
+) -> None:
+    """Of 200 rows that one model has right, 112 are p = 0.051 by McNemar's test."""
+    ruling = decide(mixed((1500, gained, 200 - gained, 300), 0.9, 0.6))
+    assert ruling.decision == decision
+
+
+def test_so_few_rows_that_differ_that_nothing_could_be_shown_are_told() -> None:
+    ruling = decide(mixed((290, 4, 0, 6), 0.99, 0.8))
+    assert ruling.decision == "kept"
+    assert "the two differ on so few rows that nothing could show a higher accuracy" in (
+        ruling.reason
+    )
+    assert decide(mixed((290, 5, 0, 5), 0.99, 0.8)).decision == "promoted"
+
+
+def test_the_first_edition_asks_for_an_accuracy_that_is_no_lower() -> None:
+    same = mixed((1500, 90, 90, 320), 0.9, 0.6, edition=1)
+    ruling = decide(same)
+    assert ruling.decision == "promoted"
+    assert "paired t test" in ruling.reason
+    assert "and its accuracy is no lower: " in ruling.reason
 
 
 @pytest.mark.parametrize(
@@ -195,15 +218,15 @@ def test_an_accuracy_that_is_the_same_is_no_lower() -> None:
     [
         (
             mixed((1500, 90, 91, 319), 0.9, 0.6),
-            "its probabilities are better beyond chance (*), but its accuracy is lower: ",
+            "its probabilities are better beyond chance (*), but its accuracy is not higher beyond ",
         ),
         (
-            mixed((1500, 90, 90, 320), 0.8, 0.8),
-            "its probabilities are not better beyond chance (*), but its accuracy is no lower: ",
+            mixed((1500, 114, 86, 300), 0.8, 0.8),
+            "its probabilities are not better beyond chance (*), but its accuracy is higher beyond ",
         ),
         (
             mixed((1500, 90, 110, 300), 0.8, 0.8),
-            "its probabilities are not better beyond chance (*), and its accuracy is lower: ",
+            "its probabilities are not better beyond chance (*), and its accuracy is not higher ",
         ),
     ],
     ids=["less often right", "no better", "worse"],
@@ -236,7 +259,6 @@ def test_loudness_alone_proves_nothing() -> None:
         assert ruling.decision == "kept"
         assert ruling.comparison is not None
         assert abs(ruling.comparison.gain) < 1e-5
-        assert abs(ruling.comparison.log_loss.value) > 0.1
 
 
 # --- superiority on the accuracy
@@ -391,16 +413,16 @@ def test_later_contests_must_bring_more_proof() -> None:
     assert other.allowance.critical > later.allowance.critical
 
 
-def test_a_level_that_nothing_could_reach_is_said() -> None:
+def test_a_level_that_hardly_anything_could_reach_is_said() -> None:
     past = [PastContest(champion=1, critical=2, loading=EVEN, passed=False)] * 10
     reign = Reign(number=1, test_digest="", contests=tuple(past))
-    ruling = decide(counted(**BETTER, reign=reign, rules={"alpha": 0.01}))
+    ruling = decide(counted(1900, 100, 60, 440, reign=reign, rules={"alpha": 0.01}))
     assert ruling.decision == "kept"
     assert (
-        "which nothing could reach: of alpha, 0.01, the reign has spent 0.13 already; only a "
-        "higher promotion.alpha, or a new reign with another test set, lets a challenger win again"
+        "which hardly any challenger could reach: of alpha, 0.01, the reign has spent 0.13 already; "
+        "only a higher promotion.alpha, or a new reign with another test set, lets a challenger win again"
     ) in ruling.reason
-    assert "nothing could reach" not in decide(counted(**BETTER)).reason
+    assert "could reach" not in decide(counted(**BETTER)).reason
 
 
 def test_the_loading_of_the_case_is_used() -> None:
@@ -469,8 +491,6 @@ def test_many_classes(rules: dict[str, Any]) -> None:
     better = decide(models(0, (2.6, 1.6), 800, k=5, rules=PLAIN | rules))
     worse = decide(models(0, (1.6, 2.6), 800, k=5, rules=PLAIN | rules))
     assert (better.decision, worse.decision) == ("promoted", "kept")
-    assert better.comparison is not None
-    assert better.comparison.macro_f1.low > 0
 
 
 @POLICY
