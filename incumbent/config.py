@@ -377,8 +377,8 @@ class PromotionConfig(Section):
     in as long as little is lost, that its accuracy is not lower by `margin` or more."""
     metric: Literal["log_loss", "accuracy"] = "log_loss"
     """What superiority is tested on: the probabilities (a paired test of the calibrated log loss,
-    with an accuracy that is no lower) or right and wrong alone (exact McNemar test, which needs
-    about twice the rows)."""
+    and beside it an exact McNemar test at 5 % that the accuracy is higher) or right and wrong alone
+    (that test at the level of the contest, which needs more rows)."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """`non_inferiority` only: a loss of accuracy that matters, as a fraction."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -411,6 +411,13 @@ class PromotionConfig(Section):
     """Lowest accuracy on any slice (`evaluation.slices`) of 30 rows or more."""
     on_slices: Action = "warn"
     """The accuracy on a slice is below `min_slice_accuracy`."""
+    max_slice_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """How much lower than the champion's the accuracy may be on a class or a slice
+    (`evaluation.slices`), as a fraction; more counts where it is shown, with an allowance for how
+    many of them are looked at."""
+    on_slice_loss: Action = "warn"
+    """On a class or a slice the challenger is worse than the champion by more than
+    `max_slice_loss`."""
     max_negative_flips: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Largest share of rows that the champion has right and the challenger breaks."""
     on_negative_flips: Action = "warn"

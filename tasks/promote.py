@@ -99,8 +99,6 @@ def _metrics(entry: Entry) -> dict[str, float]:
         return {}
     return {
         "accuracy_gain": found.accuracy.value,
-        "macro_f1_gain": found.macro_f1.value,
-        "log_loss_change": found.log_loss.value,
         "p_value": found.p_value,
         "alpha_spent": entry.allowance.spent,
     }

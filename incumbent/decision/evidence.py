@@ -9,7 +9,8 @@
 - `challenger:<class>`, `champion:<class>` (float64): the probabilities of either model;
 - `seen` (str): whose training rows hold it or a near duplicate: "", "challenger", "champion" or
   "both";
-- `slice:<name>` (bool): whether the row is in the slice.
+- `slice:<name>` (bool): whether the row is in the slice;
+- `group` (int64), where rows come in groups: the number of the row's.
 
 There is no text in it.
 """
@@ -143,6 +144,13 @@ class Evidence:
         return int(self.unseen.sum())
 
     @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """The group of each compared row, if rows come in groups."""
+        if "group" not in self.rows:
+            return None
+        return self.rows["group"].to_numpy()[self.unseen]
+
+    @property
     def has_champion(self) -> bool:
         """Whether there is someone to beat."""
         return self.case.champion is not None
@@ -182,6 +190,7 @@ def assemble(
     champion: NDArray[np.float64] | None,
     seen: NDArray[np.str_],
     slices: list[Slice],
+    groups: NDArray[np.int64] | None = None,
 ) -> Evidence:
     """Put the rows of a case together; all arrays are of n rows.
 
@@ -200,6 +209,8 @@ def assemble(
         if matrix is not None:
             for index, name in enumerate(case.classes):
                 columns[f"{kind}:{name}"] = matrix[:, index]
+    if groups is not None:
+        columns["group"] = groups
     columns |= {f"{_SLICE}{part.name}": part.mask for part in slices}
     return Evidence(case, pd.DataFrame(columns))
 

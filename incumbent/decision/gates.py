@@ -10,6 +10,7 @@ from pydantic import BaseModel, computed_field
 
 from incumbent.config import Action, PromotionConfig
 from incumbent.decision.evidence import Evidence, Role
+from incumbent.decision.slice_losses import losses
 from incumbent.evaluation import paired_tests, slices
 from incumbent.evaluation.metric_formulas import terms_of
 from incumbent.evaluation.scored_predictions import Scored
@@ -248,6 +249,26 @@ def _training_rows(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
     )
 
 
+def _slice_loss(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
+    found, most = losses(evidence), rules.max_slice_loss
+    if not found:
+        return None
+    worse = [part for part in found if part.loss > most]
+    margin = f"{100 * most:.2f} points"
+    said = f"on none of {len(found):,} classes and slices is it shown to lose more than {margin}"
+    if worse:
+        shown = ", ".join(
+            f"{part.name} ({part.theirs:.2%} to {part.ours:.2%} of {part.rows:,} rows)"
+            for part in worse[:_SHOWN]
+        )
+        more = f" and {len(worse) - _SHOWN:,} more" if len(worse) > _SHOWN else ""
+        said = (
+            f"it is shown to lose more than {margin} against the champion on {len(worse):,} of "
+            f"{len(found):,} classes and slices: {shown}{more}"
+        )
+    return GateResult(not worse, found[0].loss, most, said)
+
+
 def _negative_flips(evidence: Evidence, rules: PromotionConfig) -> GateResult:
     flips = broken(evidence)
     share = float(flips.mean())
@@ -323,6 +344,7 @@ _COMPARISON: dict[str, tuple[str, _Judge]] = {
     "ratchet": ("on_ratchet", _ratchet),
     "training_rows": ("warn", _training_rows),
     "seeds": ("on_seeds", _seeds),
+    "slice_loss": ("on_slice_loss", _slice_loss),
     "negative_flips": ("on_negative_flips", _negative_flips),
     "latency": ("on_latency", _latency),
     "size": ("on_size", _size),

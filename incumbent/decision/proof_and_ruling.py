@@ -21,6 +21,7 @@ from incumbent.evaluation.paired_tests import (
     accuracy_difference,
     mcnemar,
     sign_flip,
+    summed,
 )
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.evaluation.wilson_and_bootstrap import Estimate
@@ -124,13 +125,14 @@ def decide(evidence: Evidence) -> Ruling:
         renews=case.edition > 1,
     )  # fmt: skip
     challenger, champion = evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION)
-    found = prove(challenger, champion, allowance, rules, case.edition)
+    groups = evidence.groups
+    found = prove(challenger, champion, allowance, rules, case.edition, groups)
     comparison = Comparison(
         rows=evidence.compared,
         seen_exactly_or_nearly=len(evidence.rows) - evidence.compared,
-        mcnemar=mcnemar(challenger.right, champion.right),
+        mcnemar=mcnemar(challenger.right, champion.right, groups),
         accuracy=accuracy_difference(
-            challenger.right, champion.right, case.evaluation.confidence
+            challenger.right, champion.right, case.evaluation.confidence, groups
         ),
         gain=found.gain,
         z=found.z,
@@ -144,7 +146,7 @@ def decide(evidence: Evidence) -> Ruling:
 
 def prove(
     challenger: Scored, champion: Scored, allowance: Allowance, rules: PromotionConfig,
-    edition: int = EDITION,
+    edition: int = EDITION, groups: NDArray[np.int64] | None = None,
 ) -> Proof:  # fmt: skip
     """Test the hypothesis that the challenger is no better, or worse by the margin.
 
@@ -153,17 +155,17 @@ def prove(
     where the answers are worse, so McNemar's exact test must find the accuracy higher too, at
     `ACCURACY_LEVEL`. By the metric `accuracy` it is that test alone, at the level of the contest.
     Non-inferiority is tested on the accuracy: the lower end of its interval must be above minus the
-    margin.
+    margin. Where rows come in groups (n,), all tests are of groups.
     """
     from scipy.stats import norm
 
     better = improvement(challenger, champion, rules)
     gain = float(better.mean())
     if rules.policy == "non_inferiority":
-        z = _loss_ruled_out(challenger, champion, rules.margin)
+        z = _loss_ruled_out(challenger, champion, rules.margin, groups)
         p_value = float(norm.sf(z))
         return Proof(gain, z, p_value, p_value <= allowance.level)
-    more_often = mcnemar(challenger.right, champion.right).p_value
+    more_often = mcnemar(challenger.right, champion.right, groups).p_value
     if rules.metric == "accuracy":
         # The quantile of 1 is minus infinity, which JSON does not know.
         z = float(np.clip(norm.isf(more_often), -_FURTHEST, _FURTHEST))
@@ -172,7 +174,7 @@ def prove(
         z, p_value = _t(better)
         accurate = bool(challenger.right.sum() >= champion.right.sum())
     else:
-        z, p_value = sign_flip(better)
+        z, p_value = sign_flip(summed(better, groups))
         accurate = more_often <= ACCURACY_LEVEL
     return Proof(gain, z, p_value, p_value <= allowance.level and accurate, accurate)
 
@@ -186,7 +188,9 @@ def improvement(
     return challenger.right.astype(float) - champion.right
 
 
-def _loss_ruled_out(challenger: Scored, champion: Scored, margin: float) -> float:
+def _loss_ruled_out(
+    challenger: Scored, champion: Scored, margin: float, groups: NDArray[np.int64] | None
+) -> float:
     """How many standard errors either side an interval of the accuracy has that ends at -margin.
 
     Its lower end; where the loss is above the margin, the upper one, and they count below 0.
@@ -196,7 +200,7 @@ def _loss_ruled_out(challenger: Scored, champion: Scored, margin: float) -> floa
 
     def above(z: float) -> float:
         confidence = 1 - 2 * float(norm.sf(abs(z)))
-        found = accuracy_difference(challenger.right, champion.right, confidence)
+        found = accuracy_difference(challenger.right, champion.right, confidence, groups)
         return (found.low if z > 0 else found.high) + margin
 
     if above(_FURTHEST) >= 0:
@@ -234,9 +238,9 @@ def _proof(
     level = f"{allowance.level:.2g}, what contest {allowance.contest} of this reign may spend"
     if allowance.hopeless:
         level += (
-            f", which hardly any challenger could reach: of alpha, {rules.alpha:g}, the reign has spent "
-            f"{allowance.before:.2g} already; only a higher promotion.alpha, or a new reign with "
-            "another test set, lets a challenger win again"
+            f", which hardly any challenger could reach: of alpha, {rules.alpha:g}, the reign has "
+            f"spent {allowance.before:.2g} already; only a higher promotion.alpha, or a new reign "
+            "with another test set, lets a challenger win again"
         )
     if rules.policy == "non_inferiority":
         said = (

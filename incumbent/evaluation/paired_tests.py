@@ -34,13 +34,16 @@ class McNemar(BaseModel, frozen=True):
     p_value: float
 
 
-def mcnemar(challenger_right: BoolArray, champion_right: BoolArray) -> McNemar:
+def mcnemar(
+    challenger_right: BoolArray, champion_right: BoolArray, groups: NDArray[Any] | None = None
+) -> McNemar:
     """The exact one-sided test that the challenger is right more often, on paired rows (n,).
 
     Rows where both are right or both wrong tell nothing; of the others, half would be gained
     were neither better (McNemar 1947, Psychometrika 12): P(X >= gained), X binomial. The
     exact conditional test holds its level whatever the number of rows (Fagerland, Lydersen and
-    Laake 2013, BMC Medical Research Methodology 13:91). Without such rows it is 1.
+    Laake 2013, BMC Medical Research Methodology 13:91). Without such rows it is 1. Where rows come
+    in groups (n,), whole groups are swapped instead of rows.
 
     Raises:
         StageError: if the arrays are not of one length, or empty.
@@ -52,8 +55,21 @@ def mcnemar(challenger_right: BoolArray, champion_right: BoolArray) -> McNemar:
     lost = int(np.count_nonzero(champion_right & ~challenger_right))
     if gained + lost == 0:
         return McNemar(gained=0, lost=0, p_value=1.0)
+    if groups is not None:
+        gains = summed(challenger_right.astype(np.float64) - champion_right, groups)
+        return McNemar(gained=gained, lost=lost, p_value=sign_flip(gains, step=1)[1])
     p_value = binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue
     return McNemar(gained=gained, lost=lost, p_value=float(p_value))
+
+
+def summed(gains: FloatArray, groups: NDArray[Any] | None) -> FloatArray:
+    """The sum of gains (n,) in each group (n,) of rows; each row's own where there are none."""
+    if groups is None:
+        return gains
+    sums: FloatArray = np.bincount(np.unique(groups, return_inverse=True)[1], weights=gains).astype(
+        np.float64
+    )
+    return sums
 
 
 def sign_flip(gains: FloatArray, step: float = 0.0) -> tuple[float, float]:
@@ -108,19 +124,24 @@ def _signed_root(sizes: FloatArray, total: float, solve: Any) -> float:
 
 
 def accuracy_difference(
-    challenger_right: BoolArray, champion_right: BoolArray, confidence: float = 0.95
-) -> Estimate:
+    challenger_right: BoolArray, champion_right: BoolArray, confidence: float = 0.95,
+    groups: NDArray[Any] | None = None,
+) -> Estimate:  # fmt: skip
     """Challenger's accuracy less the champion's on paired rows (n,), with its interval.
 
     Method 10 of Newcombe 1998, "Improved confidence intervals for the difference between
     binomial proportions based on paired data", Statistics in Medicine 17: Wilson's intervals
-    of both accuracies, joined by their correlation, corrected for continuity.
+    of both accuracies, joined by their correlation, corrected for continuity. Where rows come in
+    groups (n,) it is the t interval of a ratio of group sums (Cochran 1977, "Sampling Techniques",
+    section 6.3), which allows for rows of a group that err together.
 
     Raises:
         StageError: if the arrays are not of one length, or empty.
     """
     challenger_right, champion_right = _paired(challenger_right, champion_right)
     n = len(challenger_right)
+    if groups is not None:
+        return _of_groups(challenger_right.astype(np.float64) - champion_right, groups, confidence)
     both = int(np.count_nonzero(challenger_right & champion_right))
     gained = int(np.count_nonzero(challenger_right & ~champion_right))
     lost = int(np.count_nonzero(champion_right & ~challenger_right))
@@ -137,6 +158,19 @@ def accuracy_difference(
     return Estimate(
         value=difference, low=max(difference - below, -1.0), high=min(difference + above, 1.0)
     )
+
+
+def _of_groups(gains: FloatArray, groups: NDArray[Any], confidence: float) -> Estimate:
+    """The mean gain of rows (n,), with its interval by groups."""
+    from scipy.stats import t
+
+    sums, sizes = summed(gains, groups), summed(np.ones(len(gains)), groups)
+    mean, count = float(gains.mean()), len(sums)
+    if count < 2:  # one group tells nothing of others
+        return Estimate(value=mean, low=-1.0, high=1.0)
+    variance = count / (count - 1) * float(((sums - sizes * mean) ** 2).sum())
+    off = float(t.isf((1 - confidence) / 2, count - 1)) * float(np.sqrt(variance)) / len(gains)
+    return Estimate(value=mean, low=max(mean - off, -1.0), high=min(mean + off, 1.0))
 
 
 def _phi(both: int, gained: int, lost: int, neither: int) -> float:

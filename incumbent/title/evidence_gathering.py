@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from incumbent.config import Config
 from incumbent.data import datasets, label_spellings, leaked_test_rows
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
-from incumbent.decision import error_budget, evidence, proof_and_ruling
+from incumbent.decision import error_budget, evidence, shared_luck
 from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
 from incumbent.errors import RegistryError
 from incumbent.evaluation import slices
@@ -259,11 +258,9 @@ def _correlations(
 ) -> list[tuple[error_budget.PastContest, float]]:
     """How the mean improvement correlates with those of earlier contests.
 
-    Two means over rows of which they share some correlate as the rows they share do, less the
-    share of the others. A contest whose evidence is gone counts as not correlated, which costs
-    the most.
+    A contest whose evidence is gone counts as not correlated, which costs the most.
     """
-    ours = _improvement(evidence)
+    ours = shared_luck.improvement(evidence)
     found = []
     for entry in contests:
         if entry.allowance is None or entry.evidence_run_id is None:
@@ -271,22 +268,13 @@ def _correlations(
         rho = 0.0
         with contextlib.suppress(RegistryError):
             place = evidence_storage.kept_in(workdir, entry.evidence_run_id)
-            theirs = _improvement(
-                evidence_storage.replay(runs, entry.evidence_run_id, place, entry.evidence_folder)
+            then = evidence_storage.replay(
+                runs, entry.evidence_run_id, place, entry.evidence_folder
             )
-            both = len(ours.index.intersection(theirs.index))
-            rho = float(ours.corr(theirs)) * both / sqrt(len(ours) * len(theirs))
+            rho = shared_luck.correlation(ours, shared_luck.improvement(then))
         contest = error_budget.PastContest(
             champion=entry.previous_champion or 0, critical=entry.allowance.critical,
             loading=entry.allowance.loading, passed=False,
         )  # fmt: skip
-        found.append((contest, rho if np.isfinite(rho) else 0.0))
+        found.append((contest, rho))
     return found
-
-
-def _improvement(evidence: Evidence) -> pd.Series[float]:
-    """The improvement on each compared row, as its case measured it, by the row's number."""
-    better = proof_and_ruling.improvement(
-        evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
-    )
-    return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])

@@ -78,6 +78,14 @@ def constant(**known: Any) -> Evidence:
     return build(np.arange(100) % 2, np.tile([0.7, 0.3], (100, 1)), **known)
 
 
+def lost_class(**known: Any) -> Evidence:
+    """Of 120 rows of a class 36 are lost; of 3,880 others 2.8 % are gained."""
+    truth = np.r_[np.zeros(120, int), np.ones(3880, int)]
+    theirs = np.r_[np.arange(120) < 102, np.arange(3880) < 3298]
+    ours = np.r_[np.arange(120) < 66, np.arange(3880) < 3298 + 109]
+    return build(truth, sure(truth, ours), sure(truth, theirs), **known)
+
+
 GATES: dict[str, tuple[Build, str, Build, str]] = {
     "one_answer": (
         calibrated(60),
@@ -131,6 +139,13 @@ GATES: dict[str, tuple[Build, str, Build, str]] = {
         "over 3 seeds its mean gain is +3.00 points, above their standard deviation of 1.00",
         seeded(0.78, 0.80, 0.83),
         "over 3 seeds its mean gain is +0.33 points, not above their standard deviation of 2.52",
+    ),
+    "slice_loss": (
+        lambda **known: counted(350, 20, 20, 10, **known),
+        "on none of 2 classes and slices is it shown to lose more than 2.00 points",
+        lost_class,
+        "it is shown to lose more than 2.00 points against the champion on 1 of 2 classes and "
+        "slices: class: a (85.00% to 55.00% of 120 rows)",
     ),
     "negative_flips": (
         flipped(5),
@@ -203,7 +218,7 @@ def test_a_model_that_answers_otherwise_than_it_was_measured_is_blocked_always()
 def test_what_is_not_known_is_not_looked_at() -> None:
     assert set(looked_at(counted(70, 10, 10, 10))) == {
         "round_trip", "one_answer", "min_accuracy", "baseline", "calibration", "negative_flips",
-        "ratchet",
+        "ratchet", "slice_loss",
     }  # fmt: skip
     untried = {"negation": Tally(cases=0, failures=0)}
     about = CHALLENGER.model_copy(update={"behaviour": untried})
@@ -367,6 +382,42 @@ def test_a_case_of_the_first_edition_is_judged_as_it_was() -> None:
     first = looked_at(half_seen(edition=1))["ratchet"]
     assert (first.passed, first.value) == (False, pytest.approx(0.88))
     assert "below 90.60%" in first.message
+
+
+# --- where the challenger is worse
+
+
+def test_a_class_that_loses_while_the_others_gain_is_told_beside_the_promotion() -> None:
+    ruling = decide(lost_class())
+    assert ruling.decision == "promoted"
+    assert "class: a (85.00% to 55.00% of 120 rows)" in ruling.reason
+    assert decide(lost_class(rules={"on_slice_loss": "block"})).decision == "kept"
+
+
+def test_more_slices_ask_for_more_proof_of_a_loss() -> None:
+    """A loss of 7 of 40 rows is shown on one slice, and on one of many it may be luck."""
+    parts = {"weak": np.arange(400) < 40}
+    others = {f"part {i}": np.arange(400) % 40 == i for i in range(10, 40)}
+    right = np.ones(400, bool)
+    truth = np.arange(400) % 2
+
+    def gate(parts: dict[str, Any]) -> Gate:
+        ours = right & ~(np.arange(400) < 7)
+        case = build(
+            truth, sure(truth, ours), sure(truth, right), parts=parts,
+            rules={"max_slice_loss": 0.0},
+        )  # fmt: skip
+        return looked_at(case)["slice_loss"]
+
+    few, many = gate(parts), gate(parts | others)
+    assert many.value < few.value
+    assert not few.passed
+
+
+def test_slices_of_classes_are_not_counted_twice_and_small_ones_not_at_all() -> None:
+    parts = {"class: a": np.arange(400) % 2 == 0, "few": np.arange(400) < 9}
+    gate = looked_at(counted(350, 20, 20, 10, parts=parts))["slice_loss"]
+    assert gate.message.startswith("on none of 2 classes and slices ")
 
 
 # --- rows with any of the labels

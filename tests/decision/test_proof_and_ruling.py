@@ -218,11 +218,11 @@ def test_the_first_edition_asks_for_an_accuracy_that_is_no_lower() -> None:
     [
         (
             mixed((1500, 90, 91, 319), 0.9, 0.6),
-            "its probabilities are better beyond chance (*), but its accuracy is not higher beyond ",
+            "its probabilities are better beyond chance (*), but its accuracy is not higher ",
         ),
         (
             mixed((1500, 114, 86, 300), 0.8, 0.8),
-            "its probabilities are not better beyond chance (*), but its accuracy is higher beyond ",
+            "its probabilities are not better beyond chance (*), but its accuracy is higher ",
         ),
         (
             mixed((1500, 90, 110, 300), 0.8, 0.8),
@@ -419,8 +419,9 @@ def test_a_level_that_hardly_anything_could_reach_is_said() -> None:
     ruling = decide(counted(1900, 100, 60, 440, reign=reign, rules={"alpha": 0.01}))
     assert ruling.decision == "kept"
     assert (
-        "which hardly any challenger could reach: of alpha, 0.01, the reign has spent 0.13 already; "
-        "only a higher promotion.alpha, or a new reign with another test set, lets a challenger win again"
+        "which hardly any challenger could reach: of alpha, 0.01, the reign has spent 0.13 "
+        "already; only a higher promotion.alpha, or a new reign with another test set, lets a "
+        "challenger win again"
     ) in ruling.reason
     assert "could reach" not in decide(counted(**BETTER)).reason
 
