@@ -12,16 +12,17 @@ from incumbent.decision.evidence import Evidence, Role
 
 
 def improvement(evidence: Evidence) -> pd.Series[float]:
-    """The improvement on each compared row as its case measures it, by the row's number.
+    """The improvement on each compared row as its case measures it, by its place in the test set.
 
-    Where rows come in groups, it is the sum of each group's, by the group's number.
+    The place is the same whatever file the rows were read from; their numbers are not. Where rows
+    come in groups, it is the sum of each group's, by the group's number.
     """
     better = proof_and_ruling.improvement(
         evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
     )
     if evidence.groups is not None:
         return pd.Series(better).groupby(evidence.groups).sum()
-    return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])
+    return pd.Series(better, np.flatnonzero(evidence.unseen))
 
 
 def correlation(ours: pd.Series[float], theirs: pd.Series[float]) -> float:

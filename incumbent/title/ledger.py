@@ -48,7 +48,8 @@ class Entry(BaseModel, frozen=True):
 
     number: int = 0
     after: int
-    decision: Kind
+    decision: Kind | str
+    """One that this release does not know is of a later one: who is champion after it counts."""
     version: int
     previous_champion: int | None
     champion: int | None
@@ -119,6 +120,12 @@ class Ledger:
         valid = any(found.number == number for found in self.entries())
         return entry.model_copy(update={"number": number}) if valid else None
 
+    def missing(self) -> list[int]:
+        """The numbers of entries that others were written after, and that were deleted since."""
+        entries = self.entries()
+        known = {0, *(entry.number for entry in entries)}
+        return sorted({entry.after for entry in entries} - known)
+
     def settle(self) -> tuple[Version | None, list[Entry]]:
         """Have the alias follow the last entry, and mark that it does.
 
@@ -179,7 +186,9 @@ class Ledger:
         entries: list[Entry] = []
         settled: set[int] = set()
         head = 0
-        for found in reversed(self.registry.versions(f"{self.name}{LEDGER}")):
+        versions = self.registry.versions(f"{self.name}{LEDGER}")
+        there = {found.version for found in versions}
+        for found in reversed(versions):
             if _ENTRY not in found.tags:
                 continue  # not ours: someone registered a model under this name
             try:
@@ -190,7 +199,9 @@ class Ledger:
                 raise RegistryError(
                     f"Entry {found.version} of the ledger of {self.name} cannot be read: {error}"
                 ) from None
-            if entry.after == head:
+            # Its author saw the entry that it names as the last; that was deleted since, by hand.
+            deleted = entry.after > head and entry.after not in there
+            if entry.after == head or deleted:
                 entries.append(entry)
                 head = entry.number
             if _SETTLED in found.tags:
@@ -242,7 +253,8 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
         if entry.allowance is not None and entry.previous_champion is not None
     )
     return Reign(
-        number=last.reign + (digest != last.test_digest), test_digest=digest, contests=contests,
+        number=last.reign + (last.test_digest not in ("", digest)), test_digest=digest,
+        contests=contests,
         best_accuracy=max(_accuracies(mine, won, standing), default=None),
         lead=_lead(mine, won, last.champion),
     )  # fmt: skip
