@@ -6,6 +6,7 @@ the Prefect form, the command line and the deployments share this one schema.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -92,6 +93,10 @@ class DataConfig(Section):
     """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
     a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
     nothing. Empty: a cell holds one label."""
+    group_column: str = ""
+    """Column that says which rows belong together: the film, customer or thread that a text is of.
+    Models err alike on such rows, so that champion and challenger are compared by groups. The test
+    data must have it. Empty: each row is by itself."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
     its own, by its byte-order mark or its bytes; where two fit alike and read differently, the
@@ -111,6 +116,11 @@ class DataConfig(Section):
         """The labels of which a row may have any, sorted, where columns name them; else none."""
         return tuple(sorted(self.labels_in)) if len(self.labels_in) > 1 else ()
 
+    def further_columns(self, slices: Sequence[str]) -> tuple[str, ...]:
+        """What is read beside texts and labels: the slices, and the groups that rows come in."""
+        new = self.group_column and self.group_column not in slices
+        return (*slices, self.group_column) if new else tuple(slices)
+
     @property
     def multilabel(self) -> bool:
         """Whether a row may have none or several labels."""
@@ -127,6 +137,11 @@ class DataConfig(Section):
             raise ValueError(
                 "label_separator is for one column whose cells hold several labels, and "
                 "label_columns names several columns; set one of the two"
+            )
+        if self.group_column in (self.text_column, *self.labels_in, *COMPUTED_SLICES):
+            raise ValueError(
+                f"group_column is {self.group_column!r}, which is the text, a label or a slice "
+                "that is worked out; a column of its own is needed: rename it in the data and here"
             )
         if self.text_column in self.labels_in:
             raise ValueError(

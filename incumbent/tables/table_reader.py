@@ -26,7 +26,10 @@ SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
 _LABELLED = "data.text_column and data.label_columns"
-_SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
+_SLICES = (
+    "evaluation.slices and data.group_column to columns that the test data has, or add the column "
+    "to it"
+)
 _SHOWN = 20  # columns that a message lists
 
 _log = logging.getLogger(__name__)

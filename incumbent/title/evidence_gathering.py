@@ -18,11 +18,12 @@ from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
 from incumbent.decision import error_budget, evidence, shared_luck
 from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
-from incumbent.errors import RegistryError
+from incumbent.errors import RegistryError, StageError
 from incumbent.evaluation import slices
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.scoring import model_client
 from incumbent.scoring.model_client import Answers
+from incumbent.tables.table_reader import SLICE
 from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry
 from incumbent.tracking.mlflow_runs import Runs
@@ -119,6 +120,7 @@ def gather(
         slices=slices.members(
             test, config.evaluation.slices, workdir / "languages", dataset.label_names
         ),
+        groups=groups_of(test, config.data.group_column),
     )
     if champion is None:
         return found
@@ -211,6 +213,26 @@ def _spelled(answers: Answers, classes: Sequence[str]) -> Answers:
     return answers._replace(
         frame=frame.rename(columns=columns).assign(label=label), thresholds=thresholds
     )
+
+
+def groups_of(test: pd.DataFrame, column: str) -> NDArray[np.int64] | None:
+    """The number of each test row's group (n,), by the order in which they come; None without.
+
+    A row whose group is missing is one by itself.
+
+    Raises:
+        StageError: if the rows were written without the column.
+    """
+    if not column:
+        return None
+    if f"{SLICE}{column}" not in test:
+        raise StageError(
+            f"The canonical test data was written without the column {column!r} that "
+            "data.group_column names. Run again with the same config: it is read anew."
+        )
+    names = test[f"{SLICE}{column}"].astype(str)
+    own = pd.Series(np.arange(len(test)), test.index).map("row {}".format)
+    return pd.factorize(("group " + names).where(names != "", own))[0].astype(np.int64)
 
 
 def _contender(

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks.world import World
 from incumbent.config import PromotionConfig
 from incumbent.decision import error_budget, evidence
 from incumbent.decision.error_budget import EVEN, Allowance, PastContest
 from incumbent.decision.evidence import Case, Evidence, Reign, Role, Tally
 from incumbent.decision.proof_and_ruling import Ruling, decide, prove
 from incumbent.errors import RegistryError
-from incumbent.evaluation.paired_tests import accuracy_difference
+from incumbent.evaluation.paired_tests import accuracy_difference, mcnemar
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.title.ledger import Entry, entry_of
 from tests.evaluation.cases import CHALLENGER, alone, build, counted, drawn, sure, tagged
@@ -545,6 +546,40 @@ def test_a_better_challenger_is_promoted_often_and_a_worse_one_never(rules: dict
     worse = [decide(models(seed, (1.5, 2.0), rules=rules)).decision for seed in range(6)]
     assert better.count("promoted") >= 5
     assert worse == ["kept"] * 6
+
+
+@pytest.mark.slow
+def test_equal_models_on_rows_in_groups_pass_as_rarely_as_on_others() -> None:
+    """Standard errors that take such rows for independent are 1.4 times too small."""
+    rng, level = np.random.default_rng(0), 0.05
+    by_groups, by_rows = [], []
+    for _ in range(400):
+        drawn = World().draw(rng, 1000, np.full(2, 0.85), group=10, alike=0.9)
+        challenger, champion = drawn.right()
+        by_groups.append(mcnemar(challenger, champion, drawn.groups).p_value <= level)
+        by_rows.append(mcnemar(challenger, champion).p_value <= level)
+    assert np.mean(by_groups) <= 0.075
+    assert np.mean(by_rows) > 0.085
+
+
+@POLICY
+def test_a_case_with_groups_asks_for_more_proof(rules: dict[str, Any]) -> None:
+    """The same rows ten times over, each ten a group, prove what the rows prove once."""
+    truth, (challenger, champion) = drawn(np.random.default_rng(2), 300, (1.75, 1.5))
+    once = decide(build(truth, challenger, champion, rules=PLAIN | rules))
+    copies = [np.repeat(part, 10, axis=0) for part in (truth, challenger, champion)]
+    groups = np.repeat(np.arange(300), 10)
+    grouped = decide(build(*copies, rules=PLAIN | rules, groups=groups))
+    single = decide(build(*copies, rules=PLAIN | rules))
+    assert once.comparison is not None
+    assert grouped.comparison is not None
+    assert single.comparison is not None
+    assert grouped.comparison.z == pytest.approx(once.comparison.z, abs=0.25)
+    assert abs(single.comparison.z) > 2 * abs(grouped.comparison.z)
+    interval = grouped.comparison.accuracy
+    assert interval.high - interval.low == pytest.approx(
+        once.comparison.accuracy.high - once.comparison.accuracy.low, rel=0.1
+    )
 
 
 # --- what is kept

@@ -35,4 +35,6 @@ def test_rows_that_are_not_shared_share_nothing() -> None:
     first = case(0, seen=list(np.where(half, "", "champion")))
     second = case(0, seen=list(np.where(half, "champion", "")))
     assert correlation(improvement(first), improvement(second)) == 0
-    assert correlation(improvement(case(0)), improvement(first)) == pytest.approx(0.5**0.5, abs=0.02)
+    assert correlation(improvement(case(0)), improvement(first)) == pytest.approx(
+        0.5**0.5, abs=0.02
+    )
