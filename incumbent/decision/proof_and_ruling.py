@@ -179,6 +179,29 @@ def prove(
     return Proof(gain, z, p_value, p_value <= allowance.level and accurate, accurate)
 
 
+def gain_without_luck(comparison: Comparison) -> float:
+    """The gain in accuracy of a challenger that won, were it not known only because it won.
+
+    Who passes a test was more often lucky on its rows than not: the gain that is seen is too high
+    on average. This is the likeliest gain, given that McNemar's test was passed at
+    `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics 9), and at least 0.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    gain = comparison.accuracy.value
+    z = float(norm.isf(max(comparison.mcnemar.p_value, 1e-15)))
+    least = float(norm.isf(ACCURACY_LEVEL))
+    if gain <= 0 or z <= 0:
+        return 0.0
+
+    def seen(mean: float) -> float:
+        """The mean of what is seen of such a gain, given that it passes, less what was."""
+        return mean + float(np.exp(norm.logpdf(least - mean) - norm.logsf(least - mean))) - z
+
+    return gain * float(brentq(seen, 0.0, z)) / z if seen(0.0) < 0 else 0.0
+
+
 def improvement(
     challenger: Scored, champion: Scored, rules: PromotionConfig
 ) -> NDArray[np.float64]:
