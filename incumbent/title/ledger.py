@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SkipValidation, ValidationError
 
 from incumbent.decision.error_budget import Allowance, PastContest
 from incumbent.decision.evidence import Reign, Role
@@ -48,7 +48,7 @@ class Entry(BaseModel, frozen=True):
 
     number: int = 0
     after: int
-    decision: Kind | str
+    decision: Annotated[Kind, SkipValidation]
     """One that this release does not know is of a later one: who is champion after it counts."""
     version: int
     previous_champion: int | None
