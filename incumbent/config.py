@@ -6,6 +6,7 @@ the Prefect form, the command line and the deployments share this one schema.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -123,6 +124,10 @@ class DataConfig(Section):
     `majority` of people, each by the last label they gave (of as many votes, the latest); none, the
     row is `set_aside`; or each (`keep`). Null: `latest` with an id, annotator or date column,
     else `keep`; runs that the inbox starts take `latest`."""
+    group_column: str = ""
+    """Column that says which rows belong together: the film, customer or thread that a text is of.
+    Models err alike on such rows, so that champion and challenger are compared by groups. The test
+    data must have it. Empty: each row is by itself."""
     encoding: str = "auto"
     """Character encoding of CSV, TSV and JSON files, such as `utf-8` or `cp1252`. `auto`: each file
     its own, by its byte-order mark or its bytes; where two fit alike and read differently, the
@@ -153,6 +158,11 @@ class DataConfig(Section):
         """The labels of which a row may have any, sorted, where columns name them; else none."""
         return tuple(sorted(self.labels_in)) if len(self.labels_in) > 1 else ()
 
+    def further_columns(self, slices: Sequence[str]) -> tuple[str, ...]:
+        """What is read beside texts and labels: the slices, and the groups that rows come in."""
+        new = self.group_column and self.group_column not in slices
+        return (*slices, self.group_column) if new else tuple(slices)
+
     @property
     def multilabel(self) -> bool:
         """Whether a row may have none or several labels."""
@@ -169,6 +179,11 @@ class DataConfig(Section):
             raise ValueError(
                 "label_separator is for one column whose cells hold several labels, and "
                 "label_columns names several columns; set one of the two"
+            )
+        if self.group_column in (*self.texts_in, *self.labels_in, *COMPUTED_SLICES):
+            raise ValueError(
+                f"group_column is {self.group_column!r}, which is the text, a label or a slice "
+                "that is worked out; a column of its own is needed: rename it in the data and here"
             )
         if not self.texts_in or len(set(self.texts_in)) < len(self.texts_in):
             raise ValueError("text_column names no column, or one twice; name each once")
@@ -462,8 +477,8 @@ class PromotionConfig(Section):
     in as long as little is lost, that its accuracy is not lower by `margin` or more."""
     metric: Literal["log_loss", "accuracy"] = "log_loss"
     """What superiority is tested on: the probabilities (a paired test of the calibrated log loss,
-    with an accuracy that is no lower) or right and wrong alone (exact McNemar test, which needs
-    about twice the rows)."""
+    and beside it an exact McNemar test at 5 % that the accuracy is higher) or right and wrong alone
+    (that test at the level of the contest, which needs more rows)."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """`non_inferiority` only: a loss of accuracy that matters, as a fraction."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -496,6 +511,13 @@ class PromotionConfig(Section):
     """Lowest accuracy on any slice (`evaluation.slices`) of 30 rows or more."""
     on_slices: Action = "warn"
     """The accuracy on a slice is below `min_slice_accuracy`."""
+    max_slice_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """How much lower than the champion's the accuracy may be on a class or a slice
+    (`evaluation.slices`), as a fraction; more counts where it is shown, with an allowance for how
+    many of them are looked at."""
+    on_slice_loss: Action = "warn"
+    """On a class or a slice the challenger is worse than the champion by more than
+    `max_slice_loss`."""
     max_negative_flips: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Largest share of rows that the champion has right and the challenger breaks."""
     on_negative_flips: Action = "warn"

@@ -16,7 +16,7 @@ from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.runtime.markdown import escaped
 from incumbent.title import contest, evidence_storage, old_version_deletion, undecided_challengers
 from incumbent.title.evidence_gathering import Challenge
-from incumbent.title.ledger import Entry
+from incumbent.title.ledger import Entry, Ledger
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_reads import Version
@@ -53,6 +53,9 @@ def promote(
                  left.reason)  # fmt: skip
     challenge = undecided_challengers.challenge(version, result, dataset, config, seed_accuracies)
     entry, champion = contest.hold(registry, challenge, run, about)
+    for number in Ledger(registry, version.name).missing():
+        show.say("entry %s of the ledger of %s was deleted; what it spent of alpha is not known, "
+                 "and the others stand", number, version.name)  # fmt: skip
     runs.tag(run, {"incumbent.decision": entry.decision, "incumbent.reason": entry.reason[:5000]})
     if entry.contested:
         runs.log_metrics(run, _metrics(entry))
@@ -99,8 +102,6 @@ def _metrics(entry: Entry) -> dict[str, float]:
         return {}
     return {
         "accuracy_gain": found.accuracy.value,
-        "macro_f1_gain": found.macro_f1.value,
-        "log_loss_change": found.log_loss.value,
         "p_value": found.p_value,
         "alpha_spent": entry.allowance.spent,
     }

@@ -201,6 +201,8 @@ def _moved(entry: Entry, name: str, as_json: bool) -> None:
 
 def _in_words(entry: Entry, name: str) -> str:
     """One decision, told to someone who was not there."""
+    from incumbent.decision.proof_and_ruling import gain_without_luck
+
     held = console.named(entry.previous_champion)
     lines = [
         f"{name} version {entry.version}: {entry.decision}, {entry.time} by {entry.who} (entry "
@@ -211,18 +213,19 @@ def _in_words(entry: Entry, name: str) -> str:
     if entry.new_reign:
         lines.append("  A new reign began with it: another test set, on which both were scored.")
     if found := entry.comparison:
-        accuracy, f1, loss = found.accuracy, found.macro_f1, found.log_loss
+        accuracy = found.accuracy
         lines += [
             f"  Compared on {found.rows:,} test rows ({found.seen_exactly_or_nearly:,} left out, "
             "which a model had trained on or nearly), challenger less champion:",
             f"    accuracy  {100 * accuracy.value:+.2f} points ({100 * accuracy.low:+.2f} to "
             f"{100 * accuracy.high:+.2f}); {found.mcnemar.gained:,} rows gained, "
             f"{found.mcnemar.lost:,} lost, exact McNemar p = {found.mcnemar.p_value:.3g}",
-            f"    macro F1  {100 * f1.value:+.2f} points ({100 * f1.low:+.2f} to "
-            f"{100 * f1.high:+.2f}), p = {f1.p_value:.3g}",
-            f"    log loss  {loss.value:+.4f} nats ({loss.low:+.4f} to {loss.high:+.4f}), "
-            f"p = {loss.p_value:.3g}",
         ]
+        if entry.rule == "superiority" and entry.decision in ("promoted", "waiting", "approved"):
+            lines.append(
+                "    This is the gain of a winner, whose luck is in it: without that it is about "
+                f"{100 * gain_without_luck(found):+.2f} points, and its accuracy as much lower."
+            )
     if allowed := entry.allowance:
         lines.append(
             f"  Contest {allowed.contest} of the reign: it had to reach p <= {allowed.level:.3g}; "

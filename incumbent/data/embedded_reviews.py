@@ -24,6 +24,7 @@ from incumbent.errors import ConfigError, DataError, StageError
 
 TEXT_COLUMN = "Reviews"
 LABEL_COLUMN = "Sentiment"
+GROUP_COLUMN = "Film"
 
 _CORPUS = Path("data", "rotten_tomatoes_corpus_full.csv.bz2")
 _LABELS = {"fresh": "pos", "rotten": "neg"}  # the third category, `plot`, holds no reviews
@@ -35,8 +36,8 @@ _EPOCH = datetime(2000, 1, 1)
 def write(folder: Path) -> tuple[Path, Path]:
     """Write the embedded reviews as `train.xlsx` and `test.xlsx`, the same bytes every time.
 
-    Columns `Reviews` (text) and `Sentiment` (`pos` or `neg`). No film and no text, after case
-    and white space are folded, stands in both files or twice in one.
+    Columns `Reviews` (text), `Sentiment` (`pos` or `neg`) and `Film`. No film and no text, after
+    case and white space are folded, stands in both files or twice in one.
 
     Returns:
         The paths of the training and of the test workbook.
@@ -105,11 +106,12 @@ def _split(reviews: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _write_workbook(frame: pd.DataFrame, path: Path) -> None:
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet("reviews")
-    sheet.append([TEXT_COLUMN, LABEL_COLUMN])
-    for text, label in zip(frame["text"], frame["label"], strict=True):
-        cell = WriteOnlyCell(sheet, value=text)
-        cell.data_type = "s"  # a review that begins with `=` is no formula
-        sheet.append([cell, label])
+    sheet.append([TEXT_COLUMN, LABEL_COLUMN, GROUP_COLUMN])
+    for text, label, film in zip(frame["text"], frame["label"], frame["film"], strict=True):
+        cells = [WriteOnlyCell(sheet, value=value) for value in (text, label, str(film))]
+        for cell in cells:
+            cell.data_type = "s"  # a review that begins with `=` is no formula
+        sheet.append(cells)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         draft, final = Path(scratch, "draft.xlsx"), Path(scratch, "final.xlsx")
         workbook.save(draft)

@@ -55,6 +55,7 @@ def ingest(
     """
     if not config.train:
         config = embedded(config, workdir)
+    slices = config.further_columns(slices)
     known = _reading(config, slices, labels, workdir)
     if known and (found := _known(known)):
         return found
@@ -101,7 +102,7 @@ def ingest_test(config: DataConfig, workdir: Path, slices: Sequence[str] = ()) -
         DataError: as `ingest` does.
     """
     notes: list[str] = []
-    test = _test_rows(config, slices, notes.append)
+    test = _test_rows(config, config.further_columns(slices), notes.append)
     rows = iter(test)
     first = next(rows)
     names = UNKNOWN, url_secrets.public(config.test)
@@ -230,7 +231,7 @@ def read_before(
         if not _embedded_files(workdir / "reviews"):
             return None
         config = embedded(config, workdir)
-    reading = _reading(config, slices, labels, workdir)
+    reading = _reading(config, config.further_columns(slices), labels, workdir)
     return _known(reading) if reading else None
 
 

@@ -5,7 +5,9 @@ One test set judges many challengers, so a fixed level promotes a lucky one in t
 the title is held at `alpha`, however many challenge, by three means:
 
 - **A plan without an end** (Lan and DeMets 1983, Biometrika 70: alpha spending): after `k` contests
-  `alpha * k / (k + half_life)` may be spent, half of it in the first `half_life`.
+  `alpha * k / (k + half_life)` may be spent, half of it in the first `half_life`. That is: contest
+  `k` may spend `1 / (k + half_life)` of what is left. Where more was spent than the plan says, as
+  after a change of `alpha` or `half_life` or a rollback, this goes on with what is left.
 - **What challengers share.** All are compared with one champion on the same rows, so their
   statistics rise and fall together, as in Dunnett's comparisons with a control (1955, JASA 50):
   equal differences have correlation 1/2. The chance that any of them passes is then less than the
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 EVEN = sqrt(0.5)
 """Loading of equal challengers on the factor they share: any two then correlate at 1/2."""
 _HIGHEST = 8.0  # standard errors; beyond it nothing is left to spend
+_LEAST = 1e-9  # of a level that is worth trying: 6 standard errors
 _NODES: NDArray[np.float64] = np.linspace(-8, 8, 321)
 _DENSITY: NDArray[np.float64] = np.exp(-(_NODES**2) / 2)
 _DENSITY = _DENSITY / _DENSITY.sum()
@@ -58,7 +61,7 @@ class Allowance(BaseModel, frozen=True):
 
     `contest` is its number in the reign, from 1; `critical` the threshold in standard errors, and
     `level` the one-sided level that it means for this contest alone; `spent` is how much of
-    `alpha`, a probability, the reign will have spent with it.
+    `alpha`, a probability, the reign will have spent with it, and `before` how much it had.
     """
 
     contest: int
@@ -66,11 +69,19 @@ class Allowance(BaseModel, frozen=True):
     level: float
     loading: float
     spent: float
+    before: float | None = None
+    """None in decisions of release 0.1.0."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so little is left that hardly anything could win with it."""
+        return self.level < _LEAST
 
 
 def allow(
-    past: Sequence[PastContest], champion: int, loading: float, alpha: float, half_life: float
-) -> Allowance:
+    past: Sequence[PastContest], champion: int, loading: float, alpha: float, half_life: float,
+    *, renews: bool = True,
+) -> Allowance:  # fmt: skip
     """What the next contest of a reign may spend.
 
     Args:
@@ -79,12 +90,13 @@ def allow(
         loading: From `loading_of`.
         alpha: The budget of the reign, a probability.
         half_life: After how many contests half of it may be spent.
+        renews: Whether a plan that was exceeded goes on with what is left; in release 0.1.0 nothing
+            could be spent until it said more than was.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
 
     number = len(past) + 1
-    spent = alpha * number / (number + half_life)
     lost = [contest for contest in past if not contest.passed]
     others = [contest for contest in lost if contest.champion != champion]
     others.sort(key=lambda contest: contest.champion)
@@ -92,15 +104,20 @@ def allow(
     for _, block in groupby(others, lambda contest: contest.champion):
         elsewhere *= float(_DENSITY @ _stays(block))
     here = _stays([contest for contest in lost if contest.champion == champion]) * _DENSITY
+    before = max(0.0, 1 - elsewhere * float(here.sum()))
+    spent = alpha * number / (number + half_life)
+    if renews:
+        spent = max(spent, before + max(0.0, alpha - before) / (number + half_life))
 
     def excess(critical: float) -> float:
         """Chance that no null of the reign was rejected yet, less what it must be."""
         return elsewhere * float(here @ _below(critical, loading)) - (1 - spent)
 
-    critical = float(brentq(excess, -_HIGHEST, _HIGHEST)) if excess(_HIGHEST) > 0 else _HIGHEST
+    some = excess(_HIGHEST) > 0 and (spent > before or not renews)
+    critical = float(brentq(excess, -_HIGHEST, _HIGHEST)) if some else _HIGHEST
     return Allowance(
         contest=number, critical=critical, level=float(norm.sf(critical)), loading=loading,
-        spent=spent,
+        spent=spent, before=before,
     )  # fmt: skip
 
 

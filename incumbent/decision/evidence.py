@@ -9,7 +9,8 @@
 - `challenger:<class>`, `champion:<class>` (float64): the probabilities of either model;
 - `seen` (str): whose training rows hold it or a near duplicate: "", "challenger", "champion" or
   "both";
-- `slice:<name>` (bool): whether the row is in the slice.
+- `slice:<name>` (bool): whether the row is in the slice;
+- `group` (int64), where rows come in groups: the number of the row's.
 
 There is no text in it.
 """
@@ -17,6 +18,7 @@ There is no text in it.
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,8 @@ from incumbent.runtime.atomic_files import write_atomically
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EDITION = 2
+"""Of the rule. Cases of release 0.1.0 are of the first, and are ruled on as they were."""
 _SLICE = "slice:"
 _FILES = "case.json", "rows.parquet"
 
@@ -75,7 +79,10 @@ class Contender(BaseModel, frozen=True):
 class Reign(BaseModel, frozen=True):
     """The time of one frozen test set, as it was before the decision.
 
-    `best_accuracy` is the highest that any champion of the reign had when it took the title.
+    Champions that were deposed since, by a rollback, do not count. `lead` is by how much the most
+    accurate champion is above the present one, added up from contest to contest, each on the rows
+    that neither had trained on. `best_accuracy` is the highest that any of them had on rows that it
+    had not trained on, for when there is no champion to compare with.
     """
 
     number: int
@@ -85,6 +92,7 @@ class Reign(BaseModel, frozen=True):
     )
     """Those before, in order; `looks` in evidence of release 0.1.0."""
     best_accuracy: float | None = None
+    lead: float = 0.0
 
 
 class Case(BaseModel, frozen=True):
@@ -94,9 +102,10 @@ class Case(BaseModel, frozen=True):
     measured. `loading` is the challenger's on what the contests of this champion share.
     `baseline_accuracy` is None where no baseline could be trained, as the challenger's training
     rows are not known. `seed_accuracies` are those of repeats that differ in their seed alone,
-    itself included.
+    itself included. `edition` is that of the rule that judges it.
     """
 
+    edition: int = EDITION
     model_name: str
     classes: tuple[str, ...]
     challenger: Contender
@@ -133,6 +142,13 @@ class Evidence:
     def compared(self) -> int:
         """How many rows the models are compared on."""
         return int(self.unseen.sum())
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """The group of each compared row, if rows come in groups."""
+        if "group" not in self.rows:
+            return None
+        return self.rows["group"].to_numpy()[self.unseen]
 
     @property
     def has_champion(self) -> bool:
@@ -174,6 +190,7 @@ def assemble(
     champion: NDArray[np.float64] | None,
     seen: NDArray[np.str_],
     slices: list[Slice],
+    groups: NDArray[np.int64] | None = None,
 ) -> Evidence:
     """Put the rows of a case together; all arrays are of n rows.
 
@@ -192,6 +209,8 @@ def assemble(
         if matrix is not None:
             for index, name in enumerate(case.classes):
                 columns[f"{kind}:{name}"] = matrix[:, index]
+    if groups is not None:
+        columns["group"] = groups
     columns |= {f"{_SLICE}{part.name}": part.mask for part in slices}
     return Evidence(case, pd.DataFrame(columns))
 
@@ -210,7 +229,8 @@ def load(folder: Path) -> Evidence:
         RegistryError: if it is not there, or damaged.
     """
     try:
-        case = Case.model_validate_json((folder / "case.json").read_text(encoding="utf-8"))
+        stored = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        case = Case.model_validate({"edition": 1} | stored)
         return Evidence(case, pd.read_parquet(folder / "rows.parquet"))
     except (OSError, ValueError) as error:
         raise RegistryError(f"The evidence in {folder} cannot be read: {error}") from None

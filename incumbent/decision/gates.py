@@ -10,6 +10,7 @@ from pydantic import BaseModel, computed_field
 
 from incumbent.config import Action, PromotionConfig
 from incumbent.decision.evidence import Evidence, Role
+from incumbent.decision.slice_losses import losses
 from incumbent.evaluation import paired_tests, slices
 from incumbent.evaluation.metric_formulas import terms_of
 from incumbent.evaluation.scored_predictions import Scored
@@ -210,11 +211,21 @@ def _behaviour(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     return GateResult(not failed, rates[ranked[0]], rules.max_behaviour_failures, said)
 
 
-def _ratchet(evidence: Evidence, rules: PromotionConfig) -> GateResult:
-    best = evidence.case.reign.best_accuracy or 0.0
-    if evidence.has_champion:
-        best = max(best, accuracy_of(evidence, Role.CHAMPION))
-    accuracy, floor = accuracy_of(evidence, Role.CHALLENGER), best - rules.ratchet_margin
+def _ratchet(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
+    reign = evidence.case.reign
+    best = reign.best_accuracy or 0.0
+    if evidence.case.edition == 1:  # on all rows, those that a model has trained on included
+        accuracy = accuracy_of(evidence, Role.CHALLENGER)
+        if evidence.has_champion:
+            best = max(best, accuracy_of(evidence, Role.CHAMPION))
+    elif evidence.has_champion:
+        found = unseen_accuracies(evidence)
+        accuracy, best = found[Role.CHALLENGER], found[Role.CHAMPION] + reign.lead
+    elif evidence.fresh.any():
+        accuracy = float(_fresh(evidence).right.mean())
+    else:
+        return None
+    floor = best - rules.ratchet_margin
     passed = round(accuracy - floor, paired_tests.DECIMALS) >= 0
     return GateResult(
         passed,
@@ -236,6 +247,26 @@ def _training_rows(evidence: Evidence, _: PromotionConfig) -> GateResult | None:
         1.0,
         "the champion's training rows are unknown: test rows among them could not be left out",
     )
+
+
+def _slice_loss(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
+    found, most = losses(evidence), rules.max_slice_loss
+    if not found:
+        return None
+    worse = [part for part in found if part.loss > most]
+    margin = f"{100 * most:.2f} points"
+    said = f"on none of {len(found):,} classes and slices is it shown to lose more than {margin}"
+    if worse:
+        shown = ", ".join(
+            f"{part.name} ({part.theirs:.2%} to {part.ours:.2%} of {part.rows:,} rows)"
+            for part in worse[:_SHOWN]
+        )
+        more = f" and {len(worse) - _SHOWN:,} more" if len(worse) > _SHOWN else ""
+        said = (
+            f"it is shown to lose more than {margin} against the champion on {len(worse):,} of "
+            f"{len(found):,} classes and slices: {shown}{more}"
+        )
+    return GateResult(not worse, found[0].loss, most, said)
 
 
 def _negative_flips(evidence: Evidence, rules: PromotionConfig) -> GateResult:
@@ -281,7 +312,12 @@ def _seeds(evidence: Evidence, rules: PromotionConfig) -> GateResult | None:
     accuracies = evidence.case.seed_accuracies
     if rules.seeds < 2 or len(accuracies) < 2:
         return None
-    gain = float(np.mean(accuracies)) - accuracy_of(evidence, Role.CHAMPION)
+    gain = float(np.mean(accuracies))
+    if evidence.case.edition == 1:
+        gain -= accuracy_of(evidence, Role.CHAMPION)
+    else:  # the repeats by themselves, and the challenger where neither model has trained
+        found = unseen_accuracies(evidence)
+        gain += found[Role.CHALLENGER] - found[Role.CHAMPION] - accuracies[0]
     spread = float(np.std(accuracies, ddof=1))
     passed = round(gain - spread, paired_tests.DECIMALS) > 0
     return GateResult(
@@ -308,6 +344,7 @@ _COMPARISON: dict[str, tuple[str, _Judge]] = {
     "ratchet": ("on_ratchet", _ratchet),
     "training_rows": ("warn", _training_rows),
     "seeds": ("on_seeds", _seeds),
+    "slice_loss": ("on_slice_loss", _slice_loss),
     "negative_flips": ("on_negative_flips", _negative_flips),
     "latency": ("on_latency", _latency),
     "size": ("on_size", _size),
@@ -318,6 +355,14 @@ def accuracy_of(evidence: Evidence, role: Role) -> float:
     """A model's accuracy on all test rows, those that were seen in training included."""
     every = np.ones(len(evidence.rows), dtype=np.bool_)
     return float(evidence.scored(role, every).right.mean())
+
+
+def unseen_accuracies(evidence: Evidence) -> dict[Role, float]:
+    """The accuracies of both models on the rows that neither has trained on, if there are any."""
+    roles = [Role.CHALLENGER, Role.CHAMPION] if evidence.has_champion else [Role.CHALLENGER]
+    if not evidence.compared:
+        return {}
+    return {role: float(evidence.scored(role).right.mean()) for role in roles}
 
 
 def _fresh(evidence: Evidence) -> Scored:

@@ -13,16 +13,15 @@ from pydantic import BaseModel
 
 from incumbent.decision import error_budget, gates
 from incumbent.decision.error_budget import Allowance
-from incumbent.decision.evidence import Evidence, Role
+from incumbent.decision.evidence import EDITION, Case, Evidence, Role
 from incumbent.decision.gates import Gate
 from incumbent.evaluation.calibrated_loss import calibrated_losses
 from incumbent.evaluation.paired_tests import (
-    Difference,
     McNemar,
     accuracy_difference,
-    log_loss_difference,
-    macro_f1_difference,
     mcnemar,
+    sign_flip,
+    summed,
 )
 from incumbent.evaluation.scored_predictions import Scored
 from incumbent.evaluation.wilson_and_bootstrap import Estimate
@@ -39,7 +38,16 @@ Rule = Literal["first champion", "superiority", "non_inferiority"]
 
 MIN_COMPARED = 30
 """Rows that neither model has seen, below which nothing can be proved."""
+ACCURACY_LEVEL = 0.05
+"""Of the test that the accuracy is higher, beside that of the probabilities: see docs/decisions/
+0025-probabilities-and-accuracy.md."""
 _FURTHEST = 8.0  # standard errors
+
+
+class Difference(Estimate, frozen=True):
+    """Challenger less champion, with a bootstrap interval and a one-sided test."""
+
+    p_value: float
 
 
 class Comparison(BaseModel, frozen=True):
@@ -54,8 +62,9 @@ class Comparison(BaseModel, frozen=True):
     seen_exactly_or_nearly: int
     mcnemar: McNemar
     accuracy: Estimate
-    macro_f1: Difference
-    log_loss: Difference
+    macro_f1: Difference | None = None
+    log_loss: Difference | None = None
+    """Both of release 0.1.0; they decided nothing."""
     gain: float
     z: float
     p_value: float
@@ -77,12 +86,16 @@ class Ruling(BaseModel, frozen=True):
 
 
 class Proof(NamedTuple):
-    """The test of one challenger: its gain, in standard errors too, and whether it suffices."""
+    """The test of one challenger: its gain, in standard errors too, and whether it suffices.
+
+    `accurate` says of superiority by the log loss whether the accuracy is higher too.
+    """
 
     gain: float
     z: float
     p_value: float
     enough: bool
+    accurate: bool = True
 
 
 def decide(evidence: Evidence) -> Ruling:
@@ -108,57 +121,85 @@ def decide(evidence: Evidence) -> Ruling:
         )  # fmt: skip
         return _rule(fitness, [gate], rule=rules.policy, mode=rules.mode)
     allowance = error_budget.allow(
-        case.reign.contests, case.champion.version, case.loading, rules.alpha, rules.half_life
-    )
+        case.reign.contests, case.champion.version, case.loading, rules.alpha, rules.half_life,
+        renews=case.edition > 1,
+    )  # fmt: skip
     challenger, champion = evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION)
-    found = prove(challenger, champion, allowance, rules)
+    groups = evidence.groups
+    found = prove(challenger, champion, allowance, rules, case.edition, groups)
     comparison = Comparison(
         rows=evidence.compared,
         seen_exactly_or_nearly=len(evidence.rows) - evidence.compared,
-        mcnemar=mcnemar(challenger.right, champion.right),
+        mcnemar=mcnemar(challenger.right, champion.right, groups),
         accuracy=accuracy_difference(
-            challenger.right, champion.right, case.evaluation.confidence
+            challenger.right, champion.right, case.evaluation.confidence, groups
         ),
-        macro_f1=macro_f1_difference(challenger, champion, case.evaluation),
-        log_loss=log_loss_difference(challenger, champion, case.evaluation),
         gain=found.gain,
         z=found.z,
         p_value=found.p_value,
     )  # fmt: skip
-    proof = _proof(found, comparison, challenger, champion, allowance, rules)
+    proof = _proof(found, comparison, challenger, champion, allowance, case)
     comparative = [*proof, *gates.comparison(evidence)]
     ruling = _rule(fitness, comparative, rule=rules.policy, mode=rules.mode)
     return ruling.model_copy(update={"comparison": comparison, "allowance": allowance})
 
 
 def prove(
-    challenger: Scored, champion: Scored, allowance: Allowance, rules: PromotionConfig
-) -> Proof:
+    challenger: Scored, champion: Scored, allowance: Allowance, rules: PromotionConfig,
+    edition: int = EDITION, groups: NDArray[np.int64] | None = None,
+) -> Proof:  # fmt: skip
     """Test the hypothesis that the challenger is no better, or worse by the margin.
 
-    Superiority is tested on the calibrated log loss, row by row: a one-sided t test of the mean
-    difference. The probabilities tell about twice as much per row as right and wrong do.
-    Beside it the accuracy must be no lower. By the metric `accuracy` it is the exact McNemar test
-    alone. Non-inferiority is tested on the accuracy: the lower end of its interval must be above
-    minus the margin.
+    Superiority is tested on the calibrated log loss, row by row, by the signs of the differences.
+    The probabilities tell about twice as much per row as right and wrong do. But they can be better
+    where the answers are worse, so McNemar's exact test must find the accuracy higher too, at
+    `ACCURACY_LEVEL`. By the metric `accuracy` it is that test alone, at the level of the contest.
+    Non-inferiority is tested on the accuracy: the lower end of its interval must be above minus the
+    margin. Where rows come in groups (n,), all tests are of groups.
     """
     from scipy.stats import norm
 
     better = improvement(challenger, champion, rules)
     gain = float(better.mean())
     if rules.policy == "non_inferiority":
-        z = _loss_ruled_out(challenger, champion, rules.margin)
+        z = _loss_ruled_out(challenger, champion, rules.margin, groups)
         p_value = float(norm.sf(z))
         return Proof(gain, z, p_value, p_value <= allowance.level)
+    more_often = mcnemar(challenger.right, champion.right, groups).p_value
     if rules.metric == "accuracy":
-        p_value = mcnemar(challenger.right, champion.right).p_value
         # The quantile of 1 is minus infinity, which JSON does not know.
-        z = float(np.clip(norm.isf(p_value), -_FURTHEST, _FURTHEST))
-        return Proof(gain, z, p_value, p_value <= allowance.level)
-    z, p_value = _t(better)
-    no_lower = challenger.right.sum() >= champion.right.sum()
-    enough = bool(p_value <= allowance.level and no_lower)
-    return Proof(gain, z, p_value, enough)
+        z = float(np.clip(norm.isf(more_often), -_FURTHEST, _FURTHEST))
+        return Proof(gain, z, more_often, more_often <= allowance.level)
+    if edition == 1:
+        z, p_value = _t(better)
+        accurate = bool(challenger.right.sum() >= champion.right.sum())
+    else:
+        z, p_value = sign_flip(summed(better, groups))
+        accurate = more_often <= ACCURACY_LEVEL
+    return Proof(gain, z, p_value, p_value <= allowance.level and accurate, accurate)
+
+
+def gain_without_luck(comparison: Comparison) -> float:
+    """The gain in accuracy of a challenger that won, were it not known only because it won.
+
+    Who passes a test was more often lucky on its rows than not: the gain that is seen is too high
+    on average. This is the likeliest gain, given that McNemar's test was passed at
+    `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics 9), and at least 0.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    gain = comparison.accuracy.value
+    z = float(norm.isf(max(comparison.mcnemar.p_value, 1e-15)))
+    least = float(norm.isf(ACCURACY_LEVEL))
+    if gain <= 0 or z <= 0:
+        return 0.0
+
+    def seen(mean: float) -> float:
+        """The mean of what is seen of such a gain, given that it passes, less what was."""
+        return mean + float(np.exp(norm.logpdf(least - mean) - norm.logsf(least - mean))) - z
+
+    return gain * float(brentq(seen, 0.0, z)) / z if seen(0.0) < 0 else 0.0
 
 
 def improvement(
@@ -170,7 +211,9 @@ def improvement(
     return challenger.right.astype(float) - champion.right
 
 
-def _loss_ruled_out(challenger: Scored, champion: Scored, margin: float) -> float:
+def _loss_ruled_out(
+    challenger: Scored, champion: Scored, margin: float, groups: NDArray[np.int64] | None
+) -> float:
     """How many standard errors either side an interval of the accuracy has that ends at -margin.
 
     Its lower end; where the loss is above the margin, the upper one, and they count below 0.
@@ -180,7 +223,7 @@ def _loss_ruled_out(challenger: Scored, champion: Scored, margin: float) -> floa
 
     def above(z: float) -> float:
         confidence = 1 - 2 * float(norm.sf(abs(z)))
-        found = accuracy_difference(challenger.right, champion.right, confidence)
+        found = accuracy_difference(challenger.right, champion.right, confidence, groups)
         return (found.low if z > 0 else found.high) + margin
 
     if above(_FURTHEST) >= 0:
@@ -189,7 +232,7 @@ def _loss_ruled_out(challenger: Scored, champion: Scored, margin: float) -> floa
 
 
 def _t(improvements: NDArray[np.float64]) -> tuple[float, float]:
-    """Student's t for a mean above 0 of (n,), and its one-sided p-value."""
+    """Student's t for a mean above 0 of (n,), and its one-sided p-value: of the first edition."""
     from scipy.stats import t
 
     n, mean = len(improvements), float(improvements.mean())
@@ -202,9 +245,10 @@ def _t(improvements: NDArray[np.float64]) -> tuple[float, float]:
 
 def _proof(
     found: Proof, comparison: Comparison, challenger: Scored, champion: Scored,
-    allowance: Allowance, rules: PromotionConfig,
+    allowance: Allowance, case: Case,
 ) -> list[Gate]:  # fmt: skip
     """The gate of the policy, in words."""
+    rules = case.promotion
     test, ours, theirs = comparison.mcnemar, challenger.right.mean(), champion.right.mean()
     left_out = comparison.seen_exactly_or_nearly
     rows = f"on {comparison.rows:,} rows" + (
@@ -215,6 +259,12 @@ def _proof(
         f"right on {test.gained:,}, the champion alone on {test.lost:,}"
     )
     level = f"{allowance.level:.2g}, what contest {allowance.contest} of this reign may spend"
+    if allowance.hopeless:
+        level += (
+            f", which hardly any challenger could reach: of alpha, {rules.alpha:g}, the reign has "
+            f"spent {allowance.before:.2g} already; only a higher promotion.alpha, or a new reign "
+            "with another test set, lets a challenger win again"
+        )
     if rules.policy == "non_inferiority":
         said = (
             f"a loss of {100 * rules.margin:.2f} points of accuracy is "
@@ -231,11 +281,22 @@ def _proof(
         said = (
             f"the challenger is {'proved' if found.enough else 'not proved'} better: its "
             f"probabilities are {'' if lower else 'not '}better beyond chance (calibrated log "
-            f"loss {-found.gain:+z.4f} a row, paired t test, p = {found.p_value:.2g}; needed "
-            f"{level}), "
-            f"{'and' if lower == (ours >= theirs) else 'but'} its accuracy is "
-            f"{'no ' * bool(ours >= theirs)}lower: {accuracies}"
+            f"loss {-found.gain:+z.4f} a row, paired {'t' if case.edition == 1 else 'sign-flip'} "
+            f"test, p = {found.p_value:.2g}; needed {level}), "
+            f"{'and' if lower == found.accurate else 'but'} "
         )
+        if case.edition == 1:
+            said += f"its accuracy is {'no ' * found.accurate}lower: {accuracies}"
+        else:
+            said += (
+                f"its accuracy is {'' if found.accurate else 'not '}higher beyond doubt (exact "
+                f"McNemar test, p = {test.p_value:.2g}; needed {ACCURACY_LEVEL:g}): {accuracies}"
+            )
+            if not found.accurate and 0.5 ** (test.gained + test.lost) > ACCURACY_LEVEL:
+                said += (
+                    "; the two differ on so few rows that nothing could show a higher accuracy "
+                    "there: more test rows are needed"
+                )
     gate = Gate(
         name=rules.policy, action="block", passed=found.enough, value=found.p_value,
         threshold=allowance.level, message=said,

@@ -26,13 +26,15 @@ class Answers(NamedTuple):
 
     `frame` has the columns `label` and `probability_<class>`, one row a text; `seconds_per_row` is
     that of the last texts, without loading; `megabytes` are those of the predictor's files;
-    `thresholds` are the probabilities from which on it predicts each of several labels.
+    `thresholds` are the probabilities from which on it predicts each of several labels. `earlier`
+    says that it had answered the same texts before, and was not asked again.
     """
 
     frame: pd.DataFrame
     seconds_per_row: float | None
     megabytes: float
     thresholds: dict[str, float]
+    earlier: bool = False
 
 
 def score(
@@ -67,7 +69,8 @@ def score(
     cache = workdir / "scores"
     cache.mkdir(parents=True, exist_ok=True)
     answer = cache / f"{digest.hexdigest()[:32]}.parquet"
-    if fresh or not answer.is_file():
+    earlier = not fresh and answer.is_file()
+    if not earlier:
         question = answer.with_suffix(f".texts.{os.getpid()}")
         partial = answer.with_suffix(f".partial.{os.getpid()}")
         pd.DataFrame({"text": texts}).to_parquet(question)
@@ -94,7 +97,7 @@ def score(
     frame = pd.read_parquet(answer)
     kept = frame.attrs
     return Answers(
-        frame, kept["seconds_per_row"], kept["megabytes"], kept.get("thresholds", {})
+        frame, kept["seconds_per_row"], kept["megabytes"], kept.get("thresholds", {}), earlier
     )  # fmt: skip
 
 

@@ -27,7 +27,10 @@ SLICE = "slice:"
 """What leads the name of a column that only tells groups of rows apart."""
 
 _LABELLED = "data.text_column and data.label_columns"
-_SLICES = "evaluation.slices to columns that the test data has, or add the column to it"
+_SLICES = (
+    "evaluation.slices and data.group_column to columns that the test data has, or add the column "
+    "to it"
+)
 _SHOWN = 20  # columns that a message lists
 _MEANT = 0.75  # likeness of a column to a name, from which on it may be a slip
 _WIDE = 80  # characters of a label that a message shows

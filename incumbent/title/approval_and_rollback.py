@@ -9,7 +9,7 @@ import pandas as pd
 from incumbent.errors import ConfigError, RegistryError
 from incumbent.scoring import model_client
 from incumbent.title import contest, evidence_storage
-from incumbent.title.ledger import Entry, Ledger, reign_of
+from incumbent.title.ledger import Entry, Ledger, reign_of, succession
 from incumbent.tracking.mlflow_runs import Runs
 from incumbent.tracking.registry_reads import Version
 from incumbent.tracking.registry_writes import Registry
@@ -149,17 +149,10 @@ def _waits(entries: list[Entry], version: int) -> bool:
 
 def _target(entries: list[Entry], held: int | None, to: int | None, name: str) -> int:
     """The version to go back to: as asked, or whom the present champion took the title from."""
-    line: list[int] = []  # of succession; who was rolled back is out of it
-    for entry in entries:
-        if entry.champion is None or (line and line[-1] == entry.champion):
-            continue
-        if entry.decision in ("rolled back", "moved by hand") and entry.champion in line:
-            del line[line.index(entry.champion) :]
-        line.append(entry.champion)
     past = sorted({entry.champion for entry in entries if entry.champion is not None} - {held})
     earlier = ", ".join(map(str, past)) or "none"
     if to is None:
-        before = [version for version in line if version != held]
+        before = [version for version in succession(entries) if version != held]
         if not before:
             raise ConfigError(
                 f"{name!r} has no champion to go back to; versions that were champion: {earlier}."

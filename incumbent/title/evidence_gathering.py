@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,14 @@ from incumbent.config import Config
 from incumbent.data import datasets, label_spellings, leaked_test_rows
 from incumbent.data.datasets import Dataset
 from incumbent.data.label_arrays import truth_of
-from incumbent.decision import error_budget, evidence, proof_and_ruling
+from incumbent.decision import error_budget, evidence, shared_luck
 from incumbent.decision.evidence import Case, Contender, Evidence, Reign, Role, Tally
-from incumbent.errors import RegistryError
+from incumbent.errors import RegistryError, StageError
 from incumbent.evaluation import slices
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.scoring import model_client
 from incumbent.scoring.model_client import Answers
+from incumbent.tables.table_reader import SLICE
 from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry
 from incumbent.tracking.mlflow_runs import Runs
@@ -120,6 +120,7 @@ def gather(
         slices=slices.members(
             test, config.evaluation.slices, workdir / "languages", dataset.label_names
         ),
+        groups=groups_of(test, config.data.group_column),
     )
     if champion is None:
         return found
@@ -175,6 +176,12 @@ class _Questions:
     def of_champion(self, registry: Registry, champion: Version, workdir: Path) -> Answers:
         texts = [*self.test["text"], *self.texts]
         answers = model_client.score(registry, champion, texts, workdir, timed=len(self.texts))
+        if answers.earlier and self.texts:  # the machine was another then, or had other work
+            timed = len(self.texts)
+            now = model_client.score(
+                registry, champion, self.texts, workdir, fresh=True, timed=timed
+            )
+            answers = answers._replace(seconds_per_row=now.seconds_per_row)
         return _spelled(answers, list(self.measured.columns))
 
     def tally(self, answers: Answers | None) -> dict[str, Tally]:
@@ -206,6 +213,26 @@ def _spelled(answers: Answers, classes: Sequence[str]) -> Answers:
     return answers._replace(
         frame=frame.rename(columns=columns).assign(label=label), thresholds=thresholds
     )
+
+
+def groups_of(test: pd.DataFrame, column: str) -> NDArray[np.int64] | None:
+    """The number of each test row's group (n,), by the order in which they come; None without.
+
+    A row whose group is missing is one by itself.
+
+    Raises:
+        StageError: if the rows were written without the column.
+    """
+    if not column:
+        return None
+    if f"{SLICE}{column}" not in test:
+        raise StageError(
+            f"The canonical test data was written without the column {column!r} that "
+            "data.group_column names. Run again with the same config: it is read anew."
+        )
+    names = test[f"{SLICE}{column}"].astype(str)
+    own = pd.Series(np.arange(len(test)), test.index).map("row {}".format)
+    return pd.factorize(("group " + names).where(names != "", own))[0].astype(np.int64)
 
 
 def _contender(
@@ -259,11 +286,9 @@ def _correlations(
 ) -> list[tuple[error_budget.PastContest, float]]:
     """How the mean improvement correlates with those of earlier contests.
 
-    Two means over rows of which they share some correlate as the rows they share do, less the
-    share of the others. A contest whose evidence is gone counts as not correlated, which costs
-    the most.
+    A contest whose evidence is gone counts as not correlated, which costs the most.
     """
-    ours = _improvement(evidence)
+    ours = shared_luck.improvement(evidence)
     found = []
     for entry in contests:
         if entry.allowance is None or entry.evidence_run_id is None:
@@ -271,22 +296,13 @@ def _correlations(
         rho = 0.0
         with contextlib.suppress(RegistryError):
             place = evidence_storage.kept_in(workdir, entry.evidence_run_id)
-            theirs = _improvement(
-                evidence_storage.replay(runs, entry.evidence_run_id, place, entry.evidence_folder)
+            then = evidence_storage.replay(
+                runs, entry.evidence_run_id, place, entry.evidence_folder
             )
-            both = len(ours.index.intersection(theirs.index))
-            rho = float(ours.corr(theirs)) * both / sqrt(len(ours) * len(theirs))
+            rho = shared_luck.correlation(ours, shared_luck.improvement(then))
         contest = error_budget.PastContest(
             champion=entry.previous_champion or 0, critical=entry.allowance.critical,
             loading=entry.allowance.loading, passed=False,
         )  # fmt: skip
-        found.append((contest, rho if np.isfinite(rho) else 0.0))
+        found.append((contest, rho))
     return found
-
-
-def _improvement(evidence: Evidence) -> pd.Series[float]:
-    """The improvement on each compared row, as its case measured it, by the row's number."""
-    better = proof_and_ruling.improvement(
-        evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
-    )
-    return pd.Series(better, evidence.rows["row"].to_numpy()[evidence.unseen])

@@ -14,13 +14,13 @@ An owner who moves the alias by hand is not overruled: the next decision records
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SkipValidation, ValidationError
 
 from incumbent.decision.error_budget import Allowance, PastContest
-from incumbent.decision.evidence import Reign
+from incumbent.decision.evidence import Reign, Role
 from incumbent.decision.gates import Gate
 from incumbent.decision.proof_and_ruling import Comparison, Ruling
 from incumbent.errors import RegistryError
@@ -48,7 +48,8 @@ class Entry(BaseModel, frozen=True):
 
     number: int = 0
     after: int
-    decision: Kind
+    decision: Annotated[Kind, SkipValidation]
+    """One that this release does not know is of a later one: who is champion after it counts."""
     version: int
     previous_champion: int | None
     champion: int | None
@@ -73,6 +74,8 @@ class Entry(BaseModel, frozen=True):
     accuracy: dict[str, float] = {}
     champion_accuracy: float | None = None
     """Of whoever was champion before, on the same rows."""
+    unseen_accuracy: dict[Role, float] = {}
+    """Of both, on the rows that neither has trained on."""
     gates: tuple[Gate, ...] = ()
     comparison: Comparison | None = None
     allowance: Allowance | None = None
@@ -118,6 +121,12 @@ class Ledger:
         )  # fmt: skip
         valid = any(found.number == number for found in self.entries())
         return entry.model_copy(update={"number": number}) if valid else None
+
+    def missing(self) -> list[int]:
+        """The numbers of entries that others were written after, and that were deleted since."""
+        entries = self.entries()
+        known = {0, *(entry.number for entry in entries)}
+        return sorted({entry.after for entry in entries} - known)
 
     def settle(self) -> tuple[Version | None, list[Entry]]:
         """Have the alias follow the last entry, and mark that it does.
@@ -179,7 +188,9 @@ class Ledger:
         entries: list[Entry] = []
         settled: set[int] = set()
         head = 0
-        for found in reversed(self.registry.versions(f"{self.name}{LEDGER}")):
+        versions = self.registry.versions(f"{self.name}{LEDGER}")
+        there = {found.version for found in versions}
+        for found in reversed(versions):
             if _ENTRY not in found.tags:
                 continue  # not ours: someone registered a model under this name
             try:
@@ -190,7 +201,9 @@ class Ledger:
                 raise RegistryError(
                     f"Entry {found.version} of the ledger of {self.name} cannot be read: {error}"
                 ) from None
-            if entry.after == head:
+            # Its author saw the entry that it names as the last; that was deleted since, by hand.
+            deleted = entry.after > head and entry.after not in there
+            if entry.after == head or deleted:
                 entries.append(entry)
                 head = entry.number
             if _SETTLED in found.tags:
@@ -198,11 +211,27 @@ class Ledger:
         return entries, settled
 
 
+def succession(entries: Sequence[Entry]) -> list[int]:
+    """The champions, each after whom it took the title from; without those who were deposed.
+
+    A rollback deposes whoever held the title since the champion that it goes back to.
+    """
+    line: list[int] = []
+    for entry in entries:
+        if entry.champion is None or (line and line[-1] == entry.champion):
+            continue
+        if entry.decision in ("rolled back", "moved by hand") and entry.champion in line:
+            del line[line.index(entry.champion) :]
+        line.append(entry.champion)
+    return line
+
+
 def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     """The reign that the last of some entries belongs to; None before the first champion.
 
     With the digest of another test set it is the reign that begins with that. Whatever was spent on
-    a test set before stays spent, should one come back to it.
+    a test set before stays spent, should one come back to it. The win of a version that was deposed
+    since is none: its contest counts as lost, and its accuracy is no one's floor.
     """
     crowned = [entry for entry in entries if entry.champion is not None]
     if not crowned:
@@ -210,7 +239,11 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
     last = crowned[-1]
     digest = test_digest or last.test_digest
     mine = [entry for entry in crowned if entry.test_digest == digest]
-    won = {e.version for e in mine if e.decision in ("promoted", "approved")}
+    standing = succession(entries)
+    won = {
+        e.version for e in mine
+        if e.decision in ("promoted", "approved") and e.version in standing
+    }  # fmt: skip
     contests = tuple(
         PastContest(
             champion=entry.previous_champion,
@@ -221,12 +254,44 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
         for entry in mine
         if entry.allowance is not None and entry.previous_champion is not None
     )
-    best = [e.accuracy["value"] for e in mine if e.version in won and e.accuracy]
-    best += [e.champion_accuracy for e in mine if e.champion_accuracy is not None]
     return Reign(
-        number=last.reign + (digest != last.test_digest), test_digest=digest, contests=contests,
-        best_accuracy=max(best, default=None),
+        number=last.reign + (last.test_digest not in ("", digest)), test_digest=digest,
+        contests=contests,
+        best_accuracy=max(_accuracies(mine, won, standing), default=None),
+        lead=_lead(mine, won, last.champion),
     )  # fmt: skip
+
+
+def _accuracies(
+    entries: Sequence[Entry], won: set[int], standing: Sequence[int]
+) -> Iterator[float]:
+    """The champions' accuracies, on rows that they had not trained on if that is known."""
+    for entry in entries:
+        if entry.version in won and entry.accuracy:
+            yield entry.unseen_accuracy.get(Role.CHALLENGER, entry.accuracy["value"])
+        if entry.champion_accuracy is not None and entry.previous_champion in standing:
+            yield entry.unseen_accuracy.get(Role.CHAMPION, entry.champion_accuracy)
+
+
+def _lead(entries: Sequence[Entry], won: set[int], champion: int | None) -> float:
+    """By how much the most accurate of those who won is above a champion.
+
+    Two versions compare if a chain of contests leads from one to the other. Each was on the rows
+    that neither of its two had trained on: accuracies on all rows favour who has seen some.
+    """
+    level: dict[int, float] = {}
+    first: dict[int, int] = {}  # of the chain that a version is in
+    for entry in entries:
+        before = entry.previous_champion
+        if entry.comparison is None or before is None or entry.version not in won:
+            continue
+        first.setdefault(before, before)
+        first[entry.version] = first[before]
+        level[entry.version] = level.setdefault(before, 0.0) + entry.comparison.accuracy.value
+    if champion not in level:
+        return 0.0
+    chain = [level[version] for version in level if first[version] == first[champion]]
+    return max(chain) - level[champion]
 
 
 def entry_of(ruling: Ruling, sweep_trials: int | None = None, **known: Any) -> Entry:

@@ -51,7 +51,9 @@ def keep(
     found = _Kept(
         assessment=assessment,
         dataset=dataset,
-        config=config.model_copy(update={"data": DataConfig()}),
+        config=config.model_copy(
+            update={"data": DataConfig(group_column=config.data.group_column)}
+        ),
         seed_accuracies=seed_accuracies,
     )
     with tempfile.TemporaryDirectory() as place:
@@ -175,7 +177,10 @@ def _here(found: _Kept, dataset: Dataset, config: Config, workdir: Path) -> Data
         split.model_copy(update={"path": folder / f"{name}.parquet"})
         for name, split in (("train", found.dataset.train), ("test", found.dataset.test))
     )
-    same_slices = found.config.evaluation.slices == config.evaluation.slices
+    ours, theirs = (
+        each.data.further_columns(each.evaluation.slices) for each in (config, found.config)
+    )
+    same_slices = ours == theirs
     if not test.path.is_file():
         if dataset.test.digest != test.digest or not same_slices:
             raise RegistryError(

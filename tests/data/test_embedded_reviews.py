@@ -28,7 +28,7 @@ def frames(written: tuple[Path, Path]) -> list[pd.DataFrame]:
 
 def test_files_and_columns(written, frames):
     assert [path.name for path in written] == ["train.xlsx", "test.xlsx"]
-    assert [list(frame.columns) for frame in frames] == [["Reviews", "Sentiment"]] * 2
+    assert [list(frame.columns) for frame in frames] == [["Reviews", "Sentiment", "Film"]] * 2
     assert sorted(path.name for path in written[0].parent.iterdir()) == ["test.xlsx", "train.xlsx"]
 
 
@@ -45,6 +45,12 @@ def test_no_text_stands_twice(frames):
     folded = pd.concat(frames)["Reviews"].map(fold)
     assert not folded.duplicated().any()
     assert (folded != "").all()
+
+
+def test_the_film_of_each_review_is_a_column(frames):
+    train, test = (set(frame["Film"].astype(str)) for frame in frames)
+    assert len(train | test) > 500
+    assert not train & test
 
 
 def test_no_film_is_on_both_sides():
@@ -66,8 +72,10 @@ def test_same_bytes_every_time_whatever_is_there(written, tmp_path):
 @pytest.mark.parametrize("text", ["=1+1", "=HYPERLINK(1)", "+1", "-1 for this film", "@home", "5"])
 def test_text_that_looks_like_a_formula_is_text(tmp_path, text):
     path = tmp_path / "tricky.xlsx"
-    embedded_reviews._write_workbook(pd.DataFrame({"text": [text], "label": ["pos"]}), path)
-    assert pd.read_excel(path, engine="calamine", dtype=str)["Reviews"].tolist() == [text]
+    frame = pd.DataFrame({"text": [text], "label": ["pos"], "film": [text]})
+    embedded_reviews._write_workbook(frame, path)
+    found = pd.read_excel(path, engine="calamine", dtype=str)
+    assert found[["Reviews", "Film"]].to_numpy().tolist() == [[text, text]]
 
 
 def test_a_file_where_the_folder_belongs(tmp_path):

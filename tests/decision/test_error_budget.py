@@ -164,14 +164,76 @@ def test_extreme_plans_are_kept(alpha: float, half_life: float, loading: float) 
         assert spent == pytest.approx(planned, rel=0.01, abs=5e-14)
 
 
-def test_a_budget_that_was_lowered_meanwhile_has_nothing_left() -> None:
-    past = [
-        PastContest(champion=1, critical=contest.critical, loading=EVEN, passed=False)
-        for contest in reign([1] * 10)
-    ]
-    contest = allow(past, 1, EVEN, 0.01, HALF_LIFE)
-    assert contest.critical >= 7
-    assert contest.level < 1e-11
+def changed(
+    plans: Sequence[tuple[float, float, int]], loading: float = EVEN, champions: int = 1
+) -> list[Allowance]:
+    """A reign whose alpha and half-life change after so many contests each."""
+    past: list[PastContest] = []
+    found = []
+    for alpha, half_life, contests in plans:
+        for _ in range(contests):
+            champion = len(past) * champions // sum(plan[2] for plan in plans)
+            found.append(allow(past, champion, loading, alpha, half_life))
+            past.append(
+                PastContest(
+                    champion=champion, critical=found[-1].critical, loading=loading, passed=False
+                )
+            )
+    return found
+
+
+@pytest.mark.parametrize("champions", [1, 4])
+@pytest.mark.parametrize(
+    "plans",
+    [
+        [(0.1, 13, 30), (0.1, 90, 60)],
+        [(0.1, 90, 30), (0.1, 13, 60)],
+        [(0.1, 13, 20), (0.08, 13, 40)],
+        [(0.1, 5, 10), (0.1, 200, 20), (0.1, 5, 20), (0.1, 50, 20)],
+    ],
+)
+def test_a_plan_that_changes_spends_what_is_left_and_no_more(
+    plans: list[tuple[float, float, int]], champions: int
+) -> None:
+    """Half a year of weeks, and then nights: neither stands still nor spends more than alpha."""
+    found = changed(plans, champions=champions)
+    against = [i * champions // len(found) for i in range(len(found))]
+    chance = any_passes(found, against, 1 / 2)
+    bound = plans[0][0]
+    assert chance <= bound + 4 * sqrt(bound * (1 - bound) / DRAWS)
+    assert chance == near(found[-1].spent)
+    assert max(contest.critical for contest in found) < 4.6
+    assert not any(contest.hopeless for contest in found)
+    assert (np.diff([contest.spent for contest in found]) > 0).all()
+
+
+def test_a_plan_that_does_not_change_is_as_it_was() -> None:
+    champions = [0, 0, 0, 1, 1, 2, 2, 2, 2, 2]
+    won = [False, False, True, False, True] + [False] * 5
+    past: list[PastContest] = []
+    for champion, passed in zip(champions, won, strict=True):
+        now, then = (
+            allow(past, champion, EVEN, ALPHA, HALF_LIFE, renews=new) for new in (True, False)
+        )
+        assert now.critical == pytest.approx(then.critical, abs=1e-9)
+        past.append(
+            PastContest(champion=champion, critical=now.critical, loading=EVEN, passed=passed)
+        )
+
+
+def test_nights_after_weeks_go_on_at_once() -> None:
+    """Under the rule of release 0.1.0 the next 177 contests asked for 8 standard errors."""
+    found = changed([(0.1, 13, 30), (0.1, 90, 1)])[-1]
+    left = 0.1 - 0.1 * 30 / 43
+    assert found.spent - (found.before or 0) == pytest.approx(left / 121, rel=1e-6)
+    assert found.critical < 3.5
+
+
+def test_a_budget_that_was_lowered_below_what_was_spent_has_nothing_left() -> None:
+    found = changed([(0.1, 13, 10), (0.01, 13, 1)])[-1]
+    assert found.hopeless
+    assert found.critical >= 7
+    assert found.before == pytest.approx(0.1 * 10 / 23)
 
 
 def contest(loading: float) -> PastContest:

@@ -28,6 +28,7 @@ def build(
     rules: Mapping[str, Any] | None = None,
     seen: Sequence[str] | None = None,
     parts: Mapping[str, ArrayLike] | None = None,
+    groups: NDArray[np.int64] | None = None,
     **known: Any,
 ) -> Evidence:
     """A case on rows (n,) with probabilities (n, n_classes); `rules` and `known` as they differ."""
@@ -51,6 +52,7 @@ def build(
         champion=champion,
         seen=np.array([""] * n if seen is None else seen),
         slices=[Slice(name, np.asarray(mask)) for name, mask in (parts or {}).items()],
+        groups=groups,
     )
 
 
