@@ -151,7 +151,7 @@ def _retrained(settings: Config) -> Outcome:
     return flow_run.run(start)
 
 
-@cli.command()
+@cli.command(cls=console.TextsCommand)
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @console.model
 @console.alias
@@ -159,10 +159,13 @@ def _retrained(settings: Config) -> Outcome:
 def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> None:
     """Classify texts with a registered model.
 
+    A text may begin with a dash; one that looks like an option comes after --.
+
     \b
     Examples:
       incumbent predict "A gripping, beautifully shot film."
       incumbent predict --model intents --alias challenger --json "how do I reset my card"
+      incumbent predict -- -awful
     """
     with console.standard_output_for_results():
         from incumbent.scoring import model_client

@@ -130,18 +130,27 @@ def _models(
         return Server(name="mlflow", address=None, answers=False), []
     from incumbent.retraining.new_rows import last_skip
     from incumbent.title.ledger import Ledger
+    from incumbent.tracking.mlflow_runs import Runs
     from incumbent.tracking.registry_reads import CHAMPION
     from incumbent.tracking.registry_writes import Registry
 
     found = []
     try:
-        registry = Registry(uri=address)
+        registry, runs = Registry(uri=address), Runs(uri=address)
         for name in registry.names():
             entries = Ledger(registry, name).entries()
             last = entries[-1] if entries else None
             champion = registry.by_alias(name, CHAMPION)
             wrong += monitored_troubles.troubles(
                 "ledger", name, monitored_troubles.ledger(name, entries, champion)
+            )
+            deleted = [
+                (version.version, version.run_id)
+                for version in registry.versions(name)
+                if version.run_id and runs.deleted(version.run_id)
+            ]
+            wrong += monitored_troubles.troubles(
+                "deleted runs", name, monitored_troubles.deleted_runs(name, deleted)
             )
             found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
