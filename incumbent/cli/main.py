@@ -18,6 +18,7 @@ from incumbent.cli import (
     console,
     flow_run,
     import_command,
+    serve_command,
     server_commands,
     sweep_command,
     title_commands,
@@ -288,6 +289,7 @@ def doctor(as_json: bool) -> None:
 
 for _command in (
     *import_command.COMMANDS,
+    *serve_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,
     *server_commands.COMMANDS,
