@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -155,3 +156,16 @@ def test_a_text_that_begins_with_a_dash_is_a_text(
     assert [row["text"] for row in json.loads(out)["predictions"]] == ["-bad", "--json"]
     code, _, err = run_here("predict", "good", "--modle", "x")
     assert (code, "No such option" in err) == (2, True)
+
+
+def test_the_python_that_the_docs_show_runs(registered: str, here: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "consumers.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    block += "\nprint(frame.to_json(orient='records'), told['version'].tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=here, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows, _, versions = done.stdout.strip().rpartition(" ")
+    assert [row["label"] is None for row in json.loads(rows)] == [False, True, False]
+    assert versions == "[1]"

@@ -95,6 +95,8 @@ class Application:
             await model.begin()
             served = model.ready
             log("version in service", model=served.name, version=served.number)
+            if self.ready:
+                log("ready")
             await model.run()
         except Exception as error:  # noqa: BLE001  told by whoever started the server
             self._failed(error)

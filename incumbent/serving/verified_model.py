@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,6 +20,9 @@ Answer = dict[str, Any]
 
 _EXAMPLES = Path("artifacts") / "examples.json"
 _WARM = ["A text to warm the model up.", "Two of them, as one alone is answered otherwise."]
+
+# While it loads one, MLflow keeps what a model's code made in a global variable.
+_LOADING = threading.Lock()
 
 
 class VerifiedModel:
@@ -48,7 +52,8 @@ class VerifiedModel:
             with registry.errors(f"download version {version.version} of {version.name}"):
                 folder = stack.enter_context(model_integrity.copied(version.uri, *digests))
             try:
-                model = mlflow.pyfunc.load_model(str(folder))
+                with _LOADING:
+                    model = mlflow.pyfunc.load_model(str(folder))
                 self._ask, self.column, self.multilabel = _asking(model)
                 self.columns = [str(name) for name in self._ask(_WARM).columns]
                 self._ask(_WARM[:1])
