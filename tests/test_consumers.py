@@ -169,3 +169,12 @@ def test_the_python_that_the_docs_show_runs(registered: str, here: Path) -> None
     rows, _, versions = done.stdout.strip().rpartition(" ")
     assert [row["label"] is None for row in json.loads(rows)] == [False, True, False]
     assert versions == "[1]"
+
+
+def test_a_relative_address_is_said_whole(
+    registered: str, here: Path, run_here: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
+    code, _, err = run_here("predict", "good", "--model", "nobody")
+    assert (code, f"registered at {registered};" in err) == (2, True), err

@@ -156,7 +156,9 @@ def _models(
     except RegistryError as error:
         # A store that is away is another trouble than a ledger that is not whole.
         wrong += monitored_troubles.troubles(type(error).__name__, "mlflow", [str(error)])
-        return Server(name="mlflow", address=public(address or str(_STORE)), answers=False), found
+        return Server(
+            name="mlflow", address=public(address or str(root / _STORE)), answers=False
+        ), found
     return Server(name="mlflow", address=registry.shown, answers=True), found
 
 

@@ -42,14 +42,14 @@ def app_with_login() -> Any:
 
 def through_server(folder: str) -> Callable[[bytes], bytes]:
     """What has a JSON document name places below a folder as the server's own."""
-    place = re.escape(Path(folder.removeprefix("file://")).as_uri().encode())
+    place = re.escape(Path(folder.removeprefix("file://")).absolute().as_uri().encode())
     named = re.compile(rb'("(?:artifact_uri|artifact_location)"\s*:\s*")' + place + rb'(?=[/"])/*')
     return lambda document: named.sub(rb"\1mlflow-artifacts:/", document)
 
 
 def _tell_places(flask: Any) -> None:
     folder = os.environ.get(_DESTINATION, "")
-    if not folder.startswith(("/", "file://")):
+    if not folder or ("://" in folder and not folder.startswith("file://")):
         return
     told = through_server(folder)
 
