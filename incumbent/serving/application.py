@@ -49,7 +49,6 @@ class Application:
         self._models = {model.name: model for model in models}
         self._limits, self._metrics, self._allowed = limits, metrics, allowed
         self._failed = failed
-        self.draining = False
         get, post = ["GET"], ["POST"]
         self.app = Starlette(
             lifespan=self._lifespan,
@@ -77,8 +76,8 @@ class Application:
 
     @property
     def ready(self) -> bool:
-        """Whether all models are loaded, and requests are taken."""
-        return not self.draining and all(m.served is not None for m in self._models.values())
+        """Whether all models are loaded."""
+        return all(model.served is not None for model in self._models.values())
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -248,8 +247,7 @@ class Application:
 
     async def _health(self, _request: Request) -> Response:
         """As MLflow's: whether there is a model that answers."""
-        there = all(model.served is not None for model in self._models.values())
-        return Response("\n", 200 if there else 503, media_type="application/json")
+        return Response("\n", 200 if self.ready else 503, media_type="application/json")
 
     async def _live(self, _request: Request) -> Response:
         return JSONResponse({"live": True})

@@ -12,7 +12,7 @@ from incumbent.serving.refusals import Refusal, WrongKind
 from incumbent.serving.verified_model import Answer, VerifiedModel
 
 _FORMATS = ("inputs", "instances", "dataframe_split", "dataframe_records")
-_JSON, _CSV, _PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+_JSON, _CSV = "application/json", "text/csv"
 _SPLIT = {"columns", "index", "data"}
 
 
@@ -35,11 +35,9 @@ def texts(body: bytes, content_type: str, column: str) -> tuple[list[str | None]
         given, params = _of_json(body)
         version = _flag(params)
     elif kind == _CSV:
-        given = _table(body, parquet=False)
-    elif kind == _PARQUET:
-        given = _table(body, parquet=True)
+        given = _table(body)
     else:
-        raise WrongKind(f"the content type is {kind!r}; {_JSON}, {_CSV} or {_PARQUET} is expected")
+        raise WrongKind(f"the content type is {kind!r}; {_JSON} or {_CSV} is expected")
     try:
         return given_texts(given, column)[0], version
     except (ValueError, TypeError) as error:
@@ -111,17 +109,15 @@ def _only(row: Any) -> Any:
     return row[0]
 
 
-def _table(body: bytes, *, parquet: bool) -> Any:
+def _table(body: bytes) -> Any:
     import pandas as pd
 
     try:
-        if parquet:
-            return pd.read_parquet(io.BytesIO(body))
         # A text of digits is a text.
         return pd.read_csv(io.StringIO(body.decode()), dtype=str)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise Refusal(f"the body cannot be read as a table: {error}") from None
 
 

@@ -31,7 +31,6 @@ _INVOCATIONS = {
         "example": {"inputs": ["A masterpiece."], "params": {"version": True}},
     },
     "text/csv": {"schema": {"type": "string"}},
-    "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
 }
 _INFER = {
     "application/json": {

@@ -55,23 +55,30 @@ class RequestQueue:
                 f"Come back in {wait} s.",
                 retry=wait,
             )
-        loop, size = asyncio.get_running_loop(), self._limits.batch
-        parts = [
-            _Part(model, texts[start : start + size], loop.create_future(), time.perf_counter())
-            for start in range(0, len(texts), size)
-        ]
-        self._waiting.extend(parts)
         self._count(len(texts))
-        self._arrived.set()
-        answering = asyncio.gather(*(part.answers for part in parts))
+        answers: list[Answer] = []
+        queued = 0
         try:
-            found = await asyncio.wait_for(answering, self._limits.deadline)
+            async with asyncio.timeout(self._limits.deadline):
+                # A part waits only when the one before is answered: a long request lets others in.
+                while queued < len(texts):
+                    part = texts[queued : queued + self._limits.batch]
+                    queued += len(part)
+                    answers += await self._put(model, part)
         except TimeoutError:
             raise Late(
                 f"{self.name} did not answer within {self._limits.deadline:g} s. Send fewer texts "
                 "at once, or come back later."
             ) from None
-        return [answer for answers in found for answer in answers]
+        finally:
+            self._count(queued - len(texts))
+        return answers
+
+    def _put(self, model: VerifiedModel, texts: Sequence[str]) -> asyncio.Future[list[Answer]]:
+        answers = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Part(model, texts, answers, time.perf_counter()))
+        self._arrived.set()
+        return answers
 
     async def run(self) -> None:
         """Answer what waits, batch by batch, until it is cancelled."""

@@ -384,3 +384,18 @@ def test_what_is_wrong_is_said_in_one_line(made: Path, uri: str) -> None:
         code, said = fails(made, uri, "--port", "0", *options)
         assert (code, said.count("\n")) == (2, 1), said
         assert expected in said
+
+
+def test_a_first_champion_that_is_damaged_is_not_served(made: Path, uri: str) -> None:
+    folder = made / "damaged"
+    small_models.register(folder, "damaged", uri=uri, good=5.0)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri, uri)
+    source = client.get_model_version("damaged", "1").source
+    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    Path(place.removeprefix("file://"), "predictor.py").write_text("raise SystemExit", "utf-8")
+    code, said = fails(made, uri, "--port", "0", "--model", "damaged")
+    assert code == 4
+    (last,) = (line for line in said.splitlines() if line.startswith("incumbent: "))
+    assert "Version 1 of damaged is not served: its files are not those that were" in last

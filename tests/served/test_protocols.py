@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from incumbent.errors import ConfigError
 from incumbent.serving import mlflow_protocol, open_inference
@@ -122,3 +125,32 @@ def test_who_may_ask() -> None:
         assert not both.lets_in(wrong)
     with pytest.raises(ConfigError, match="INCUMBENT_SERVE_TOKEN has 5 characters"):
         Access.of({TOKEN: "short"})
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Reviews", "text", "data", "columns", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["inputs", "instances", "dataframe_split", "dataframe_records"]), VALUES)
+def test_whatever_json_comes_is_texts_or_refused(field: str, value: Any) -> None:
+    body = json.dumps({field: value}).encode()
+    with contextlib.suppress(Refusal):
+        found, _ = mlflow_protocol.texts(body, "application/json", "Reviews")
+        assert all(text is None or text.strip() for text in found)
+    tensors = [{"name": "a", "shape": [1], "data": value}]
+    for inputs in (value, [value], tensors):
+        with contextlib.suppress(Refusal):
+            open_inference.texts(json.dumps({"inputs": inputs}).encode(), "Reviews")
+
+
+@given(st.binary(max_size=60))
+def test_whatever_bytes_come_are_texts_or_refused(body: bytes) -> None:
+    for kind in ("application/json", "text/csv"):
+        with contextlib.suppress(Refusal):
+            mlflow_protocol.texts(body, kind, "Reviews")
