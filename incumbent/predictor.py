@@ -11,13 +11,16 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SETTINGS = "incumbent.json"
 TOKENIZER = "tokenizer.json"
@@ -25,6 +28,9 @@ ONNX = "model.onnx"
 LINEAR = "linear.npz"
 NBSVM = "nbsvm.npz"
 WORDS = "words.json"
+_TEXT = "text"  # what incumbent calls the column of texts, whatever the data does
+_META = "registered_model_meta"  # MLflow's note beside a model that it took from a registry
+_SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # set by MLflow's server
 WHOLE = "whole"
 """In place of a truncation: the model is given the whole text."""
 DIGEST = "predictor_digest"
@@ -62,6 +68,7 @@ class Predictor:
                 "changed. Restore them, or load another version."
             )
         self.load(folder)
+        self.registered = _registered(folder.parent.parent)
 
     def load(self, folder: Path) -> Predictor:
         """Load the exported model that `save_settings` completed in `folder`."""
@@ -91,22 +98,46 @@ class Predictor:
 
         Args:
             context: MLflow's; not used after loading.
-            model_input: A list of strings, a Series, or a frame whose first column is the text. If
-                the model was trained on texts in several columns, a frame with any of them.
-            params: None are known.
+            model_input: Texts in any form that `given_texts` takes: a list, a Series, a frame or a
+                dictionary that has the column of texts by its name, among any others.
+            params: `version`: whether each answer also says by which `model_name` and `version` it
+                was given; both are null where the model did not come from a registry.
 
         Returns:
-            One row a text, in order: `label`, then `probability_<class>` for each class. Where a
-            text may have several labels, `label` holds those whose probability is at least their
-            threshold (see `thresholds` in the settings; a half without them), joined by `|`, or
-            `none`.
+            One row a text, in order and with the index of the input: `label`, then
+            `probability_<class>` for each class. Where a text may have several labels, `label`
+            holds those whose probability is at least their threshold (see `thresholds` in the
+            settings; a half without them), joined by `|`, or `none`. A row without text (None, NaN,
+            blank) has neither a label nor probabilities.
 
         Raises:
-            TypeError: if a row holds no text; the first such row is named.
+            ValueError: if a frame has no column of texts, or several that could be it.
+            TypeError: if a row holds something else than a text; the first such row is named.
         """
         import pandas as pd
 
-        texts = self._texts(model_input)
+        texts, index = given_texts(model_input, self.text_column)
+        there = [row for row, text in enumerate(texts) if text is not None]
+        answers = self.answers([text for text in texts if text is not None])
+        answers = answers.set_axis(there, axis=0).reindex(range(len(texts)))
+        nothing: Any = None  # pandas' stubs know of no such value
+        answers["label"] = answers["label"].astype(object).where(answers["label"].notna(), nothing)
+        if len(there) < len(texts) and os.environ.get(_SERVING) == "true":
+            # JSON knows no NaN, which MLflow's server would write.
+            answers = answers.astype(object).where(answers.notna(), nothing)
+        if index is not None:
+            answers.index = index
+        if (params or {}).get("version"):
+            name, version = getattr(self, "registered", (None, None))
+            for column, known in (("model_name", name), ("version", version)):
+                told = pd.Series([known] * len(answers), answers.index, dtype=object)
+                answers[column] = told
+        return answers
+
+    def answers(self, texts: Sequence[str]) -> pd.DataFrame:
+        """The label and the probabilities of each text (n,), blank ones too: see `predict`."""
+        import pandas as pd
+
         probabilities = self.probabilities(texts)
         columns = {
             f"probability_{name}": probabilities[:, index]
@@ -118,7 +149,7 @@ class Predictor:
             if self.multilabel
             else names[probabilities.argmax(axis=1)]
         )
-        return pd.DataFrame({"label": labels, **columns})
+        return pd.DataFrame({"label": pd.Series(labels, dtype=object), **columns})
 
     def probabilities(
         self, texts: Sequence[str], on_rows: Callable[[int], None] | None = None
@@ -140,23 +171,120 @@ class Predictor:
                 on_rows(len(short))
         return result
 
-    def _texts(self, model_input: Any) -> list[str]:
-        import pandas as pd
 
-        columns = [self.text_column] if isinstance(self.text_column, str) else self.text_column
-        if isinstance(model_input, pd.DataFrame):
-            parts = [name for name in columns if name in model_input.columns]
-            if len(columns) > 1 and parts:
-                rows = model_input[parts].itertuples(index=False, name=None)
-                return [together(row, index) for index, row in enumerate(rows)]
-            # MLflow makes a frame of whatever it is given, and hands on the first column only.
-            named = [name for name in (columns[0], "text") if name in model_input.columns]
-            model_input = model_input[named[0]] if named else model_input.iloc[:, 0]
-        texts = list(model_input)
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"row {index} of the input is {text!r}; a text is expected")
-        return texts
+def given_texts(model_input: Any, column: str | Sequence[str]) -> tuple[list[str | None], Any]:
+    """The texts of what a model was given, None where a row has none, and the input's index.
+
+    Args:
+        model_input: A list, tuple, array or Series of texts, of NumPy, pandas or Arrow; a frame or
+            a dictionary of columns, a list of such records, or an Arrow table; or one text.
+        column: The column of texts. `text` is understood, too, and so are both in other case. Of a
+            frame with one column alone that is the texts, whatever its name. Where texts have parts
+            in several columns, these; one of them is enough.
+
+    Returns:
+        The texts (n,), and the index of the Series or frame, None where the input has none.
+
+    Raises:
+        ValueError: if a frame has no column of texts, or several that could be it.
+        TypeError: if a row holds something else than a text; the first such row is named.
+    """
+    import pandas as pd
+
+    rows = _rows(model_input)
+    columns = [column] if isinstance(column, str) else column
+    if isinstance(rows, pd.DataFrame) and len(columns) > 1:
+        parts = [name for name in columns if name in rows.columns]
+        if parts and len(rows):
+            cells = rows[parts].astype(object).itertuples(index=False, name=None)
+            return [together(part, row) for row, part in enumerate(cells)], rows.index
+    if isinstance(rows, pd.DataFrame):
+        empty = pd.Series([], rows.index, dtype=object)
+        rows = _text_column(rows, columns[0]) if len(rows) else empty
+    index = rows.index if isinstance(rows, pd.Series) else None
+    values = rows.astype(object) if isinstance(rows, pd.Series) else rows
+    return [_text(row, value) for row, value in enumerate(values)], index
+
+
+def _rows(given: Any) -> Any:
+    """What was given as a frame, a Series or a list of rows."""
+    import pandas as pd
+
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, (pd.DataFrame, pd.Series)):
+        return given
+    if hasattr(given, "to_pandas"):  # a table or an array of Arrow
+        given = given.to_pandas()
+        return given if isinstance(given, (pd.DataFrame, pd.Series)) else list(given)
+    if isinstance(given, Mapping):
+        several = any(not isinstance(v, str) and hasattr(v, "__len__") for v in given.values())
+        return pd.DataFrame(given if several else {name: [v] for name, v in given.items()})
+    if isinstance(given, np.ndarray):
+        if given.ndim > 1 and given.size != len(given):
+            raise ValueError(
+                f"an array of the shape {given.shape} was given; one text a row is expected"
+            )
+        given = given.reshape(-1).tolist()
+    if not isinstance(given, Iterable) or isinstance(given, (bytes, bytearray)):
+        raise TypeError(f"{type(given).__name__} was given; texts are expected")
+    rows = list(given)
+    return pd.DataFrame(rows) if rows and all(isinstance(row, Mapping) for row in rows) else rows
+
+
+def _text_column(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """The one column of a frame that has the texts."""
+    names = [str(name) for name in frame.columns]
+
+    def folded(name: str) -> str:
+        return name.strip().casefold()
+
+    there = ", ".join(map(repr, names)) or "no columns"
+    for known in (
+        [i for i, name in enumerate(names) if name == column],
+        [i for i, name in enumerate(names) if name == _TEXT],
+        [i for i, name in enumerate(names) if folded(name) in (folded(column), _TEXT)],
+        list(range(len(names))) if len(names) == 1 else [],
+    ):
+        if len(known) == 1:
+            found: pd.Series[Any] = frame.iloc[:, known[0]]
+            return found
+        if known:
+            could = ", ".join(repr(names[i]) for i in known)
+            raise ValueError(
+                f"several columns could be the texts: {could}. The column {column!r} is expected "
+                "once; rename or leave out the others."
+            )
+    raise ValueError(
+        f"no column {column!r} in the input, which has {there}. Rename the column of texts to "
+        f"{column!r} or {_TEXT!r}, or give it alone."
+    )
+
+
+def _text(row: int, value: Any) -> str | None:
+    """A row's text; None if it has none."""
+    if hasattr(value, "as_py"):  # a scalar of Arrow
+        value = value.as_py()
+    if isinstance(value, str):
+        return str(value) if value.strip() else None
+    import pandas as pd
+
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    raise TypeError(f"row {row} of the input is {value!r}; a text is expected")
+
+
+def _registered(model: Path) -> tuple[str | None, int | None]:
+    """The name and the version under which a model's folder was loaded from a registry."""
+    try:
+        text = (model / _META).read_text(encoding="utf-8")
+    except OSError:
+        return None, None
+    import yaml
+
+    about = yaml.safe_load(text) or {}
+    version = about.get("model_version")
+    return about.get("model_name"), None if version is None else int(version)
 
 
 def folder_digest(folder: Path) -> str:
@@ -169,18 +297,16 @@ def folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def together(parts: Sequence[Any], index: int) -> str:
+def together(parts: Sequence[Any], row: int) -> str | None:
     """The text of a row from its parts, those that are missing or blank left out.
 
     As `incumbent.tables.table_reader` does it, so that a model is asked what it was trained on.
 
     Raises:
-        TypeError: if a part is no text.
+        TypeError: if a part is no text; the row is named.
     """
-    there = [part for part in parts if part is not None and part == part]  # NaN is not itself
-    if wrong := [part for part in there if not isinstance(part, str)]:
-        raise TypeError(f"row {index} of the input holds {wrong[0]!r}; a text is expected")
-    return "\n\n".join(part.strip() for part in there if part.strip())
+    texts = [_text(row, part) for part in parts]
+    return "\n\n".join(text.strip() for text in texts if text is not None) or None
 
 
 def plain(text: str) -> str:

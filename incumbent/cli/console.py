@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+
+_OPTION = re.compile(r"-[A-Za-z]\w*|--[A-Za-z][A-Za-z-]*(=.*)?", re.DOTALL)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -30,6 +33,32 @@ model = click.option(
 )  # fmt: skip
 
 alias = click.option("--alias", default="champion", show_default=True, help="Alias of the version.")
+
+
+class TextsCommand(click.Command):
+    """A command whose arguments are texts: one that begins with a dash need not be an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell options from texts, and have click read the texts as such."""
+        valued = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
+        }
+        options: list[str] = []
+        texts: list[str] = []
+        left = iter(args)
+        for argument in left:
+            if argument == "--":
+                texts += left
+            elif _OPTION.fullmatch(argument):
+                options.append(argument)
+                if argument in valued:
+                    options += itertools.islice(left, 1)
+            else:
+                texts.append(argument)
+        return super().parse_args(ctx, [*options, "--", *texts])
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from incumbent.cli import (
     console,
     flow_run,
     import_command,
+    serve_command,
     server_commands,
     sweep_command,
     title_commands,
@@ -151,7 +152,7 @@ def _retrained(settings: Config) -> Outcome:
     return flow_run.run(start)
 
 
-@cli.command()
+@cli.command(cls=console.TextsCommand)
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @console.model
 @console.alias
@@ -159,10 +160,13 @@ def _retrained(settings: Config) -> Outcome:
 def predict(texts: tuple[str, ...], name: str, alias: str, as_json: bool) -> None:
     """Classify texts with a registered model.
 
+    A text may begin with a dash; one that looks like an option comes after --.
+
     \b
     Examples:
       incumbent predict "A gripping, beautifully shot film."
       incumbent predict --model intents --alias challenger --json "how do I reset my card"
+      incumbent predict -- -awful
     """
     with console.standard_output_for_results():
         from incumbent.scoring import model_client
@@ -288,6 +292,7 @@ def doctor(as_json: bool) -> None:
 
 for _command in (
     *import_command.COMMANDS,
+    *serve_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,
     *server_commands.COMMANDS,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MIN_FREE = 2.0
 """GiB below which a disk is nearly full, unless asked otherwise: a run leaves half of one."""
+_NAMED = 3  # deleted runs that are named, of any number
 
 
 class Trouble(BaseModel, frozen=True):
@@ -65,6 +66,20 @@ def ledger(name: str, entries: Sequence[Entry], champion: Version | None) -> lis
         f"{name}: the ledger says that the champion is {_named(recorded)}, and the alias is with "
         f"{_named(held)}. If a run is not just deciding, the alias was moved by hand; the next "
         "decision records that. `incumbent rollback` puts it back."
+    ]
+
+
+def deleted_runs(name: str, deleted: Sequence[tuple[int, str]]) -> list[str]:
+    """Whether somebody deleted runs of versions that are registered, given as (version, run)."""
+    if not deleted:
+        return []
+    which = ", ".join(f"{run_id} of version {version}" for version, run_id in deleted[:_NAMED])
+    more = f" and {len(deleted) - _NAMED} more" if len(deleted) > _NAMED else ""
+    return [
+        f"{name}: runs were deleted in MLflow: {which}{more}. Until `mlflow gc` is run, `mlflow "
+        "runs restore --run-id RUN` brings one back; after that its metrics and the evidence of "
+        "its decision are gone. The version still answers; it cannot be explained, contended with "
+        "on new rows or given the title back."
     ]
 
 

@@ -130,12 +130,13 @@ def _models(
         return Server(name="mlflow", address=None, answers=False), []
     from incumbent.retraining.new_rows import last_skip
     from incumbent.title.ledger import Ledger
+    from incumbent.tracking.mlflow_runs import Runs
     from incumbent.tracking.registry_reads import CHAMPION
     from incumbent.tracking.registry_writes import Registry
 
     found = []
     try:
-        registry = Registry(uri=address)
+        registry, runs = Registry(uri=address), Runs(uri=address)
         for name in registry.names():
             entries = Ledger(registry, name).entries()
             last = entries[-1] if entries else None
@@ -143,11 +144,21 @@ def _models(
             wrong += monitored_troubles.troubles(
                 "ledger", name, monitored_troubles.ledger(name, entries, champion)
             )
+            deleted = [
+                (version.version, version.run_id)
+                for version in registry.versions(name)
+                if version.run_id and runs.deleted(version.run_id)
+            ]
+            wrong += monitored_troubles.troubles(
+                "deleted runs", name, monitored_troubles.deleted_runs(name, deleted)
+            )
             found.append((name, last, champion, last_skip(registry, name)))
     except RegistryError as error:
         # A store that is away is another trouble than a ledger that is not whole.
         wrong += monitored_troubles.troubles(type(error).__name__, "mlflow", [str(error)])
-        return Server(name="mlflow", address=public(address or str(_STORE)), answers=False), found
+        return Server(
+            name="mlflow", address=public(address or str(root / _STORE)), answers=False
+        ), found
     return Server(name="mlflow", address=registry.shown, answers=True), found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from incumbent.config import Config
-from incumbent.data import datasets, ingestion
+from incumbent.data import datasets
 from incumbent.data.datasets import Dataset
 from incumbent.evaluation.challenger_assessment import Assessment
 from incumbent.retraining.retraining_identity import Retraining
@@ -21,6 +21,8 @@ from incumbent.tracking.registry_writes import Registry
 
 if TYPE_CHECKING:
     from incumbent.training.fitting import TrainedModel
+
+_EXAMPLES = 8  # test rows that go with a model, so that whoever loads it can see that it answers
 
 
 def register(
@@ -61,7 +63,6 @@ def register(
     undecided_challengers.keep(runs, run, result, dataset, config, seed_accuracies)
     with zipped(trained.folder) as archive:
         runs.log_files(run, archive)
-    example, output = _example(result, dataset, config)
     accuracy = result.measured.accuracy
     description = (
         f"{config.training.model}{'' if dataset.train_known else ', imported'}, accuracy "
@@ -70,7 +71,7 @@ def register(
     if link := about.get("prefect.flow_run_url"):
         description += f", [Prefect run]({link})"
     return Registry(run.tracking).register(
-        run, config.model_name, trained.served.folder, example, output,
+        run, config.model_name, trained.served.folder, _examples(result, dataset),
         tags={
             RUN_DIGEST: retraining.digest,
             "incumbent.config_digest": retraining.config_digest,
@@ -86,14 +87,8 @@ def register(
     )  # fmt: skip
 
 
-def _example(
-    result: Assessment, dataset: Dataset, config: Config
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two test rows as the model's input, and the shape of what it answers."""
-    texts = datasets.load(dataset.test)["text"].head(2)
-    classes = result.measured.classes
-    column = ingestion.text_column(config.data)
-    names = (column,) if isinstance(column, str) else column
-    # The parts of a text are not kept apart: one holds it.
-    example = pd.DataFrame({names[0]: texts} | dict.fromkeys(names[1:], ""))
-    return example, pd.DataFrame(columns=["label", *(f"probability_{c}" for c in classes)])
+def _examples(result: Assessment, dataset: Dataset) -> pd.DataFrame:
+    """What the model answered to the first test rows: `probability_<class>`, by text."""
+    measured = pd.read_parquet(result.probabilities).add_prefix("probability_")
+    measured.index = pd.Index(datasets.load(dataset.test)["text"])
+    return measured[[bool(text.strip()) for text in measured.index]].head(_EXAMPLES)

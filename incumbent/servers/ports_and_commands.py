@@ -131,10 +131,11 @@ class Servers(BaseModel):
             port, artifacts = str(self.mlflow_port), self.root / "mlruns" / "artifacts"
             return [
                 *python, "mlflow", "server", "--host", _HOST, "--port", port, "--workers", "1",
-                # Files by their place, as in local runs: they can be loaded without the server.
+                # The store has files by their place, as in local runs: they can be loaded without
+                # the server. To its clients the server names them as its own.
                 "--default-artifact-root", artifacts.as_uri(),
                 "--artifacts-destination", str(artifacts),
-                *(["--app-name", "basic-auth"] if self.login else []),
+                "--app-name", "incumbent-login" if self.login else "incumbent",
             ]  # fmt: skip
         return [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
 

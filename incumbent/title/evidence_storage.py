@@ -34,9 +34,6 @@ ROUND_TRIP = "round_trip.parquet"
 DECISION = "decision"
 
 _ROUND_TRIP_ROWS = 256  # test rows that are kept with a model, for machines without the test set
-# Between probabilities. Another processor may round otherwise; on one machine the gap is 0.
-_TOLERANCE = {"int8": 0.01}
-_EXACT = 1e-4
 
 
 @contextmanager
@@ -100,14 +97,13 @@ def differs(version: Version, served: pd.DataFrame, measured: pd.DataFrame) -> s
     if missing := [name for name in names if name not in served.columns]:
         return f"loaded from the registry, it does not answer {', '.join(missing)}"
     gaps = np.abs(served[names].to_numpy() - measured.to_numpy()).max(axis=1)
-    tolerance = _TOLERANCE.get(version.tags.get("incumbent.precision", ""), _EXACT)
-    wrong = ~(gaps <= tolerance)
+    wrong = ~(gaps <= version.tolerance)
     if not wrong.any():
         return ""
     return (
         f"loaded from the registry, it answers {int(wrong.sum())} of {len(wrong)} test rows "
         f"otherwise than it was measured: probabilities differ by up to {np.nanmax(gaps):.2g}, at "
-        f"most {tolerance:g} was expected"
+        f"most {version.tolerance:g} was expected"
     )
 
 

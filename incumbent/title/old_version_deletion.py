@@ -36,7 +36,7 @@ def retire(registry: Registry, runs: Runs, name: str, config: RetentionConfig) -
         wanted = _may_be_approved(entry, entries[-1]) if entry else version.version > newest
         if version.aliases or version.version in held or wanted:
             continue
-        if version.run_id:
+        if version.run_id and not runs.deleted(version.run_id):
             runs.tag_id(version.run_id, {RETIRED: "going", _MODEL: version.source})
         registry.delete(version)
         gone.append(version.version)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _DEFAULT_STORE = Path("mlruns") / "mlflow.db"
+_SQLITE = "sqlite:///"
 _ANSWER = 10  # seconds that a server may take to say that it is there
 
 
@@ -80,7 +81,7 @@ class Store:
     def __init__(self, tracking: TrackingConfig | None = None, uri: str | None = None) -> None:
         environment.prepare()
         self.tracking = tracking or TrackingConfig()
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+        self.uri = _whole(uri or os.environ.get("MLFLOW_TRACKING_URI") or "") or _local_store()
         known = self.uri in _answered
         self.backoff = Backoff(f"MLflow at {self.shown}", self.tracking.patience if known else 0)
         self.waiting = False
@@ -160,6 +161,14 @@ class Store:
                 return found
 
 
+def _whole(uri: str) -> str:
+    """An address whose file is named from the root: from another folder it would be another one."""
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or not path or path.startswith(("/", ":", "file:")):
+        return uri
+    return f"{_SQLITE}{Path(path).resolve()}"
+
+
 def _local_store() -> str:
     """The address of the store under the working directory, made if need be."""
     try:
@@ -169,7 +178,7 @@ def _local_store() -> str:
             f"The folder {_DEFAULT_STORE.parent.resolve()} for the MLflow store cannot be made: "
             f"{error.strerror}. Run in a folder you may write to, or set MLFLOW_TRACKING_URI."
         ) from None
-    return f"sqlite:///{_DEFAULT_STORE.resolve()}"
+    return f"{_SQLITE}{_DEFAULT_STORE.resolve()}"
 
 
 def _reach(address: str) -> None:

@@ -107,12 +107,25 @@ class RunFiles(Store):
             files.delete_artifacts()
             self.client.delete_logged_model(model_id)
 
+    def found(self, run_id: str) -> Any:
+        """MLflow's run; None if there is none, as somebody deleted it for good (`mlflow gc`)."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return None
+
     @repeatable
     def has_file(self, run_id: str, path: str) -> bool:
-        """Whether a run has an artifact."""
+        """Whether a run has an artifact; not, if somebody deleted the run."""
         parent = str(Path(path).parent) if "/" in path else None
         with self.errors("list artifacts"):
-            return any(file.path == path for file in self.client.list_artifacts(run_id, parent))
+            return self.found(run_id) is not None and any(
+                file.path == path for file in self.client.list_artifacts(run_id, parent)
+            )
 
     @repeatable
     def download(self, run_id: str, path: str, folder: Path) -> Path:

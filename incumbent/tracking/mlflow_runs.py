@@ -148,15 +148,9 @@ class Runs(RunFiles):
     @repeatable
     def status(self, run_id: str) -> str | None:
         """The status of a run, in MLflow's words; None if there is no such run."""
-        from mlflow.exceptions import MlflowException
-
         with self.errors("read the run"):
-            try:
-                return str(self.client.get_run(run_id).info.status)
-            except MlflowException as error:
-                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    raise
-                return None
+            found = self.found(run_id)
+            return str(found.info.status) if found else None
 
     @repeatable
     def take_over(self, run: Run, earlier: str) -> bool:
@@ -177,9 +171,17 @@ class Runs(RunFiles):
 
     @repeatable
     def metrics(self, run_id: str) -> dict[str, float]:
-        """The last value of each metric of a run."""
+        """The last value of each metric of a run; none if somebody deleted it for good."""
         with self.errors("read the run"):
-            return dict(self.client.get_run(run_id).data.metrics)
+            found = self.found(run_id)
+            return dict(found.data.metrics) if found else {}
+
+    @repeatable
+    def deleted(self, run_id: str) -> bool:
+        """Whether somebody deleted a run in MLflow, be it for good or so that it can come back."""
+        with self.errors("read the run"):
+            found = self.found(run_id)
+            return found is None or found.info.lifecycle_stage == "deleted"
 
     @repeatable
     def tags(self, run_id: str) -> dict[str, str]:

@@ -18,6 +18,9 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODEL_DIGEST = "incumbent.model_digest"
 """Tag of a version: `model_integrity.model_digest` of its files."""
+# Between probabilities. Another processor may round otherwise; on one machine the gap is 0.
+_TOLERANCE = {"int8": 0.01}
+_EXACT = 1e-4
 LEDGER = ".ledger"
 """How the names of registered models end that are logs of decisions: see `title.ledger`."""
 
@@ -51,6 +54,11 @@ class Version(BaseModel):
         """Digest of all files as they were registered; empty if none is on record."""
         return self.tags.get(MODEL_DIGEST, "")
 
+    @property
+    def tolerance(self) -> float:
+        """By how much a probability may differ from the one measured, on another processor."""
+        return _TOLERANCE.get(self.tags.get("incumbent.precision", ""), _EXACT)
+
 
 class Versions(Store):
     """The versions of the registered models of an MLflow store: finding them changes nothing."""
@@ -80,6 +88,19 @@ class Versions(Store):
         """
         with self.errors(f"find version {number} of {model_name}"):
             return _version(self.client.get_model_version(model_name, str(number)))
+
+    @repeatable
+    def bearer(self, model_name: str, alias: str) -> Version | None:
+        """The version that bears an alias, or None: one question, where `by_alias` lists all."""
+        from mlflow.exceptions import MlflowException
+
+        with self.errors(f"find @{alias} of {model_name}"):
+            try:
+                return _version(self.client.get_model_version_by_alias(model_name, alias))
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                return None
 
     def by_alias(self, model_name: str, alias: str) -> Version | None:
         """The version that bears an alias, or None."""

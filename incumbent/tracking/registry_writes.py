@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incumbent.predictor import ONNX
-from incumbent.tracking import model_integrity
+from incumbent.tracking import model_integrity, model_logging
 from incumbent.tracking.mlflow_connection import repeatable
 from incumbent.tracking.mlflow_run_files import Run
 from incumbent.tracking.mlflow_runs import RUN_DIGEST
@@ -27,8 +27,8 @@ class Registry(Versions):
 
     @repeatable
     def register(
-        self, run: Run, model_name: str, predictor: Path, example: pd.DataFrame,
-        output: pd.DataFrame, tags: Mapping[str, str], description: str,
+        self, run: Run, model_name: str, predictor: Path, examples: pd.DataFrame,
+        tags: Mapping[str, str], description: str,
     ) -> Version:  # fmt: skip
         """Log a predictor folder as the run's pyfunc model, and register it as a version.
 
@@ -39,8 +39,7 @@ class Registry(Versions):
             run: The run that trained it.
             model_name: The registered model.
             predictor: The folder that `incumbent.predictor` loads.
-            example: A few inputs: one column of texts, or those of their parts.
-            output: What the model answers to them.
+            examples: What it answers to a few texts: `probability_<class>`, by text.
             tags: Tags of the version.
             description: What people read on the version's page.
         """
@@ -49,31 +48,11 @@ class Registry(Versions):
             self.set_alias(known, CHALLENGER)
             return known
         import mlflow
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema, TensorSpec
 
-        from incumbent import predictor as served
-
-        columns: list[ColSpec | TensorSpec] = [ColSpec("string", "label")]
-        columns += [ColSpec("double", name) for name in output.columns[1:]]
-        # The input has no name, so that a list, a Series and a frame are all taken.
-        # Of texts in several columns none is said: it would take the first, or no list.
-        several = example.shape[1] > 1
-        inputs = None if several else Schema([ColSpec("string")])
-        signature = ModelSignature(inputs, Schema(columns))
         with self.errors("register the model"):
             self._delete_unregistered(run)
             with mlflow.start_run(run_id=run.run_id):
-                logged = mlflow.pyfunc.log_model(
-                    name="model",
-                    python_model=served.__file__,
-                    artifacts={"predictor": str(predictor)},
-                    signature=signature,
-                    input_example=example if several else example.iloc[:, 0].tolist(),
-                    pip_requirements=_requirements(predictor),
-                    # For consumers who load it without incumbent: it looks at its own files.
-                    model_config={served.DIGEST: served.folder_digest(predictor)},
-                )
+                logged = model_logging.log(predictor, examples, _requirements(predictor))
             # Leaving the context ended the run, and the decision is still to come.
             self.client.update_run(run.run_id, "RUNNING")
             if not self._exists(model_name):

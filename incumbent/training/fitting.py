@@ -163,7 +163,7 @@ def _one_answer(folder: Path, rows: Rows, rate: float) -> str:
     predictor = Predictor().load(folder)
     answers: set[str] = set()
     for start in range(0, len(rows.texts), _ASKED):
-        answers |= set(predictor.predict(None, rows.texts[start : start + _ASKED])["label"])
+        answers |= set(predictor.answers(rows.texts[start : start + _ASKED])["label"])
         if len(answers) > 1:
             return ""
     return (

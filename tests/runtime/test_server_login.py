@@ -70,7 +70,7 @@ def test_both_servers_ask_for_it_and_no_command_line_or_record_tells_it() -> Non
     assert environment["MLFLOW_AUTH_ADMIN_USERNAME"] == "owner"
     assert environment["MLFLOW_AUTH_ADMIN_PASSWORD"] == "planted:secret-1"  # noqa: S105
     assert "INCUMBENT_AUTH" not in environment
-    assert "basic-auth" in servers.command("mlflow")
+    assert "incumbent-login" in servers.command("mlflow")
     assert servers.public()["login"] == "owner"
     shown = f"{servers!r} {servers.public()} {[servers.command(part) for part in PARTS]}"
     assert "planted" not in shown
@@ -79,5 +79,5 @@ def test_both_servers_ask_for_it_and_no_command_line_or_record_tells_it() -> Non
 def test_without_it_neither_asks() -> None:
     servers = Servers.of({}, ROOT)
     assert not [name for name in servers.environment() if "AUTH" in name and "INCUMBENT" in name]
-    assert "basic-auth" not in servers.command("mlflow")
+    assert "incumbent-login" not in servers.command("mlflow")
     assert servers.public()["login"] == "none"

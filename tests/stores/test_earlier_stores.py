@@ -22,6 +22,7 @@ import pytest
 
 from incumbent.kernels import ktrain_import
 from tests.conftest import ROOT
+from tests.served.process import Server
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +193,31 @@ def test_a_version_that_waits_in_it_is_approved(
     (waiting,) = (version for version, decision in decided.items() if decision == "waiting")
     approved = ask("approve", str(waiting), *about)
     assert (approved["decision"], approved["champion"]) == ("approved", waiting)
+
+
+@pytest.mark.parametrize("release", STORES)
+def test_its_champions_are_served(release: str, unpacked: Callable[[str], Path]) -> None:
+    folder = unpacked(release)
+    asked = [one["answer"] for one in of_champions(KNOWN[release])]
+    names = {answer["model_name"] for answer in asked}
+    about = [option for name in names for option in ("--model", name)]
+    server = Server(folder, f"sqlite:///{folder}/mlruns/mlflow.db", *about)
+    for then in asked:
+        texts = [row["text"] for row in then["predictions"]]
+        path = f"/models/{then['model_name']}/invocations"
+        answer = server.http.post(path, json={"inputs": [*texts, None]})
+        *rows, nothing = answer.json()["predictions"]
+        assert set(nothing.values()) == {None}
+        assert answer.headers["x-model-version"] == str(then["version"])
+        for row, known in zip(rows, then["predictions"], strict=True):
+            found = {
+                "label": row.pop("label"),
+                "probabilities": {
+                    name.removeprefix("probability_"): value for name, value in row.items()
+                },
+            }
+            assert same({k: known[k] for k in found}, found), (row, known)
+    assert server.stop() == 130
 
 
 @pytest.mark.parametrize("release", STORES)

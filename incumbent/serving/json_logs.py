@@ -1,0 +1,35 @@
+"""Logs as lines of JSON on standard error; no text under classification is ever in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+_LOGGER = logging.getLogger("incumbent.serving")
+_ABOUT = "about"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        about = getattr(record, _ABOUT, {})
+        line = {"time": time, "level": record.levelname.lower(), "event": record.getMessage()}
+        return json.dumps(line | about, ensure_ascii=False, default=str)
+
+
+def begin() -> None:
+    """Send what is logged here, and what uvicorn warns of, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    for name, level in ((_LOGGER.name, logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def log(event: str, level: int = logging.INFO, /, **about: Any) -> None:
+    """Log an event, with what is known of it."""
+    _LOGGER.log(level, event, extra={_ABOUT: about})
