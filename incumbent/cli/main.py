@@ -18,6 +18,7 @@ from incumbent.cli import (
     console,
     flow_run,
     import_command,
+    labels_command,
     server_commands,
     sweep_command,
     title_commands,
@@ -285,6 +286,7 @@ def doctor(as_json: bool) -> None:
 
 for _command in (
     *import_command.COMMANDS,
+    *labels_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,
     *server_commands.COMMANDS,
