@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def write_suspects(
         texts = [rows.texts[row] for row in found.rows[:kept]]
         answers = _answers(version, texts, config)[0] if texts else []
         said = Column(f"what version {version.version} says", _NAME, answers)
-        workbook = Workbook(**{**vars(workbook), "others": [*workbook.others, said]})
+        workbook = replace(workbook, others=[*workbook.others, said])
     labelling_workbook.write(output, workdir / "written", workbook)
     return SuspectsWritten(
         output=str(output), rows=len(rows.texts), found=found.found, written=kept,
@@ -208,8 +209,8 @@ def _next_workbook(
             "Read each text. Leave the label if it is right, and choose another if it is wrong. "
             "Where you cannot tell, or come no further, empty the cell: a row without a label is "
             "left out.",
-            "Save the workbook and put it where new data goes (data/inbox). Rows that were chosen "
-            "at random are as the table is; the others are the difficult ones.",
+            "Save the workbook and put it where new data goes (data/inbox). Rows chosen at "
+            "random show what the whole table is like; the others are the difficult ones.",
         ),
     )
 

@@ -69,13 +69,13 @@ def probabilities(
     """
     found = np.zeros((len(texts), classes))
     fold = _folds(truth, seed)
-    texts = np.array([*texts, None], dtype=object)[:-1]  # never an array of characters
     for number in range(FOLDS):
         out = fold == number
         if not out.any():
             continue
-        model = QuickClassifier(seed).fit(texts[~out].tolist(), vectors[~out], truth[~out], classes)
-        found[out] = model.probabilities(texts[out].tolist(), vectors[out])
+        others, own = ([texts[at] for at in np.flatnonzero(side).tolist()] for side in (~out, out))
+        model = QuickClassifier(seed).fit(others, vectors[~out], truth[~out], classes)
+        found[out] = model.probabilities(own, vectors[out])
     return found
 
 

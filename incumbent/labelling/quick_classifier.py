@@ -62,12 +62,17 @@ class QuickClassifier:
 
     def probabilities(self, texts: Sequence[str], vectors: FloatArray) -> FloatArray:
         """Probabilities (n, n_classes) of texts (n,) and their vectors (n, n_units)."""
-        found = np.full((len(texts), self._classes), _LEAST)
+        found: FloatArray = np.full((len(texts), self._classes), _LEAST)
         if len(self._there) < 2:
             found[:, self._there] = 1.0
-            return found / found.sum(axis=1, keepdims=True)
+            return _normalized(found)
         own = np.maximum(self._head.predict_proba(vectors), _LEAST)
         if self._nbsvm is not None:
             own = np.sqrt(own * np.maximum(self._nbsvm.predict_proba(texts), _LEAST))
         found[:, self._there] = own
-        return found / found.sum(axis=1, keepdims=True)
+        return _normalized(found)
+
+
+def _normalized(found: FloatArray) -> FloatArray:
+    found /= found.sum(axis=1, keepdims=True)
+    return found

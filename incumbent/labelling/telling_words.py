@@ -1,7 +1,8 @@
 """The words of a text that speak for another label than the one it has.
 
-They are those of the greatest log-count ratio of naive Bayes between the two labels (Wang and
-Manning 2012, section 2.1), counted over the other rows: the row itself has no say.
+They are those that stand in more rows of the one label than of the other, by the log ratio of
+their shares in units of its standard error (Monroe et al. 2008, "Fightin' Words", section 3.5), so
+that rare words do not come first. The row itself has no say.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _WORDS = (1, 2)  # lengths of n-grams
 _LEAST_ROWS = 2  # that an n-gram stands in
 _MOST = 3  # that are named
+_LEAST_SCORE = 0.5  # standard errors: less speaks for nothing
 
 
 def words_for(
@@ -60,7 +62,8 @@ def words_for(
         here = np.asarray(counts[own, columns].todense()).ravel() - 1
         there = np.asarray(counts[other, columns].todense()).ravel()
         ratio = np.log((there + 1) / (sizes[other] + 2)) - np.log((here + 1) / (sizes[own] + 1))
-        order = [at for at in np.argsort(-ratio, kind="stable") if ratio[at] > 0]
+        score = ratio / np.sqrt(1 / (there + 1) + 1 / (here + 1))
+        order = [at for at in np.argsort(-score, kind="stable") if score[at] >= _LEAST_SCORE]
         found.append(_apart([str(names[columns[at]]) for at in order]))
     return found
 

@@ -79,9 +79,9 @@ def read(
                 _keep(pool, shown, number, most, random)
     if not pool.texts:
         raise DataError(
-            f"{pool.source} has no row to choose from: of {pool.rows:,} rows {pool.labelled:,} have "
-            f"a label, {pool.empty:,} no text, and {pool.repeated:,} a text that stands in the "
-            "training data or further up. Name a table with texts that nobody has labelled."
+            f"{pool.source} has no row to choose from: of {pool.rows:,} rows {pool.labelled:,} "
+            f"have a label, {pool.empty:,} no text, and {pool.repeated:,} a text that stands in "
+            "the training data or further up. Name a table with texts that nobody has labelled."
         )
     return pool
 
