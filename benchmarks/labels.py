@@ -5,7 +5,7 @@
 The embedded reviews are always at hand; `--data DIR` adds `DIR/intents/banking77/train.csv` and
 `test.csv` (Casanueva et al. 2020, CC BY 4.0). First some labels are flipped to others at random,
 and the suspects that `incumbent labels suspects` would write are compared with them. Then labels
-are bought 200 at a time, those that `incumbent labels next` chooses or random ones, and counted
+are bought 400 at a time, those that `incumbent labels next` chooses or random ones, and counted
 until the test accuracy is that of 2,000 random ones. The classifier is a logistic regression on the
 frozen encoder's vectors, with an NBSVM where suspects of few classes are looked for.
 """
@@ -13,9 +13,10 @@ frozen encoder's vectors, with an NBSVM where suspects of few classes are looked
 from __future__ import annotations
 
 import argparse
+import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,14 @@ from incumbent.encoders.frozen_encoder import FrozenEncoder
 from incumbent.evaluation.figure_style import COLOURS, MUTED, figure_of, save, style
 from incumbent.labelling import out_of_fold, row_choice, suspects
 from incumbent.labelling.quick_classifier import QuickClassifier
+from incumbent.runtime.atomic_files import write_atomically
 
 PAGE = ROOT / "docs" / "labels.md"
 PICTURE = ROOT / "docs" / "images" / "labels.png"
 _SHARES = (0.05, 0.10)
 _FIRST = (100, 250, 500)
 _CORRECTED = 500  # suspects whose label is put right
-_BATCH, _MOST = 200, 2_000  # labels
+_BATCH, _MOST = 400, 2_000  # labels
 _RESAMPLES = 2_000
 _METHODS = ("incumbent labels next", "random")
 
@@ -79,7 +81,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks.labels", description=__doc__)
     asked.add_argument("--data", type=Path, help="folder with intents/banking77")
     asked.add_argument("--only", default="", help="sets whose name has this in it")
-    asked.add_argument("--flips", type=int, default=3, help="seeds of flipped labels")
+    asked.add_argument("--flips", type=int, default=1, help="seeds of flipped labels")
     asked.add_argument("--seeds", type=int, default=10, help="seeds of the labels to buy")
     asked.add_argument("--workdir", type=Path, default=Path(TrackingConfig().workdir))
     asked.add_argument("--docs", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
@@ -88,11 +90,15 @@ def main() -> None:
     curves = {}
     for rows in _sets(options.data, options.workdir, options.only):
         for share in _SHARES:
-            found = [_flipped(rows, share, seed) for seed in range(options.flips)]
+            found = [
+                Flipped(**_kept(options.workdir, f"{rows.name} {share} {seed}",
+                                lambda r=rows, p=share, s=seed: asdict(_flipped(r, p, s))))
+                for seed in range(options.flips)
+            ]  # fmt: skip
             precision += _precision_lines(rows.name, share, found)
             recovery += _recovery_line(rows.name, share, found)
             print(precision[-1], recovery[-1], sep="\n", flush=True)
-        curves[rows.name] = _curves(rows, options.seeds)
+        curves[rows.name] = _curves(rows, options.seeds, options.workdir)
         saved += _saved_line(rows.name, curves[rows.name])
         print(saved[-1], flush=True)
     print("\n".join(["", *precision, "", *recovery, "", *saved]))
@@ -184,11 +190,26 @@ def _recovery_line(name: str, share: float, found: list[Flipped]) -> list[str]:
     return [_line(name, f"{share:.0%}", *(f"{a:.2%}" for a in (clean, flipped, corrected)), won)]
 
 
-def _curves(rows: Rows, seeds: int) -> NDArray[Any]:
+def _curves(rows: Rows, seeds: int, workdir: Path) -> NDArray[Any]:
     """Test accuracies (2, seeds, steps) of labels that are chosen, and of random ones."""
-    return np.array(
-        [[_bought(rows, seed, chosen=chosen) for seed in range(seeds)] for chosen in (True, False)]
-    )
+
+    def bought(seed: int, *, chosen: bool) -> list[float]:
+        key = f"{rows.name} {'chosen' if chosen else 'random'} {seed}"
+        found: list[float] = _kept(workdir, key, lambda: _bought(rows, seed, chosen=chosen))
+        return found
+
+    every = [[bought(seed, chosen=chosen) for seed in range(seeds)] for chosen in (True, False)]
+    return np.array(every)
+
+
+def _kept(workdir: Path, key: str, make: Callable[[], Any]) -> Any:
+    """What was measured before, or is now: a run that was ended goes on where it was."""
+    folder = workdir / "benchmarks" / "labels"
+    file = folder / f"{key}.json"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(make()))
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _bought(rows: Rows, seed: int, *, chosen: bool) -> list[float]:

@@ -59,6 +59,7 @@ def suspects(
     with console.standard_output_for_results():
         from incumbent.labelling import labelling_commands
 
+        labelling_commands.check_output(config, output)
         version = labelling_commands.version_of(config, name, alias) if name else None
         done = labelling_commands.write_suspects(config, output, count, version)
     if as_json:
@@ -104,6 +105,7 @@ def next_rows(
     with console.standard_output_for_results():
         from incumbent.labelling import labelling_commands
 
+        labelling_commands.check_output(config, output, pool)
         version = labelling_commands.version_of(config, name, alias)
         done = labelling_commands.write_next(
             config, pool, output, count, version, text_column=text_column,

@@ -22,9 +22,7 @@ from incumbent.labelling import (
 )
 from incumbent.labelling.labelling_workbook import Column, Workbook
 from incumbent.labelling.quick_classifier import QuickClassifier
-from incumbent.scoring import model_client
 from incumbent.tables import training_files
-from incumbent.tracking.registry_writes import Registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +66,19 @@ class NextWritten(BaseModel):
     label_column: str
 
 
+def check_output(config: Config, output: Path, source: str = "") -> None:
+    """See that the workbook may be written, before anything that takes long.
+
+    Raises:
+        ConfigError: if it may not: see `labelling_workbook.check`.
+        DataError: if `data.train` means no file.
+    """
+    sources = [source] if source else []
+    if config.data.train:
+        sources += [*training_files.expand(config.data.train), config.data.test]
+    labelling_workbook.check(output, _records(config), sources)
+
+
 def write_suspects(
     config: Config, output: Path, count: int, version: Version | None = None
 ) -> SuspectsWritten:
@@ -84,12 +95,9 @@ def write_suspects(
         DataError: if the data cannot be read, or is refused.
         StageError: if the weights or the registered model fail.
     """
-    workdir = Path(config.tracking.workdir) / "labelling"
-    labelling_workbook.check(output, workdir / "written", _sources(config))
     rows = training_rows.read(config)
-    probabilities = out_of_fold.kept(
-        rows, training_rows.encoder_of(config), workdir / "probabilities"
-    )
+    folder = Path(config.tracking.workdir) / "labelling" / "probabilities"
+    probabilities = out_of_fold.kept(rows, training_rows.encoder_of(config), folder)
     found = suspects.find(rows.truth, probabilities)
     kept = min(found.found, count)
     workbook = suspects_workbook(rows, found, kept)
@@ -98,7 +106,7 @@ def write_suspects(
         answers = _answers(version, texts, config)[0] if texts else []
         said = Column(f"what version {version.version} says", _NAME, answers)
         workbook = replace(workbook, others=[*workbook.others, said])
-    labelling_workbook.write(output, workdir / "written", workbook)
+    labelling_workbook.write(output, _records(config), workbook)
     return SuspectsWritten(
         output=str(output), rows=len(rows.texts), found=found.found, written=kept,
         text_column=rows.text_column, label_column=rows.label_column,
@@ -155,8 +163,6 @@ def write_next(
         DataError: if the data or the table cannot be read, or has no row to choose from.
         StageError: if the weights or the registered model fail.
     """
-    workdir = Path(config.tracking.workdir) / "labelling"
-    labelling_workbook.check(output, workdir / "written", [source, *_sources(config)])
     rows = training_rows.read(config, seed)
     pool = unlabelled_rows.read(
         source, text_column or rows.text_column, rows.label_column, rows.texts,
@@ -174,7 +180,7 @@ def write_next(
     chosen = row_choice.choose(probabilities, vectors, known, count, seed)
     by = f"version {version.version} of {version.name}" if version else "a quick classifier"
     labelling_workbook.write(
-        output, workdir / "written", _next_workbook(rows, pool, chosen, labels, probabilities, by)
+        output, _records(config), _next_workbook(rows, pool, chosen, labels, probabilities, by)
     )
     return NextWritten(
         output=str(output), rows=pool.rows, labelled=pool.labelled, empty=pool.empty,
@@ -221,6 +227,8 @@ def version_of(config: Config, name: str | None, alias: str) -> Version | None:
     Raises:
         ConfigError: if a model was named, and there is no version of it with this alias.
     """
+    from incumbent.tracking.registry_writes import Registry
+
     registry = Registry(config.tracking)
     if name is not None:
         return registry.aliased(name, alias)
@@ -233,6 +241,9 @@ def _answers(
     version: Version, texts: list[str], config: Config
 ) -> tuple[list[str], NDArray[np.floating[Any]]]:
     """A model's labels (n,) of texts (n,), and its probabilities (n, n_classes)."""
+    from incumbent.scoring import model_client
+    from incumbent.tracking.registry_writes import Registry
+
     frame = model_client.score(
         Registry(config.tracking), version, texts, Path(config.tracking.workdir)
     ).frame
@@ -245,7 +256,6 @@ def _answers(
     return frame["label"].map(str).tolist(), frame[columns].to_numpy()
 
 
-def _sources(config: Config) -> Sequence[str]:
-    if not config.data.train:
-        return ()
-    return (*training_files.expand(config.data.train), config.data.test)
+def _records(config: Config) -> Path:
+    """Where it is noted which workbooks were written."""
+    return Path(config.tracking.workdir) / "labelling" / "written"
