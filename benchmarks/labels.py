@@ -104,6 +104,7 @@ def main() -> None:
     print("\n".join(["", *precision, "", *recovery, "", *saved]))
     if options.docs:
         _draw(curves, PICTURE)
+        saved += ["", f"![Test accuracy by the number of labels](images/{PICTURE.name})"]
         text = PAGE.read_text(encoding="utf-8")
         for name, lines in zip(("precision", "recovery", "saved"), _TABLES, strict=True):
             between = rf"(?s)(<!-- {name} -->\n).*?(\n<!-- end -->)"
