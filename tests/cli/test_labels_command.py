@@ -60,9 +60,7 @@ def test_wrong_usage_ends_with_2_and_writes_nothing(
 
 
 @pytest.mark.slow
-def test_the_whole_way_with_real_weights(
-    store: Path, here: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_whole_way_with_real_weights(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main.main(["labels", *arguments, "--set", TRAIN, "--set", TEST])
