@@ -18,6 +18,7 @@ from incumbent.cli import (
     console,
     flow_run,
     import_command,
+    labels_command,
     serve_command,
     server_commands,
     sweep_command,
@@ -292,6 +293,7 @@ def doctor(as_json: bool) -> None:
 
 for _command in (
     *import_command.COMMANDS,
+    *labels_command.COMMANDS,
     *serve_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,
