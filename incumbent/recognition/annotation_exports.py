@@ -34,10 +34,10 @@ class Exports:
 
     def flat(self, record: dict[str, object]) -> dict[str, object]:
         """A record with its text and labels as keys of its own; others stay as they are."""
-        if is_task(record):
+        if "data" in record and is_task(record):
             self.found = True
             return self._task(record)
-        if record.get("answer") in _ANSWERS and "answer" not in self._columns:
+        if "answer" in record and record["answer"] in _ANSWERS and "answer" not in self._columns:
             self.found = True
             return _answered(record)
         return record
@@ -102,9 +102,14 @@ def is_task(value: object) -> bool:
     )
 
 
+def are_choices(cell: object) -> bool:
+    """Whether a cell is of Label Studio's CSV, and holds several labels."""
+    return isinstance(cell, str) and cell.startswith(_CHOICES)
+
+
 def choices(cell: object) -> object:
     """The list in a cell of Label Studio's that holds several labels; else the cell."""
-    if isinstance(cell, str) and cell.startswith(_CHOICES):
+    if isinstance(cell, str) and are_choices(cell):
         try:
             cell = json.loads(cell)
         except ValueError:

@@ -279,9 +279,12 @@ def _labels(table: Table, cells: list[object], separator: str) -> pd.Series[str]
         DataError: if a cell holds several, and `separator` is empty or in one of them; or what is
             no label of a text.
     """
-    found = [annotation_exports.choices(cell) for cell in cells]
-    if not any(isinstance(cell, list | dict) for cell in found):
+    # Of a million cells it is a few kinds and texts that are looked at.
+    if {*map(type, cells)}.isdisjoint((list, dict)) and not any(
+        map(annotation_exports.are_choices, {*cells})
+    ):
         return _stripped(cells)
+    found = [annotation_exports.choices(cell) for cell in cells]
     texts: list[str] = []
     for number, cell in zip(table.numbers, found, strict=True):
         labels = [cell] if not isinstance(cell, list) else cell
