@@ -111,14 +111,14 @@ class DataConfig(Section):
     """What stands between the labels where one cell holds several, as `;` does in `billing; late`:
     a word like `and`, or one or more signs, each of which separates (`,;`). Their order counts for
     nothing. With it, a list in JSON or Parquet is several labels. Empty: a cell holds one label."""
-    id_column: str | None = None
+    id_column: str = ""
     """Column that holds the name or number by which a row is known, so that a later row of the same
-    one corrects it. Null: rows are known by their text (after case and white space are folded)."""
-    annotator_column: str | None = None
+    one corrects it. Empty: rows are known by their text (after case and white space are folded)."""
+    annotator_column: str = ""
     """Column that says who labelled the row. How far these people agree is reported."""
-    date_column: str | None = None
+    date_column: str = ""
     """Column that holds when the row was labelled, by which later is told (a date, or text like
-    `2026-11-28` or `28.11.2026 09:30`). Null: rows of later files, and further down, are later."""
+    `2026-11-28` or `28.11.2026 09:30`). Empty: rows of later files, and further down, are later."""
     on_disagreement: Literal["latest", "majority", "set_aside", "keep"] | None = None
     """Which label counts where one row is labelled in several ways: the `latest`; that of the
     `majority` of people, each by the last label they gave (of as many votes, the latest); none, the
@@ -197,7 +197,7 @@ class DataConfig(Section):
             if (name := getattr(self, key)) in (*self.texts_in, *self.labels_in):
                 raise ValueError(
                     f"{key} names {name!r}, which holds the text or the label; another column is "
-                    "needed, or null"
+                    "needed, or none"
                 )
         if bool(self.train) != bool(self.test):
             missing = "test" if self.train else "train"

@@ -199,8 +199,8 @@ def given_texts(model_input: Any, column: str | Sequence[str]) -> tuple[list[str
             cells = rows[parts].astype(object).itertuples(index=False, name=None)
             return [together(part, row) for row, part in enumerate(cells)], rows.index
     if isinstance(rows, pd.DataFrame):
-        empty = pd.Series([], rows.index, dtype=object)
-        rows = _text_column(rows, columns[0]) if len(rows) else empty
+        found = _text_column(rows, columns[0]) if len(rows) else None
+        rows = pd.Series([], rows.index, dtype=object) if found is None else found
     index = rows.index if isinstance(rows, pd.Series) else None
     values = rows.astype(object) if isinstance(rows, pd.Series) else rows
     return [_text(row, value) for row, value in enumerate(values)], index

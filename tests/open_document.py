@@ -34,7 +34,7 @@ def cell(value: object, more: str = "") -> str:
 
 def row(*values: object, more: str = "") -> str:
     """A row of such cells, or of their XML."""
-    cells = (v if isinstance(v, str) and v.startswith("<") else cell(v) for v in values)
+    cells = (v if isinstance(v, str) and v.startswith("<table:") else cell(v) for v in values)
     return f"<table:table-row {more}>{''.join(cells)}</table:table-row>"
 
 

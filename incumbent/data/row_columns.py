@@ -26,7 +26,7 @@ _SHOWN = 20  # columns that a message lists
 
 def settled(config: DataConfig) -> bool:
     """Whether rows that are labelled more than once are looked for."""
-    return config.disagreement != "keep" or config.annotator_column is not None
+    return config.disagreement != "keep" or bool(config.annotator_column)
 
 
 def named(config: DataConfig) -> list[str]:
@@ -89,7 +89,7 @@ def check(config: DataConfig, found: Collection[str], file: str) -> None:
         raise DataError(
             f"data.{key} names {name!r}, and no row of train or test has anything in such a "
             f"column.{hint} The columns of {url_secrets.public(file)} are {listed}. Correct the "
-            "name, or set it to null."
+            "name, or leave it empty."
         )
 
 

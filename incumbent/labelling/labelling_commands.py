@@ -18,7 +18,7 @@ from incumbent.labelling import (
     suspects,
     telling_words,
     training_rows,
-    unlabelled_rows,
+    unlabelled_pool,
 )
 from incumbent.labelling.labelling_workbook import Column, Workbook
 from incumbent.labelling.quick_classifier import QuickClassifier
@@ -164,8 +164,8 @@ def write_next(
         StageError: if the weights or the registered model fail.
     """
     rows = training_rows.read(config, seed)
-    pool = unlabelled_rows.read(
-        source, text_column or rows.text_column, rows.label_column, rows.texts,
+    pool = unlabelled_pool.read(
+        source, (text_column,) if text_column else rows.text_columns, rows.label_column, rows.texts,
         training_rows.MOST_ROWS, seed, note,
     )  # fmt: skip
     encoder = training_rows.encoder_of(config)
@@ -191,7 +191,7 @@ def write_next(
 
 
 def _next_workbook(
-    rows: TrainingRows, pool: unlabelled_rows.Pool, chosen: row_choice.Chosen,
+    rows: TrainingRows, pool: unlabelled_pool.Pool, chosen: row_choice.Chosen,
     labels: Sequence[str], probabilities: NDArray[np.floating[Any]], by: str,
 ) -> Workbook:  # fmt: skip
     """The chosen rows as a workbook, with the guesses in the column of labels."""

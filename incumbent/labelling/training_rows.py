@@ -39,8 +39,13 @@ class TrainingRows:
     """As `training_files` numbers rows."""
     classes: tuple[str, ...]
     split: Split
-    text_column: str
+    text_columns: tuple[str, ...]
     label_column: str
+
+    @property
+    def text_column(self) -> str:
+        """The column that a workbook gives the texts, whole."""
+        return self.text_columns[0]
 
     @property
     def truth(self) -> NDArray[np.int64]:
@@ -50,9 +55,8 @@ class TrainingRows:
     def where(self, row: int) -> tuple[str, int]:
         """The file that a row (a position) came from, and its number there."""
         files = self.split.files or (self.split.source,)
-        number = np.array([self.numbers[row]])
-        file = int(training_files.position(number)[0])
-        return files[file], int(training_files.row_in_words(self.numbers[row]).split()[0])
+        file, number = training_files.place_of(self.numbers[row])
+        return files[file], number
 
 
 def read(config: Config, seed: int = 0) -> TrainingRows:
@@ -91,7 +95,7 @@ def read(config: Config, seed: int = 0) -> TrainingRows:
     rows = pd.concat(part[["text", "label", "row"]] for part in datasets.keep(split, kept))
     return TrainingRows(
         texts=rows["text"].tolist(), labels=rows["label"].tolist(), numbers=rows["row"].tolist(),
-        classes=classes, split=split, text_column=columns.text_column,
+        classes=classes, split=split, text_columns=columns.texts_in,
         label_column=columns.labels_in[0],
     )  # fmt: skip
 

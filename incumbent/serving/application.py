@@ -143,7 +143,7 @@ class Application:
         served = model.ready
         body = await self._body(request)
         kind = request.headers.get("content-type", "")
-        texts, version = await _aside(body, mlflow_protocol.texts, kind, served.column)
+        texts, version = await _aside(body, mlflow_protocol.texts, kind, served.text_columns)
         answers = await self._answers(model, served, texts)
         document = await _aside(
             body, lambda _: mlflow_protocol.answer(served, answers, version=version)
@@ -154,7 +154,7 @@ class Application:
         model = self._of(request)
         served = self._asked(request, model)
         body = await self._body(request)
-        texts, asked = await _aside(body, open_inference.texts, served.column)
+        texts, asked = await _aside(body, open_inference.texts, served.text_columns)
         open_inference.wanted(served, asked)  # before the model is asked in vain
         answers = await self._answers(model, served, texts)
         return _answered(served, open_inference.answer(served, answers, asked))

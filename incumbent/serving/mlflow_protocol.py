@@ -16,13 +16,13 @@ _JSON, _CSV = "application/json", "text/csv"
 _SPLIT = {"columns", "index", "data"}
 
 
-def texts(body: bytes, content_type: str, column: str) -> tuple[list[str | None], bool]:
+def texts(body: bytes, content_type: str, columns: Sequence[str]) -> tuple[list[str | None], bool]:
     """The texts of a request, and whether each answer shall say the version.
 
     Args:
         body: As it came.
         content_type: Its type; JSON without one.
-        column: The name of the column of texts.
+        columns: The name of the column of texts, or those of its parts.
 
     Raises:
         Refusal: if it is none of what the protocol knows, or has no texts.
@@ -39,7 +39,7 @@ def texts(body: bytes, content_type: str, column: str) -> tuple[list[str | None]
     else:
         raise WrongKind(f"the content type is {kind!r}; {_JSON} or {_CSV} is expected")
     try:
-        return given_texts(given, column)[0], version
+        return given_texts(given, columns)[0], version
     except (ValueError, TypeError) as error:
         raise Refusal(str(error)) from None
 

@@ -29,14 +29,14 @@ def metadata(model: VerifiedModel) -> dict[str, Any]:
         "name": model.name,
         "versions": [str(model.number)],
         "platform": "mlflow_pyfunc",
-        "inputs": [{"name": model.column, "datatype": _TEXT, "shape": [-1]}],
+        "inputs": [{"name": name, "datatype": _TEXT, "shape": [-1]} for name in model.text_columns],
         "outputs": [
             {"name": name, "datatype": _kind(name), "shape": [-1]} for name in model.columns
         ],
     }
 
 
-def texts(body: bytes, column: str) -> tuple[list[str | None], dict[str, Any]]:
+def texts(body: bytes, columns: Sequence[str]) -> tuple[list[str | None], dict[str, Any]]:
     """The texts of a request, and the request.
 
     Raises:
@@ -53,7 +53,7 @@ def texts(body: bytes, column: str) -> tuple[list[str | None], dict[str, Any]]:
             raise Refusal(f"an input has the name {name!r}; each must have one of its own")
         tensors[name] = _values(name, tensor)
     try:
-        found, _ = given_texts(tensors, column)
+        found, _ = given_texts(tensors, columns)
     except (ValueError, TypeError) as error:
         raise Refusal(str(error)) from None
     return found, request

@@ -30,7 +30,7 @@ class VerifiedModel:
 
     Attributes:
         version: Which it is.
-        column: The name that consumers' frames give the text.
+        text_columns: The names that consumers' frames give the text, or its parts.
         columns: What an answer holds: `label`, then `probability_<class>`.
         multilabel: Whether a label is a set of labels, joined by `|`.
     """
@@ -54,7 +54,7 @@ class VerifiedModel:
             try:
                 with _LOADING:
                     model = mlflow.pyfunc.load_model(str(folder))
-                self._ask, self.column, self.multilabel = _asking(model)
+                self._ask, self.text_columns, self.multilabel = _asking(model)
                 self.columns = [str(name) for name in self._ask(_WARM).columns]
                 self._ask(_WARM[:1])
             except Exception as error:  # whatever its code raises
@@ -97,8 +97,8 @@ class VerifiedModel:
                     )
 
 
-def _asking(model: Any) -> tuple[Callable[[list[str]], Any], str, bool]:
-    """What asks a model, its column of texts, and whether its labels are sets.
+def _asking(model: Any) -> tuple[Callable[[list[str]], Any], tuple[str, ...], bool]:
+    """What asks a model, its columns of texts, and whether its labels are sets.
 
     Our own code is asked without MLflow's checks on the way, which know less of texts than it does.
     """
@@ -107,6 +107,7 @@ def _asking(model: Any) -> tuple[Callable[[list[str]], Any], str, bool]:
     except Exception:  # noqa: BLE001  a model of another flavor has none
         python = None
     if not hasattr(python, "probabilities"):
-        return model.predict, "text", False
-    column = str(getattr(python, "text_column", "text"))
-    return partial(python.predict, None), column, bool(getattr(python, "multilabel", False))
+        return model.predict, ("text",), False
+    named = getattr(python, "text_column", "text")
+    columns = (named,) if isinstance(named, str) else tuple(named)
+    return partial(python.predict, None), columns, bool(getattr(python, "multilabel", False))

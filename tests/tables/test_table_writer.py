@@ -36,7 +36,7 @@ def test_what_is_written_in_parts_is_read_back(tmp_path: Path, suffix: str) -> N
     path = written(tmp_path / f"out{suffix}", rows[:2], rows[2:])
     tables = list(table_reader.whole(str(path), 0, "utf-8"))
     assert tables[0].header == HEADER
-    assert [text for table in tables for text in table_reader.texts(table, "text", "")] == texts
+    assert [text for table in tables for text in table_reader.texts(table, ["text"], "")] == texts
     assert [float(str(row[2])) for table in tables for row in table.rows] == [0, 0.1, 0.2, 0.3, 0.4]
     assert [path.name for path in tmp_path.iterdir()] == [f"out{suffix}"]
 
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_null(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_is_no_end(tmp_path: Path, suffix: str) -> None:
     path = written(tmp_path / f"out{suffix}", rows_of(["a \ud83d b"]))
     (table,) = table_reader.whole(str(path), 0, "utf-8")
-    assert re.fullmatch(r"a \W+ b", table_reader.texts(table, "text", "")[0])
+    assert re.fullmatch(r"a \W+ b", table_reader.texts(table, ["text"], "")[0])
 
 
 @pytest.mark.parametrize("suffix", table_writer.FORMATS)

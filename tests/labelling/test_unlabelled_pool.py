@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from incumbent.errors import DataError
-from incumbent.labelling import unlabelled_rows
-from incumbent.labelling.unlabelled_rows import Pool
+from incumbent.labelling import unlabelled_pool
+from incumbent.labelling.unlabelled_pool import Pool
 
 
 def pool(path: Path, known: list[str], most: int = 100, seed: int = 0) -> Pool:
-    return unlabelled_rows.read(str(path), "text", "label", known, most, seed)
+    return unlabelled_pool.read(str(path), ("text",), "label", known, most, seed)
 
 
 def test_only_new_texts_without_a_label_are_left(tmp_path: Path) -> None:

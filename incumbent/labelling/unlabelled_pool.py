@@ -40,14 +40,14 @@ class Pool:
 
 
 def read(
-    source: str, text_column: str, label_column: str, known: Sequence[str], most: int,
+    source: str, text_columns: Sequence[str], label_column: str, known: Sequence[str], most: int,
     seed: int = 0, note: Callable[[str], object] = lambda _: None,
 ) -> Pool:  # fmt: skip
     """Read the unlabelled rows of a table in any format that training reads.
 
     Args:
         source: A path or fsspec URL.
-        text_column: The column of texts.
+        text_columns: The column of texts, or those of their parts.
         label_column: That of labels, if there is one.
         known: Texts that are labelled.
         most: More rows are drawn from.
@@ -60,8 +60,8 @@ def read(
     pool = Pool(url_secrets.public(source))
     seen = {hash(fold(text)) for text in known}
     random = np.random.default_rng(seed)
-    for table in table_reader.whole(source, None, "auto", (text_column,), note=note):
-        texts = table_reader.texts(table, text_column, "--text-column")
+    for table in table_reader.whole(source, None, "auto", text_columns, note=note):
+        texts = table_reader.texts(table, text_columns, "--text-column")
         labelled = _labelled(table, label_column)
         for text, number, has in zip(texts, table.numbers, labelled, strict=True):
             pool.rows += 1

@@ -22,7 +22,7 @@ import pytest
 
 from tests import small_models
 from tests.conftest import ROOT
-from tests.served.process import Server
+from tests.serving.process import Server
 
 pytestmark = pytest.mark.slow
 
