@@ -19,6 +19,7 @@ from incumbent.cli import (
     flow_run,
     import_command,
     labels_command,
+    plan_command,
     serve_command,
     server_commands,
     sweep_command,
@@ -294,6 +295,7 @@ def doctor(as_json: bool) -> None:
 for _command in (
     *import_command.COMMANDS,
     *labels_command.COMMANDS,
+    *plan_command.COMMANDS,
     *serve_command.COMMANDS,
     *sweep_command.COMMANDS,
     *title_commands.COMMANDS,

@@ -20,7 +20,7 @@ from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import DataError, StageTimedOut
 from incumbent.tables import fsspec_files, parquet_reading, table_reader
-from tests.serving import serving
+from tests.small_servers import serving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conftest import Place
-from tests.serving import serving
+from tests.small_servers import serving
 from tests.web.browser import free_port
 
 _ID = re.compile(r"/(?:m-)?[0-9a-f]{32}\b")

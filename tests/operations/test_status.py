@@ -10,7 +10,7 @@ import pytest
 from incumbent.cli import main
 from incumbent.operations import status
 from incumbent.servers.prefect_api_client import PrefectApi
-from tests.serving import serving
+from tests.small_servers import serving
 from tests.web import browser
 
 Run = Callable[..., tuple[int, str, str]]

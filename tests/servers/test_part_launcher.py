@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from incumbent.servers import part_launcher, supervisord
-from tests.serving import serving
+from tests.small_servers import serving
 
 RUNS = [{"id": "r1", "name": "retrain reviews"}, {"id": "r2", "name": "watch"}]
 

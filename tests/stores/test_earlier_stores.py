@@ -172,6 +172,10 @@ def test_its_champion_is_contested_and_comes_back(
     held = [entry["allowance"]["contest"] for entry in before if entry["allowance"]]
     assert contest["allowance"]["contest"] == max(held) + 1
     assert ask("explain", str(newest + 1), *about)["recomputed"] == "promoted"
+    planned = ask("plan", *known["contest"][1:])
+    assert planned["measured_at"] == newest + 1
+    assert planned["compared"] == contest["comparison"]["rows"]
+    assert planned["contests"][0]["contest"] == contest["allowance"]["contest"] + 1
 
     back = ask("rollback", *about, "--reason", "to see whether it comes back")
     assert (back["decision"], back["champion"]) == ("rolled back", champion)

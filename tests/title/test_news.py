@@ -23,7 +23,7 @@ from incumbent.servers import part_launcher
 from incumbent.servers.ports_and_commands import FOLDER
 from incumbent.servers.prefect_api_client import PrefectApi
 from tests.conftest import ROOT
-from tests.serving import serving
+from tests.small_servers import serving
 from tests.title.arena import Arena
 from tests.web import browser
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, settings
-from tests.serving import serving
+from tests.small_servers import serving
 from tests.up.machine import Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warmed")]
