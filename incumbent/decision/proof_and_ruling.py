@@ -179,19 +179,21 @@ def prove(
     return Proof(gain, z, p_value, p_value <= allowance.level and accurate, accurate)
 
 
-def gain_without_luck(comparison: Comparison) -> float:
+def gain_without_luck(comparison: Comparison, allowance: Allowance) -> float:
     """The gain in accuracy of a challenger that won, were it not known only because it won.
 
     Who passes a test was more often lucky on its rows than not: the gain that is seen is too high
-    on average. This is the likeliest gain, given that McNemar's test was passed at
-    `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics 9), and at least 0.
+    on average. This is the likeliest gain, given that McNemar's test was passed at the level of the
+    contest where it was the proof, else at `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics
+    9), and at least 0.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
 
     gain = comparison.accuracy.value
     z = float(norm.isf(max(comparison.mcnemar.p_value, 1e-15)))
-    least = float(norm.isf(ACCURACY_LEVEL))
+    alone = comparison.p_value == comparison.mcnemar.p_value
+    least = float(norm.isf(allowance.level if alone else ACCURACY_LEVEL))
     if gain <= 0 or z <= 0:
         return 0.0
 
