@@ -138,7 +138,7 @@ def decide(evidence: Evidence) -> Ruling:
         z=found.z,
         p_value=found.p_value,
     )  # fmt: skip
-    proof = _proof(found, comparison, challenger, champion, allowance, case)
+    proof = _proof(found, comparison, challenger, champion, groups, allowance, case)
     comparative = [*proof, *gates.comparison(evidence)]
     ruling = _rule(fitness, comparative, rule=rules.policy, mode=rules.mode)
     return ruling.model_copy(update={"comparison": comparison, "allowance": allowance})
@@ -247,7 +247,7 @@ def _t(improvements: NDArray[np.float64]) -> tuple[float, float]:
 
 def _proof(
     found: Proof, comparison: Comparison, challenger: Scored, champion: Scored,
-    allowance: Allowance, case: Case,
+    groups: NDArray[np.int64] | None, allowance: Allowance, case: Case,
 ) -> list[Gate]:  # fmt: skip
     """The gate of the policy, in words."""
     rules = case.promotion
@@ -294,10 +294,12 @@ def _proof(
                 f"its accuracy is {'' if found.accurate else 'not '}higher beyond doubt (exact "
                 f"McNemar test, p = {test.p_value:.2g}; needed {ACCURACY_LEVEL:g}): {accuracies}"
             )
-            if not found.accurate and 0.5 ** (test.gained + test.lost) > ACCURACY_LEVEL:
+            differ = summed(challenger.right.astype(float) - champion.right, groups)
+            if not found.accurate and 0.5 ** np.count_nonzero(differ) > ACCURACY_LEVEL:
+                unit = "rows" if groups is None else "groups of rows"
                 said += (
-                    "; the two differ on so few rows that nothing could show a higher accuracy "
-                    "there: more test rows are needed"
+                    f"; the two differ on so few {unit} that nothing could show a higher accuracy "
+                    f"there: more test {unit} are needed"
                 )
     gate = Gate(
         name=rules.policy, action="block", passed=found.enough, value=found.p_value,

@@ -211,6 +211,8 @@ def test_so_few_rows_that_differ_that_nothing_could_be_shown_are_told() -> None:
         ruling.reason
     )
     assert decide(mixed((290, 5, 0, 5), 0.99, 0.8)).decision == "promoted"
+    grouped = decide(mixed((280, 15, 0, 5), 0.99, 0.8, groups=np.arange(300) // 15))
+    assert "the two differ on so few groups of rows that nothing could show" in grouped.reason
 
 
 def test_the_first_edition_asks_for_an_accuracy_that_is_no_lower() -> None:
