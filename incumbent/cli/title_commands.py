@@ -221,10 +221,12 @@ def _in_words(entry: Entry, name: str) -> str:
             f"{100 * accuracy.high:+.2f}); {found.mcnemar.gained:,} rows gained, "
             f"{found.mcnemar.lost:,} lost, exact McNemar p = {found.mcnemar.p_value:.3g}",
         ]
-        if entry.rule == "superiority" and entry.decision in ("promoted", "waiting", "approved"):
+        won = entry.decision in ("promoted", "waiting", "approved")
+        if won and entry.rule == "superiority" and entry.allowance:
             lines.append(
                 "    This is the gain of a winner, whose luck is in it: without that it is about "
-                f"{100 * gain_without_luck(found):+.2f} points, and its accuracy as much lower."
+                f"{100 * gain_without_luck(found, entry.allowance):+.2f} points, and its accuracy "
+                "as much lower."
             )
     if allowed := entry.allowance:
         lines.append(

@@ -232,7 +232,7 @@ def load(folder: Path) -> Evidence:
         stored = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         case = Case.model_validate({"edition": 1} | stored)
         return Evidence(case, pd.read_parquet(folder / "rows.parquet"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise RegistryError(f"The evidence in {folder} cannot be read: {error}") from None
 
 

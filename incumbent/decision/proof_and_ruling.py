@@ -138,7 +138,7 @@ def decide(evidence: Evidence) -> Ruling:
         z=found.z,
         p_value=found.p_value,
     )  # fmt: skip
-    proof = _proof(found, comparison, challenger, champion, allowance, case)
+    proof = _proof(found, comparison, challenger, champion, groups, allowance, case)
     comparative = [*proof, *gates.comparison(evidence)]
     ruling = _rule(fitness, comparative, rule=rules.policy, mode=rules.mode)
     return ruling.model_copy(update={"comparison": comparison, "allowance": allowance})
@@ -179,19 +179,21 @@ def prove(
     return Proof(gain, z, p_value, p_value <= allowance.level and accurate, accurate)
 
 
-def gain_without_luck(comparison: Comparison) -> float:
+def gain_without_luck(comparison: Comparison, allowance: Allowance) -> float:
     """The gain in accuracy of a challenger that won, were it not known only because it won.
 
     Who passes a test was more often lucky on its rows than not: the gain that is seen is too high
-    on average. This is the likeliest gain, given that McNemar's test was passed at
-    `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics 9), and at least 0.
+    on average. This is the likeliest gain, given that McNemar's test was passed at the level of the
+    contest where it was the proof, else at `ACCURACY_LEVEL` (Zhong and Prentice 2008, Biostatistics
+    9), and at least 0.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
 
     gain = comparison.accuracy.value
     z = float(norm.isf(max(comparison.mcnemar.p_value, 1e-15)))
-    least = float(norm.isf(ACCURACY_LEVEL))
+    alone = comparison.p_value == comparison.mcnemar.p_value
+    least = float(norm.isf(allowance.level if alone else ACCURACY_LEVEL))
     if gain <= 0 or z <= 0:
         return 0.0
 
@@ -245,7 +247,7 @@ def _t(improvements: NDArray[np.float64]) -> tuple[float, float]:
 
 def _proof(
     found: Proof, comparison: Comparison, challenger: Scored, champion: Scored,
-    allowance: Allowance, case: Case,
+    groups: NDArray[np.int64] | None, allowance: Allowance, case: Case,
 ) -> list[Gate]:  # fmt: skip
     """The gate of the policy, in words."""
     rules = case.promotion
@@ -292,10 +294,12 @@ def _proof(
                 f"its accuracy is {'' if found.accurate else 'not '}higher beyond doubt (exact "
                 f"McNemar test, p = {test.p_value:.2g}; needed {ACCURACY_LEVEL:g}): {accuracies}"
             )
-            if not found.accurate and 0.5 ** (test.gained + test.lost) > ACCURACY_LEVEL:
+            differ = summed(challenger.right.astype(float) - champion.right, groups)
+            if not found.accurate and 0.5 ** np.count_nonzero(differ) > ACCURACY_LEVEL:
+                unit = "rows" if groups is None else "groups of rows"
                 said += (
-                    "; the two differ on so few rows that nothing could show a higher accuracy "
-                    "there: more test rows are needed"
+                    f"; the two differ on so few {unit} that nothing could show a higher accuracy "
+                    f"there: more test {unit} are needed"
                 )
     gate = Gate(
         name=rules.policy, action="block", passed=found.enough, value=found.p_value,

@@ -21,8 +21,8 @@ def improvement(evidence: Evidence) -> pd.Series[float]:
         evidence.scored(Role.CHALLENGER), evidence.scored(Role.CHAMPION), evidence.case.promotion
     )
     if evidence.groups is not None:
-        return pd.Series(better).groupby(evidence.groups).sum()
-    return pd.Series(better, np.flatnonzero(evidence.unseen))
+        return pd.Series(better, name="groups").groupby(evidence.groups).sum()
+    return pd.Series(better, np.flatnonzero(evidence.unseen), name="rows")
 
 
 def correlation(ours: pd.Series[float], theirs: pd.Series[float]) -> float:
@@ -32,7 +32,7 @@ def correlation(ours: pd.Series[float], theirs: pd.Series[float]) -> float:
     share of the others.
     """
     both = ours.index.intersection(theirs.index)
-    if len(both) < 2:
+    if len(both) < 2 or ours.name != theirs.name:  # a row's number is not a group's
         return 0.0
     a, b = (side.loc[both].to_numpy() for side in (ours, theirs))
     if not a.std() or not b.std():

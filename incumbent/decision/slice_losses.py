@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_ROWS = 10
-"""Rows below which a class or slice is not tested: it could show only a loss of nearly all."""
+"""Rows, or groups of them, below which a class or slice is not tested: it could show only a loss of
+nearly all."""
 
 
 class SliceLoss(NamedTuple):
@@ -37,7 +38,7 @@ class SliceLoss(NamedTuple):
 
 def losses(evidence: Evidence) -> list[SliceLoss]:
     """The classes and slices of the compared rows, the largest loss that is shown first."""
-    parts = [part for part in _parts(evidence) if len(part[1]) >= MIN_ROWS]
+    parts = [part for part in _parts(evidence) if _counting(part[1], part[3]) >= MIN_ROWS]
     if not parts:
         return []
     wrongly = (1 - evidence.case.evaluation.confidence) / len(parts)
@@ -48,6 +49,10 @@ def losses(evidence: Evidence) -> list[SliceLoss]:
             SliceLoss(name, len(ours), float(ours.mean()), float(theirs.mean()), -shown.high)
         )
     return sorted(found, key=lambda part: -part.loss)
+
+
+def _counting(right: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> int:
+    return len(right) if groups is None else len(np.unique(groups))
 
 
 def _parts(

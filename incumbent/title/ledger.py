@@ -14,6 +14,7 @@ An owner who moves the alias by hand is not overruled: the next decision records
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -190,6 +191,7 @@ class Ledger:
         head = 0
         versions = self.registry.versions(f"{self.name}{LEDGER}")
         there = {found.version for found in versions}
+        written: list[Entry] = []
         for found in reversed(versions):
             if _ENTRY not in found.tags:
                 continue  # not ours: someone registered a model under this name
@@ -201,13 +203,17 @@ class Ledger:
                 raise RegistryError(
                     f"Entry {found.version} of the ledger of {self.name} cannot be read: {error}"
                 ) from None
-            # Its author saw the entry that it names as the last; that was deleted since, by hand.
-            deleted = entry.after > head and entry.after not in there
-            if entry.after == head or deleted:
-                entries.append(entry)
-                head = entry.number
+            written.append(entry)
             if _SETTLED in found.tags:
                 settled.add(entry.number)
+        # Whoever an author saw as the last entry was valid, though it was deleted since, by hand.
+        valid = sorted({entry.after for entry in written})
+        for entry in written:
+            overtaken = valid[bisect_left(valid, entry.number) - 1] > entry.after
+            deleted = entry.after > head and entry.after not in there
+            if not overtaken and (entry.after == head or deleted):
+                entries.append(entry)
+                head = entry.number
         return entries, settled
 
 
@@ -258,7 +264,7 @@ def reign_of(entries: Sequence[Entry], test_digest: str = "") -> Reign | None:
         number=last.reign + (last.test_digest not in ("", digest)), test_digest=digest,
         contests=contests,
         best_accuracy=max(_accuracies(mine, won, standing), default=None),
-        lead=_lead(mine, won, last.champion),
+        lead=_lead(mine, standing, last.champion),
     )  # fmt: skip
 
 
@@ -273,17 +279,18 @@ def _accuracies(
             yield entry.unseen_accuracy.get(Role.CHAMPION, entry.champion_accuracy)
 
 
-def _lead(entries: Sequence[Entry], won: set[int], champion: int | None) -> float:
-    """By how much the most accurate of those who won is above a champion.
+def _lead(entries: Sequence[Entry], standing: Sequence[int], champion: int | None) -> float:
+    """By how much the most accurate of the champions that stand is above the present one.
 
-    Two versions compare if a chain of contests leads from one to the other. Each was on the rows
-    that neither of its two had trained on: accuracies on all rows favour who has seen some.
+    Who lost its contest and was made champion by hand is one of them. Two versions compare if a
+    chain of contests leads from one to the other. Each was on the rows that neither of its two had
+    trained on: accuracies on all rows favour who has seen some.
     """
     level: dict[int, float] = {}
     first: dict[int, int] = {}  # of the chain that a version is in
     for entry in entries:
         before = entry.previous_champion
-        if entry.comparison is None or before is None or entry.version not in won:
+        if entry.comparison is None or before is None or entry.version not in standing:
             continue
         first.setdefault(before, before)
         first[entry.version] = first[before]

@@ -51,9 +51,7 @@ def keep(
     found = _Kept(
         assessment=assessment,
         dataset=dataset,
-        config=config.model_copy(
-            update={"data": DataConfig(group_column=config.data.group_column)}
-        ),
+        config=config.model_copy(update={"data": _columns_of(config.data)}),
         seed_accuracies=seed_accuracies,
     )
     with tempfile.TemporaryDirectory() as place:
@@ -61,6 +59,17 @@ def keep(
         write_atomically(folder / _FILE, found.model_dump_json(indent=1))
         (folder / assessment.probabilities.name).write_bytes(assessment.probabilities.read_bytes())
         runs.log_files(run, folder, FOLDER)
+
+
+def _columns_of(data: DataConfig) -> DataConfig:
+    """Which columns are read, without the addresses of the data.
+
+    The group's may have the name that is the default of the text's or the label's.
+    """
+    return DataConfig(
+        text_column=data.text_column, label_columns=data.label_columns,
+        group_column=data.group_column,
+    )  # fmt: skip
 
 
 def decide(

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks import promotion, rules
+from benchmarks import frontier, promotion, rules
 from benchmarks.promotion import OURS, RULES, WEEKS, Scenario, year
 from benchmarks.world import World
 
@@ -46,6 +46,21 @@ def test_the_rules_walk_as_they_say(random: np.random.Generator) -> None:
     assert rules.stored(drawn, accuracies) == [0, 2, 3]
     assert rules.threshold(0.99)(drawn, accuracies) == [0, 0, 0]
     assert rules.Incumbent()(drawn, accuracies)[0] == 0  # five points worse
+
+
+@pytest.mark.slow
+def test_sums_over_rows_choose_the_champions_that_the_rows_do() -> None:
+    """But for a challenger so near the threshold that a normal and a sign-flip test part."""
+    scenario = Scenario(0.005, promotion.SCATTER, 10, 3000)
+    same = 0
+    for seed in range(6):
+        rng = np.random.default_rng([seed, scenario.rows])
+        drawn = World().draw(rng, scenario.rows, scenario.accuracies(rng, 0.85))
+        found = frontier.sums(seed, scenario)
+        held = frontier.year(found, scenario.rows, frontier.ASKINGS["McNemar at 5 %"])
+        same += held[1:] == RULES[OURS](drawn, np.empty(0))
+    assert same >= 5
+    assert max(held) > 0
 
 
 def test_rows_of_a_group_err_together(random: np.random.Generator) -> None:

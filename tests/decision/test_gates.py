@@ -420,6 +420,19 @@ def test_slices_of_classes_are_not_counted_twice_and_small_ones_not_at_all() -> 
     assert gate.message.startswith("on none of 2 classes and slices ")
 
 
+def test_slices_of_few_groups_are_not_looked_at() -> None:
+    """Twenty rows of two customers tell of two customers."""
+    rows = {"parts": {"new": np.arange(400) < 20}}
+    by = {"alone": np.arange(400), "pairs": np.where(np.arange(400) < 20, 0, np.arange(400))}
+    said = [
+        looked_at(counted(350, 20, 20, 10, groups=groups, **rows))["slice_loss"].message
+        for groups in by.values()
+    ]
+    assert [message.split(" is ")[0] for message in said] == [
+        "on none of 3 classes and slices", "on none of 2 classes and slices",
+    ]  # fmt: skip
+
+
 # --- rows with any of the labels
 
 

@@ -211,6 +211,8 @@ def test_so_few_rows_that_differ_that_nothing_could_be_shown_are_told() -> None:
         ruling.reason
     )
     assert decide(mixed((290, 5, 0, 5), 0.99, 0.8)).decision == "promoted"
+    grouped = decide(mixed((280, 15, 0, 5), 0.99, 0.8, groups=np.arange(300) // 15))
+    assert "the two differ on so few groups of rows that nothing could show" in grouped.reason
 
 
 def test_the_first_edition_asks_for_an_accuracy_that_is_no_lower() -> None:
@@ -323,6 +325,14 @@ def test_models_of_the_same_answers_rule_a_loss_out() -> None:
     assert ruling.decision == "promoted"
     assert ruling.comparison is not None
     assert ruling.comparison.p_value < 1e-6
+
+
+def test_few_groups_that_never_differ_rule_nothing_out() -> None:
+    """Their gains have no variance, which is no proof that those of others would have none."""
+    rules = POLICIES["non_inferiority"]
+    rows, groups = (48, 0, 0, 12), np.arange(60) // 20
+    assert decide(counted(*rows, rules=rules)).decision == "kept"
+    assert decide(counted(*rows, rules=rules, groups=groups)).decision == "kept"
 
 
 counts = st.integers(0, 60)
@@ -606,7 +616,7 @@ def test_the_gain_of_a_winner_is_told_without_its_luck() -> None:
             accuracy=Estimate(value=gain, low=gain, high=gain), gain=0, z=0, p_value=0,
         )  # fmt: skip
         seen.append(gain)
-        told.append(gain_without_luck(comparison))
+        told.append(gain_without_luck(comparison, LEVEL))
     assert np.mean(seen) > 0.02
     assert abs(np.mean(told) - true) < 0.005
     strong = comparison.model_copy(
@@ -615,7 +625,19 @@ def test_the_gain_of_a_winner_is_told_without_its_luck() -> None:
             "mcnemar": McNemar(gained=90, lost=40, p_value=1e-5),
         }
     )
-    assert gain_without_luck(strong) == pytest.approx(0.05, rel=0.06)
+    assert gain_without_luck(strong, LEVEL) == pytest.approx(0.05, rel=0.06)
+
+
+def test_who_had_to_win_by_accuracy_alone_had_more_luck() -> None:
+    """The level of a contest is stricter than the accuracy's beside the probabilities."""
+    test = McNemar(gained=90, lost=55, p_value=0.002)
+    beside = Comparison(
+        rows=1000, seen_exactly_or_nearly=0, mcnemar=test, gain=0, z=0, p_value=1e-6,
+        accuracy=Estimate(value=0.035, low=0.01, high=0.06),
+    )  # fmt: skip
+    alone = beside.model_copy(update={"p_value": test.p_value})
+    strict = LEVEL.model_copy(update={"level": 0.003})
+    assert gain_without_luck(alone, strict) < 0.5 * gain_without_luck(beside, strict)
 
 
 # --- what is kept
@@ -666,9 +688,10 @@ def test_a_damaged_case_is_an_error_that_names_its_place(tmp_path: Path) -> None
     with pytest.raises(RegistryError, match="cannot be read"):
         evidence.load(tmp_path)
     evidence.save(alone(80), tmp_path)
-    (tmp_path / "case.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(RegistryError, match="cannot be read"):
-        evidence.load(tmp_path)
+    for other in ("{}", "null"):
+        (tmp_path / "case.json").write_text(other, encoding="utf-8")
+        with pytest.raises(RegistryError, match="cannot be read"):
+            evidence.load(tmp_path)
 
 
 def never(n: int) -> NDArray[np.float64]:

@@ -38,3 +38,10 @@ def test_rows_that_are_not_shared_share_nothing() -> None:
     assert correlation(improvement(case(0)), improvement(first)) == pytest.approx(
         0.5**0.5, abs=0.02
     )
+
+
+def test_groups_and_rows_of_the_same_numbers_share_nothing_that_is_known() -> None:
+    """As where `data.group_column` was set between two contests."""
+    grouped = improvement(case(0, groups=np.arange(600)))
+    assert correlation(grouped, improvement(case(1, groups=np.arange(600)))) > 0.3
+    assert correlation(grouped, improvement(case(1))) == 0

@@ -103,6 +103,13 @@ def test_the_difference_covers_the_truth_about_as_often_as_it_says():
     assert 0.91 <= covered / 300 <= 1
 
 
+def test_groups_never_make_an_interval_narrower():
+    """Where all groups gain alike, theirs alone has no width."""
+    rows = accuracy_difference(*right(48, 0, 0, 12))
+    assert accuracy_difference(*right(48, 0, 0, 12), groups=np.arange(60) // 20) == rows
+    assert rows.low < 0 < rows.high
+
+
 def test_different_rows_are_refused():
     with pytest.raises(StageError, match=r"shape \(3,\), the champion on \(2,\)"):
         mcnemar(np.ones(3, bool), np.ones(2, bool))
@@ -112,27 +119,42 @@ def test_different_rows_are_refused():
 
 def enumerated(gains):
     """The sign-flip test by all signs there are."""
-    signs = np.array(np.meshgrid(*[[-1, 1]] * len(gains))).reshape(len(gains), -1).T
-    return float((signs @ np.abs(gains) >= gains.sum() - 1e-9).mean())
+    signs = np.arange(2 ** len(gains))[:, None] >> np.arange(len(gains)) & 1
+    return float(((2 * signs - 1) @ np.abs(gains) >= gains.sum() - 1e-9).mean())
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_sign_flip_test_is_what_all_signs_give(seed):
     rng = np.random.default_rng(seed)
-    gains = rng.standard_t(2, 15) + rng.uniform(-0.5, 1.5)  # a few large ones, as in log losses
-    z, p_value = sign_flip(gains)
-    exact = enumerated(gains)
-    assert p_value == pytest.approx(exact, rel=0.15, abs=2**-15)
-    assert z == pytest.approx(norm.isf(p_value))
+    for rows, near in ((15, 1e-9), (18, 0.15)):
+        gains = rng.standard_t(2, rows) + rng.uniform(-0.5, 1.5)  # a few large ones, as log losses
+        z, p_value = sign_flip(gains)
+        assert p_value == pytest.approx(enumerated(gains), rel=near, abs=near * 2e-4)
+        assert z == pytest.approx(norm.isf(p_value))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_groups_are_tested_exactly(seed):
+    """They are whole numbers, and so are their sums: most of them are hit by many signs."""
+    gains = np.random.default_rng(seed).integers(-6, 9, 18) * 2.0
+    assert sign_flip(gains)[1] == pytest.approx(enumerated(gains), rel=1e-9)
+
+
+def test_a_handful_of_gains_that_outweigh_all_others_prove_no_more_than_they_are():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        gains = np.append(rng.normal(0.01, 0.03, 15), [4, 3.9, 3.5])
+        assert sign_flip(gains)[1] >= 0.8 * enumerated(gains)
 
 
 @pytest.mark.parametrize(
-    ("gained", "lost"), [(5, 0), (9, 1), (12, 4), (30, 18), (300, 240), (4, 9)]
+    ("gained", "lost"), [(5, 0), (9, 1), (12, 4), (30, 18), (300, 240), (4, 9), (3, 40)]
 )
-def test_of_whole_numbers_it_is_mcnemars(gained, lost):
-    p_value = sign_flip(np.repeat([1.0, -1.0, 0.0], [gained, lost, 50]), step=1)[1]
+def test_of_gains_of_one_size_it_is_mcnemars(gained, lost):
     exact = binomtest(gained, gained + lost, alternative="greater").pvalue
-    assert p_value == pytest.approx(exact, rel=0.15)
+    for size in (1.0, 0.3):
+        p_value = sign_flip(size * np.repeat([1.0, -1.0, 0.0], [gained, lost, 50]))[1]
+        assert p_value == pytest.approx(exact, rel=1e-6)
 
 
 def test_few_rows_prove_no_more_than_all_signs_alike():

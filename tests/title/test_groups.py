@@ -12,6 +12,7 @@ from incumbent.config import DataConfig
 from incumbent.data import datasets, ingestion
 from incumbent.errors import StageError
 from incumbent.title.evidence_gathering import groups_of
+from incumbent.title.undecided_challengers import _columns_of
 
 
 def test_groups_are_read_with_the_test_rows_and_numbered_in_their_order(tmp_path: Path) -> None:
@@ -45,3 +46,15 @@ def test_groups_are_read_with_the_test_rows_and_numbered_in_their_order(tmp_path
 def test_a_group_column_is_one_of_its_own(name: str) -> None:
     with pytest.raises(ValueError, match="a column of its own is needed"):
         DataConfig(group_column=name)
+
+
+def test_a_group_column_that_is_named_like_the_default_of_another_can_be_kept() -> None:
+    data = DataConfig(
+        train="a.csv", test="b.csv", text_column="body", label_columns="kind", group_column="label"
+    )
+    kept = _columns_of(data)
+    assert (kept.group_column, kept.text_column, kept.train) == (
+        "label",
+        "body",
+        DataConfig().train,
+    )

@@ -121,6 +121,14 @@ def test_versions_that_no_chain_of_contests_joins_do_not_compare(log: Log) -> No
     assert log.reign.lead == 0
 
 
+def test_who_lost_and_was_made_champion_by_hand_leaves_the_best_where_it_was(log: Log) -> None:
+    log.first(1, 0.8)
+    log.contest(2, 0.02, won=True)
+    log.contest(3, -0.03, won=False)
+    log.add("moved by hand", 3, 3)
+    assert log.reign.lead == pytest.approx(0.03)
+
+
 class Numbered:
     """A registry that holds a ledger's entries by their numbers."""
 
@@ -158,6 +166,19 @@ def test_an_entry_that_was_overtaken_is_void_all_the_same(log: Log) -> None:
     log.contest(2, 0.01, won=False)
     late = log.entries[-1].model_copy(update={"number": 3, "version": 9})
     assert [e.version for e in ledger(Numbered([*log.entries, late])).entries()] == [1, 2]
+
+
+def test_what_a_deleted_entry_overtook_stays_void(log: Log) -> None:
+    log.first(1, 0.85)
+    log.contest(2, 0.03, won=True)
+    late = log.entries[-1].model_copy(update={"number": 3, "version": 9, "champion": 9})
+    after = [
+        log.entries[-1].model_copy(update={"number": number, "after": before, "version": number})
+        for number, before in ((4, 2), (5, 4))
+    ]
+    registry = Numbered([*log.entries, late, *after])
+    del registry.stored[2]
+    assert [entry.number for entry in ledger(registry).entries()] == [1, 4, 5]
 
 
 def test_a_kind_of_entry_that_is_not_known_is_read_for_whom_it_makes_champion(log: Log) -> None:
