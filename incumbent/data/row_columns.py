@@ -82,7 +82,7 @@ def check(config: DataConfig, found: Collection[str], file: str) -> None:
         name = getattr(config, key)
         if not name or key in found or not settled(config):
             continue
-        table = next(source_reading.tables(file, config, config.texts_in, None))
+        table = next(training_files.tables(file, config, config.texts_in))
         near = difflib.get_close_matches(name, table.header, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near and near[0] != name else ""
         listed = ", ".join(repr(column) for column in table.header[:_SHOWN] if column)

@@ -251,6 +251,31 @@ def place_of(row: int) -> tuple[int, int]:
     return divmod(row, _FILE)
 
 
+def sources(rows: NDArray[np.int64], files: Sequence[str]) -> NDArray[np.int64]:
+    """What each of the files (n,) counts for: itself, or of texts that are files the first of them.
+
+    Args:
+        rows: How many rows (n,) each file has.
+        files: The files, as messages name them.
+    """
+    found = np.arange(len(files))
+    texts = (rows == 1) & np.fromiter(map(_is_text, files), np.bool_, len(files))
+    if texts.any():
+        found[texts] = texts.argmax()
+    return found
+
+
+def short(file: str) -> str:
+    """The name of a file without where it is; of a text, with the folder that it is in."""
+    return _text_in_words(file) if _is_text(file) else posixpath.basename(url_secrets.public(file))
+
+
+def above(files: Sequence[str]) -> str:
+    """The folder that files are under; of one file its own name."""
+    shown = [*map(url_secrets.public, files)]
+    return shown[0] if len(shown) == 1 else posixpath.dirname(os.path.commonprefix(shown))
+
+
 def named(files: Sequence[str]) -> str:
     """The files as messages name them all together, without secrets."""
     shown = ", ".join(map(url_secrets.public, files[:_MOST_NAMES]))

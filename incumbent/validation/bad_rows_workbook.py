@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import posixpath
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -112,7 +111,7 @@ def _found(
         wanted.setdefault(file, {})[number] = bad
     asked = *config.texts_in, *config.labels_in
     for file, of_file in sorted(wanted.items()):
-        shown = posixpath.basename(url_secrets.public(files[file]))
+        shown = training_files.short(files[file])
         for table in training_files.tables(files[file], config, asked):
             columns = _columns(table.header, asked)
             if not of_file.keys().isdisjoint(table.numbers):

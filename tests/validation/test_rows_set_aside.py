@@ -249,3 +249,22 @@ def test_rows_of_the_test_set_are_never_set_aside(tmp_path: Path) -> None:
     assert "'biling'" in verdict.refusal()
     assert "is frozen" in verdict.refusal()
     assert verdict.dataset.test.rows == 21
+
+
+def test_texts_in_folders_are_one_file_of_which_a_few_are_set_aside(tmp_path: Path) -> None:
+    for n in range(30):
+        path = tmp_path / "texts" / LABELS[n % 2] / f"{n}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" " if n == 7 else f"message number {n}")
+    config = data(tmp_path, str(tmp_path / "texts"), csv(tmp_path, "a", 20, "a slip,biling"))
+    dataset = read(config, tmp_path)
+    aside = rows_set_aside.set_aside(dataset, ASIDE)
+    assert (aside.dataset.train.set_aside, aside.dataset.train.rows) == (2, 49)
+    path = tmp_path / rows_set_aside.SHEET
+    bad_rows_workbook.write(path, aside.rows, dataset.train, config)
+    rows = [row for row in load_workbook(path).active.values][1:]
+    assert [row[2] for row in rows] == ["late/7.txt", "a.csv"]
+    strict = ASIDE.model_copy(update={"min_characters": 17})  # message number 0
+    (error,) = rows_set_aside.set_aside(read(config.model_copy(
+        update={"train": (str(tmp_path / "texts"),)}), tmp_path), strict).findings  # fmt: skip
+    assert f"10 of the 30 rows of {tmp_path}/texts are bad" in error.message
