@@ -213,7 +213,7 @@ class Labelled:
         rows, labelled = (np.bincount(whole, each).astype(int) for each in (rows, labelled))
         if none := np.flatnonzero((rows > 0) & (labelled == 0)).tolist():
             where = ", ".join(map(repr, self._config.labels_in))
-            files = [self._files[at] for at in np.flatnonzero(whole == none[0])]
+            files = [self._files[at] for at in np.flatnonzero(whole == none[0]).tolist()]
             raise DataError(
                 f"{training_files.above(files)}: none of its {rows[none[0]]:,} rows has a label in "
                 f"{where}. Label some of them, or set data.label_columns to where the labels are."

@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -272,8 +272,11 @@ def short(file: str) -> str:
 
 def above(files: Sequence[str]) -> str:
     """The folder that files are under; of one file its own name."""
-    shown = [*map(url_secrets.public, files)]
-    return shown[0] if len(shown) == 1 else posixpath.dirname(os.path.commonprefix(shown))
+    shown = [url_secrets.public(file).split("/") for file in files]
+    if len(shown) == 1:
+        return "/".join(shown[0])
+    same = takewhile(lambda parts: len({*parts}) == 1, zip(*shown, strict=False))
+    return "/".join(parts[0] for parts in same)
 
 
 def named(files: Sequence[str]) -> str:

@@ -262,7 +262,7 @@ def test_texts_in_folders_are_one_file_of_which_a_few_are_set_aside(tmp_path: Pa
     assert (aside.dataset.train.set_aside, aside.dataset.train.rows) == (2, 49)
     path = tmp_path / rows_set_aside.SHEET
     bad_rows_workbook.write(path, aside.rows, dataset.train, config)
-    rows = [row for row in load_workbook(path).active.values][1:]
+    _, *rows = load_workbook(path).active.values
     assert [row[2] for row in rows] == ["late/7.txt", "a.csv"]
     strict = ASIDE.model_copy(update={"min_characters": 17})  # message number 0
     (error,) = rows_set_aside.set_aside(read(config.model_copy(
