@@ -127,8 +127,8 @@ def _times(
         raise DataError(
             f"{training_files.named(files)}: row {where}, column {name!r}: found "
             f"{cells[wrong].iloc[0][:40]!r}; a date is expected (a date cell, or text like "
-            "2026-11-28, 2026-11-28 09:30 or 28.11.2026), as data.date_column names the column. "
-            "Correct it, or leave the cell empty for a row that is older than all others."
+            "2026-11-28, 2026-11-28 09:30 or 28.11.2026). Correct it, or leave the cell empty for "
+            "a row that is older than all others; or set data.date_column to another column."
         )
     nanoseconds = times.dt.as_unit("ns").astype("int64")
     return nanoseconds.where(cells != "", NO_DATE)

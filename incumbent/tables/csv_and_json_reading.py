@@ -179,7 +179,7 @@ def from_json(
     exports = annotation_exports.Exports(source, columns)
     for number, where, kept in _records(text, source, wanted):
         record = exports.flat(kept)
-        deep = [n for n in (*columns, *(optional or may)) if n not in record and "." in n]
+        deep = [n for n in (*wanted, *(optional or ())) if n not in record and "." in n]
         record |= {n: held for n in deep if (held := json_documents.inside(record, n)) is not None}
         found = record
         if not all(name in record for name in (*columns, *may)):
