@@ -113,7 +113,8 @@ class DataConfig(Section):
     nothing. With it, a list in JSON or Parquet is several labels. Empty: a cell holds one label."""
     id_column: str = ""
     """Column that holds the name or number by which a row is known, so that a later row of the same
-    one corrects it. Empty: rows are known by their text (after case and white space are folded)."""
+    one corrects it; `7` and `007` are one. Empty: rows are known by their text (after case and
+    white space are folded)."""
     annotator_column: str = ""
     """Column that says who labelled the row. How far these people agree is reported."""
     date_column: str = ""
@@ -266,7 +267,8 @@ class ValidationConfig(Section):
     `set_aside` in the inbox, `refuse` elsewhere. Rows of the test set are never set aside."""
     bad_rows_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Largest share of a file's labelled rows that is set aside, as a fraction; a file with more
-    bad rows is refused as a whole. Up to three are set aside of any file with more good rows."""
+    bad rows is refused as a whole. Up to three are set aside of any file with more good rows.
+    Texts in folders are one file."""
     on_empty: Severity = "error"
     """A row has no text."""
     on_rows: Severity = "error"

@@ -8,7 +8,6 @@ later file. Texts need not fit into memory: they are known by 128 bits (BLAKE2b,
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
@@ -36,6 +35,7 @@ none, and int64 nanoseconds since 1970, `NO_DATE` where there is none. They are 
 NO_DATE = int(np.iinfo(np.int64).min)
 """The date of a row without one: earlier than any."""
 
+_NAMED = 10  # files that are named
 _FIRST = 20  # rows that were set aside, which are named
 
 
@@ -57,10 +57,10 @@ class Settled(BaseModel, frozen=True):
 
     def in_words(self, files: Sequence[str]) -> str:
         """What became of them, where anything did; `files` are those of the split."""
-        by = ", ".join(
-            f"{count:,} by {posixpath.basename(files[at])}"
-            for at, count in self.replaced_by.items()
-        )
+        shown = [*self.replaced_by.items()][:_NAMED]
+        by = ", ".join(f"{count:,} by {training_files.short(files[at])}" for at, count in shown)
+        if more := len(self.replaced_by) - len(shown):
+            by += f" and others by {more:,} more {'file' if more == 1 else 'files'}"
         parts = [
             f"{self.replaced:,} {'label' if self.replaced == 1 else 'labels'} replaced ({by})",
             f"{self.repeated:,} {'row' if self.repeated == 1 else 'rows'} given again",

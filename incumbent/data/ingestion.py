@@ -204,15 +204,18 @@ class Labelled:
                 self.filled |= row_columns.filled(frame, self._config)
             # Where a formula stands, a label is meant: validation says what is wrong with it.
             has = (frame["label"] != "") | frame["formula"]
-            file = training_files.position(frame["row"].to_numpy()[:1])
-            labelled[file] += has.sum()
-            rows[file] += len(frame)
+            file = training_files.position(frame["row"].to_numpy())
+            np.add.at(labelled, file, has.to_numpy())
+            np.add.at(rows, file, 1)
             self.pool.add(frame[~has])
             yield frame[has]
+        whole = training_files.sources(rows, self._files)
+        rows, labelled = (np.bincount(whole, each).astype(int) for each in (rows, labelled))
         if none := np.flatnonzero((rows > 0) & (labelled == 0)).tolist():
             where = ", ".join(map(repr, self._config.labels_in))
+            files = [self._files[at] for at in np.flatnonzero(whole == none[0]).tolist()]
             raise DataError(
-                f"{self._files[none[0]]}: none of its {rows[none[0]]:,} rows has a label in "
+                f"{training_files.above(files)}: none of its {rows[none[0]]:,} rows has a label in "
                 f"{where}. Label some of them, or set data.label_columns to where the labels are."
             )
 

@@ -1,10 +1,10 @@
 """Labels as people write them: which are one, and which stand together in one cell.
 
 What no reader can tell apart is one label: another Unicode normal form, characters without width,
-no-break spaces and white space make no other, nor do `TRUE` for `True` and `1.0` for `1`. It is
-shown as `validation.labels` spells it; or else as the test set does, which is frozen, so that what
-a model answers does not change with the rows it is trained on; or else as training does. Of several
-spellings the most common is meant. Case does make another label, which is asked about.
+no-break spaces and white space make no other, nor do `TRUE` for `True`, `1.0` and `1,0` for `1`.
+It is shown as `validation.labels` spells it; or else as the test set does, which is frozen, so that
+what a model answers does not change with the rows it is trained on; or else as training does. Of
+several spellings the most common is meant. Case does make another label, which is asked about.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNSEEN = re.compile(
 _JOINERS = re.compile("[\u200c\u200d]+(?=[\x00-\u024f]|$)|(?:(?<=[\x00-\u024f])|^)[\u200c\u200d]+")
 _HYPHENS = str.maketrans("\u2010\u2011", "--")
 _ALIKE = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014_", "''\"\"-- ")
-_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+_WHOLE = re.compile(r"(-?[0-9]+)(?:\.0+|,00?)")  # 1,000 is a thousand
 
 BETWEEN = ",;|+/"
 """The signs that people put between labels."""
@@ -210,7 +210,7 @@ def sharing_parts(labels: Collection[str]) -> dict[str, str]:
     parts = {
         label: [key(part) for part in _BETWEEN.split(label)]
         for label in labels
-        if _BETWEEN.search(label)
+        if _BETWEEN.search(key(label))  # 1,0 is 1
     }
     parts = {label: split for label, split in parts.items() if all(split)}
     together = Counter(tuple(sorted(split)) for split in parts.values())

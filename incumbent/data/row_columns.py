@@ -12,7 +12,7 @@ from incumbent.data import label_spellings
 from incumbent.data.corrections import NO_DATE
 from incumbent.errors import DataError
 from incumbent.runtime import url_secrets
-from incumbent.tables import source_reading, table_reader, training_files
+from incumbent.tables import table_reader, training_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _KEYS = {"id": "id_column", "annotator": "annotator_column", "date": "date_column"}
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)
+_DIGITS = re.compile(r"[0-9]+")
+_SHORTENED = re.compile(r"[0-9]+[.,][0-9]+E\+[0-9]+", re.IGNORECASE)  # 1.23457E+11
+_NO_ID = ("-", "–", "n/a", "#n/a", "na", "nan", "none", "null", "?")
 _SHOWN = 20  # columns that a message lists
 
 
@@ -50,7 +53,7 @@ def added(
         name: frame.get(f"{table_reader.SLICE}{getattr(config, key)}", blank)
         for name, key in _KEYS.items()
     }
-    columns["id"] = columns["id"].map(label_spellings.key)  # 7 and 7.0 are one
+    columns["id"] = _ids(columns["id"], frame["row"], config.id_column, files)
     columns["annotator"] = columns["annotator"].map(label_spellings.plain)
     columns["date"] = _times(columns["date"], frame["row"], config.date_column, files)
     asked = {f"{table_reader.SLICE}{name}" for name in slices}
@@ -82,7 +85,7 @@ def check(config: DataConfig, found: Collection[str], file: str) -> None:
         name = getattr(config, key)
         if not name or key in found or not settled(config):
             continue
-        table = next(source_reading.tables(file, config, config.texts_in, None))
+        table = next(training_files.tables(file, config, config.texts_in))
         near = difflib.get_close_matches(name, table.header, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near and near[0] != name else ""
         listed = ", ".join(repr(column) for column in table.header[:_SHOWN] if column)
@@ -91,6 +94,24 @@ def check(config: DataConfig, found: Collection[str], file: str) -> None:
             f"column.{hint} The columns of {url_secrets.public(file)} are {listed}. Correct the "
             "name, or leave it empty."
         )
+
+
+def _ids(
+    cells: pd.Series[str], rows: pd.Series[int], name: str, files: Sequence[str]
+) -> pd.Series[str]:
+    """Ids (n,) as they are compared: 7, 7.0 and 007 are one; "" where there is none."""
+    shortened = cells.map(lambda cell: bool(_SHORTENED.fullmatch(cell)))
+    if shortened.any():
+        where = training_files.rows_in_words([int(rows[shortened].iloc[0])], files)
+        raise DataError(
+            f"{training_files.named(files)}: row {where}, column {name!r}: found "
+            f"{cells[shortened].iloc[0]!r}, a number that a spreadsheet program has shortened, so "
+            "that different rows have one id. Show the column as whole numbers there, and save the "
+            "file again."
+        )
+    seen = cells.map(label_spellings.key)
+    ids = seen.map(lambda cell: cell.lstrip("0") or "0" if _DIGITS.fullmatch(cell) else cell)
+    return ids.mask(ids.str.casefold().isin(_NO_ID), "")
 
 
 def _times(
@@ -106,8 +127,8 @@ def _times(
         raise DataError(
             f"{training_files.named(files)}: row {where}, column {name!r}: found "
             f"{cells[wrong].iloc[0][:40]!r}; a date is expected (a date cell, or text like "
-            "2026-11-28, 2026-11-28 09:30 or 28.11.2026), as data.date_column names the column. "
-            "Correct it, or leave the cell empty for a row that is older than all others."
+            "2026-11-28, 2026-11-28 09:30 or 28.11.2026). Correct it, or leave the cell empty for "
+            "a row that is older than all others; or set data.date_column to another column."
         )
     nanoseconds = times.dt.as_unit("ns").astype("int64")
     return nanoseconds.where(cells != "", NO_DATE)

@@ -228,6 +228,6 @@ def _steps(seen: Seen, kind: str, sheet: str, file: str) -> list[str]:
 
 
 def plain(problem: str) -> str:
-    """A message without the settings that a labeller need not know."""
-    sentences = _SENTENCES.split(_OR_SET.sub("", problem))
-    return " ".join(part for part in sentences if not _FOR_OWNERS.search(part)) or problem
+    """A message without the settings that a labeller need not know; what was found stays."""
+    found, *sentences = _SENTENCES.split(_OR_SET.sub("", problem))
+    return " ".join([found, *(part for part in sentences if not _FOR_OWNERS.search(part))])

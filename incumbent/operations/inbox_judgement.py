@@ -170,7 +170,7 @@ def labels_together(accepted: Collection[str], place: str, config: Config) -> tu
     known = dict.fromkeys(accepted, 1)
     if beside := others(place, config):
         whole = config.data.model_copy(update={"train": beside, "sample": None})
-        dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
+        dataset = ingestion.ingest(whole, Path(config.tracking.workdir), part_of_train=True)
         known |= dict.fromkeys(filter(None, dataset.classes), 2)
     return tuple(sorted(label_spellings.spellings(known).values()))
 
@@ -227,7 +227,7 @@ def _unknown(
     beside = others(place, config)
     if unknown and beside and named is None:
         whole = data.model_copy(update={"train": beside, "sample": None})
-        dataset = ingestion.ingest(whole, Path(config.tracking.workdir))
+        dataset = ingestion.ingest(whole, Path(config.tracking.workdir), part_of_train=True)
         known |= {*dataset.classes, *dataset.test.labels}
         unknown = label_spellings.unknown(labels, known)
     return unknown, sorted(known - {"", label_sets.NONE})

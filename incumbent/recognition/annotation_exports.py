@@ -5,8 +5,11 @@ doccano's records need nothing: they have a text, and a list of labels.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import DataError
@@ -19,6 +22,8 @@ LABEL = "label"
 
 _ANNOTATIONS = ("annotations", "completions")  # as Label Studio calls them now, and did before 1.0
 _ANSWERS = ("accept", "reject", "ignore")
+_LONGEST = 10_000  # characters of a list of names
+_APART = re.compile(r"""(['"])\s+(?=['"])""")
 _CHOICES = '{"choices":'  # begins a cell of Label Studio's CSV with several labels
 
 
@@ -116,6 +121,24 @@ def choices(cell: object) -> object:
             return cell
     if isinstance(cell, dict) and isinstance(cell.get("choices"), list):
         return cell["choices"]
+    return cell
+
+
+def is_list_in_words(cell: object) -> bool:
+    """Whether a cell holds a list as JSON or Python writes it."""
+    return isinstance(cell, str) and cell[:1] == "[" and cell.rstrip()[-1:] == "]"
+
+
+def list_in_words(cell: object) -> object:
+    """The names in a cell that holds a list of them as JSON or Python writes it; else the cell."""
+    if not isinstance(cell, str) or not is_list_in_words(cell) or len(cell) > _LONGEST:
+        return cell
+    text = _APART.sub(r"\1, ", cell)  # NumPy writes no commas
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            names = read(text)
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                return names
     return cell
 
 

@@ -20,6 +20,7 @@ _PAGES = [
 ]  # fmt: skip
 # Not koi8-r, of which koi8-u has all letters, nor iso8859-1, of which cp1252 has all.
 _WESTERN = "cp1252"
+_MAC = "mac_roman"  # has a sign for every byte, so that it comes last
 _ORDINARY = frozenset("àâäáãåæçèéêëìíîïñòóôöõøœßùúûüÿªº")
 _SAMPLE = 1 << 20  # bytes of lines that a page is told from
 _ALIKE = 0.95  # of the best page's confidence
@@ -61,7 +62,19 @@ def told(data: bytes) -> list[str]:
     different: dict[str, str] = {}
     for page in near:
         different.setdefault(texts[page], page)
+    return _least_odd(different, _read(data, sample, _MAC))
+
+
+def _least_odd(different: dict[str, str], of_mac: str) -> list[str]:
+    """The pages of texts that have the fewest oddities; the Mac's, where all have some and it none.
+
+    Args:
+        different: Page by text.
+        of_mac: The text in that page; "" if it makes none.
+    """
     odd = {page: _oddities(text) for text, page in different.items()}
+    if of_mac and all(odd.values()) and _ordinary(of_mac):
+        return [_MAC]
     return [page for page, count in odd.items() if count == min(odd.values())]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """The delimiters that are looked for, as messages name them."""
 
+_RARE = "~^§¬¦\x01\x1f"  # delimiters that only count if the names stand between them
 _HEAD = 1 << 16  # characters
 _SEP = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n?|\n|$)', re.IGNORECASE)  # Excel's own first line
 
@@ -53,6 +54,10 @@ def sniff(text: str, wanted: Sequence[str], usual: str, given: str = "", row: in
     order = [known] if known else [usual, *(one for one in NAMES if one != usual)]
     found = {one: _rows(text[body : body + _HEAD], one) for one in order}
     headers = [(one, header) for one in order if (header := _header(found[one], wanted, row))]
+    if not headers and not known and len(wanted) > 1:
+        head = text[body : body + _HEAD]
+        rare = {one: _rows(head, one) for one in _RARE if one in head}
+        headers = [(one, names) for one in rare if (names := _header(rare[one], wanted, row))]
     if headers:
         delimiter, header = min(headers, key=lambda each: each[1].first)
         return Dialect(delimiter, body, header, found=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import unicodedata
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -121,8 +122,13 @@ def _marked(data: bytes) -> str:
 
 
 def _without_mark(data: bytes) -> str:
-    """UTF-16 that has no mark: every other byte of its Latin letters is zero; "" if it is not."""
+    """UTF-16 that has no mark: every other byte of its Latin letters is zero; "" if it is not.
+
+    Of other scripts it has at least ends of lines, and none but letters that there are.
+    """
     head = data[: _HEAD & ~1]
+    if b"\0" not in head:
+        return ""
     even, odd = head[::2].count(0), head[1::2].count(0)
     half = len(head) // 2
     if half >= _FEW and len(data) % 2 == 0:
@@ -130,7 +136,17 @@ def _without_mark(data: bytes) -> str:
             return "utf-16-le"
         if even > half * 0.3 and odd < half * 0.05:
             return "utf-16-be"
+        return next((name for name in ("utf-16-le", "utf-16-be") if _is_wide(head, name)), "")
     return ""
+
+
+def _is_wide(head: bytes, encoding: str) -> bool:
+    text = head.decode(encoding, "replace")[:-1]  # its end may be half a letter
+    ascii_ones = sum(map(str.isascii, text))
+    return (
+        "\n" in text and "\0" not in text and ascii_ones > len(text) * 0.02
+        and not any(c == "\ufffd" or unicodedata.category(c) in ("Cn", "Co") for c in text)
+    )  # fmt: skip
 
 
 def _mostly_utf8(data: bytes, fault: int) -> bool:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from incumbent.recognition.csv_quoting import Quoting
 
 
+_SHOWN = 20  # keys that a message lists
+
+
 class _Fault(Exception):
     """What is wrong, and in which line of the table."""
 
@@ -176,6 +179,8 @@ def from_json(
     exports = annotation_exports.Exports(source, columns)
     for number, where, kept in _records(text, source, wanted):
         record = exports.flat(kept)
+        deep = [n for n in (*wanted, *(optional or ())) if n not in record and "." in n]
+        record |= {n: held for n in deep if (held := json_documents.inside(record, n)) is not None}
         found = record
         if not all(name in record for name in (*columns, *may)):
             may_lack = [*may, *columns] if exports.found else may
@@ -212,9 +217,12 @@ def _names(
         if not found and name in may_lack:
             continue
         if not found:
+            inner = ((key, held) for key, held in record.items() if isinstance(held, dict))
+            nested = [f"{key}.{under}" for key, held in inner for under in held]
+            listed = ", ".join(map(repr, [*record, *nested][:_SHOWN])) or "no keys"
             raise DataError(
                 f"{where}: there is no {name!r}; this one has "
-                f"{', '.join(map(repr, record)) or 'no keys'}. Add it, or set data.text_column "
+                f"{listed}. Add it, or set data.text_column "
                 "and data.label_columns to keys that every one has."
             )
         names[found[0]] = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -119,4 +120,7 @@ def _bytes(column: pa.Array) -> int:
 def _cells(column: pa.Array) -> list[object]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        with suppress(pa.ArrowInvalid):  # some programs do not say that theirs are texts
+            column = column.cast(pa.large_string())
     return list(column.to_pylist())

@@ -33,6 +33,7 @@ _SLICES = (
 )
 _SHOWN = 20  # columns that a message lists
 _MEANT = 0.75  # likeness of a column to a name, from which on it may be a slip
+_FOLDED = 20  # characters more than its name that a cell with a column's name has at most
 _WIDE = 80  # characters of a label that a message shows
 
 _log = logging.getLogger(__name__)
@@ -76,10 +77,12 @@ def parts(
     """
     columns = *config.texts_in, *config.labels_in
     notes: dict[str, None] = {}
-    kept = last = 0
+    kept = last = again = 0
     tables = source_reading.tables(source, config, columns, slices)
     begun, in_words = _say_no_in_words(source, config, tables)
-    for table in chain(begun, tables):
+    for read_table in chain(begun, tables):
+        table = _without_header(read_table)
+        again += len(read_table.rows) - len(table.rows)
         frame = _frame(table, config, slices, needed, in_words=in_words)
         notes |= dict.fromkeys((*table.notes, *_renamed(table, columns)))
         if len(frame):
@@ -90,7 +93,10 @@ def parts(
             f"{table.where} has a header ({_listed(table.header)}) but no rows under it. Add a "
             "row for each text."
         )
-    if blank := last - table.header_row - kept:
+    if again:
+        rows = "row repeats" if again == 1 else "rows repeat"
+        notes[f"{again:,} {rows} the header: skipped"] = None
+    if blank := max(last - table.header_row - kept - again, 0):
         notes[f"{blank:,} blank {'row' if blank == 1 else 'rows'} skipped"] = None
     if notes:
         note(f"{table.where}: {'; '.join(notes)}")
@@ -238,6 +244,32 @@ def _together(cells: Sequence[object]) -> object:
     return "\n\n".join(_shown(cell).strip() for cell in there)
 
 
+def _without_header(table: Table) -> Table:
+    """Without rows that are the header again, as between files that were put together."""
+    first = next((at for at, name in enumerate(table.header) if name), 0)
+    if not table.header_row or not any(table.header):
+        return table
+    names = [column_names.folded(name) for name in table.header]
+
+    def repeats(row: Sequence[object]) -> bool:
+        lead = row[first] if first < len(row) else None
+        if not isinstance(lead, str) or len(lead) > len(table.header[first]) + _FOLDED:
+            return False
+        return column_names.folded(lead) == names[first] and _folded(row, len(names)) == names
+
+    kept = [at for at, row in enumerate(table.rows) if not repeats(row)]
+    if len(kept) == len(table.rows):
+        return table
+    return replace(
+        table, rows=[table.rows[at] for at in kept], numbers=[table.numbers[at] for at in kept]
+    )
+
+
+def _folded(row: Sequence[object], width: int) -> list[str]:
+    cells = [column_names.folded(as_text(cell)) for cell in row]
+    return cells + [""] * (width - len(cells))
+
+
 def _without_blank(table: Table, texts: Sequence[int], labels: Sequence[int]) -> Table:
     """Without rows that are blank: in all cells; or where a format has records, in these."""
     suspects = [at for at, cell in enumerate(_texts(table, texts)) if _kind(cell) == "empty"]
@@ -280,9 +312,10 @@ def _labels(table: Table, cells: list[object], separator: str) -> pd.Series[str]
             no label of a text.
     """
     # Of a million cells it is a few kinds and texts that are looked at.
-    if {*map(type, cells)}.isdisjoint((list, dict)) and not any(
-        map(annotation_exports.are_choices, {*cells})
-    ):
+    plain = {*map(type, cells)}.isdisjoint((list, dict))
+    if plain and separator and any(map(annotation_exports.is_list_in_words, {*cells})):
+        cells = [annotation_exports.list_in_words(cell) for cell in cells]
+    elif plain and not any(map(annotation_exports.are_choices, {*cells})):
         return _stripped(cells)
     found = [annotation_exports.choices(cell) for cell in cells]
     texts: list[str] = []

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 # In the languages of spreadsheets, words and what programs show for a boolean cell.
 _YES = """
-1 1.0 +1 x xx v × ✓ ✔ ✅ ☑ ☒ √ • ● ⬤ ○ ◯ 〇 ⨯ 𝕏 [x] (x) * + true t yes y yep on checked ticked
+1 1.0 1,0 +1 x xx v × ✓ ✔ ✅ ☑ ☒ √ • ● ⬤ ○ ◯ 〇 ⨯ 𝕏 [x] (x) * + true t yes y yep on checked ticked
 ja j wahr oui o vrai si s sí verdadero vero sim verdadeiro waar tak t prawda ano pravda igen igaz da
 adevărat да истина так ναι αληθής evet doğru kyllä tosi sant sand sann jah áno
 はい 真 是 对 有 예 네 نعم כן हाँ có đúng ya benar
 """
 _NO = """
-0 0.0 -0 - -- – — ✗ ✘ ❌ ☐ [] () . false f no n nope off unchecked none n/a na
+0 0.0 0,0 -0 - -- – — ✗ ✘ ❌ ☐ [] () . false f no n nope off unchecked none n/a na
 nein falsch non faux falso não nao nee onwaar nie fałsz ne nepravda nem hamis nu fals нет ложь ні
 όχι ψευδής hayır hayir yanlış ei epätosi nej nei usant falsk いいえ 偽 否 不 无 아니요 아니오
 لا לא नहीं không sai tidak salah

@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -251,6 +251,34 @@ def position(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def place_of(row: int) -> tuple[int, int]:
     """Which of the files a row is in, from 0, and its number there."""
     return divmod(row, _FILE)
+
+
+def sources(rows: NDArray[np.int64], files: Sequence[str]) -> NDArray[np.int64]:
+    """What each of the files (n,) counts for: itself, or of texts that are files the first of them.
+
+    Args:
+        rows: How many rows (n,) each file has.
+        files: The files, as messages name them.
+    """
+    found = np.arange(len(files))
+    texts = (rows == 1) & np.fromiter(map(_is_text, files), np.bool_, len(files))
+    if texts.any():
+        found[texts] = texts.argmax()
+    return found
+
+
+def short(file: str) -> str:
+    """The name of a file without where it is; of a text, with the folder that it is in."""
+    return _text_in_words(file) if _is_text(file) else posixpath.basename(url_secrets.public(file))
+
+
+def above(files: Sequence[str]) -> str:
+    """The folder that files are under; of one file its own name."""
+    shown = [url_secrets.public(file).split("/") for file in files]
+    if len(shown) == 1:
+        return "/".join(shown[0])
+    same = takewhile(lambda parts: len({*parts}) == 1, zip(*shown, strict=False))
+    return "/".join(parts[0] for parts in same)
 
 
 def named(files: Sequence[str]) -> str:

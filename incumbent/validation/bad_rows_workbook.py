@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import datetime
 import math
-import posixpath
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from incumbent import label_sets
 from incumbent.errors import DataError
 from incumbent.label_sets import CONTROL
-from incumbent.recognition import column_names
+from incumbent.recognition import annotation_exports, column_names
 from incumbent.runtime import url_secrets
 from incumbent.tables import training_files
 from incumbent.tables.table import as_text
@@ -77,7 +77,10 @@ def write(path: Path, rows: Sequence[BadRow], split: Split, config: DataConfig) 
         sheet.append([])
     sheet.append([_cell(sheet, name) for name in (*written, *names)])
     for cells, wrong, place in found:
-        own = [_cell(sheet, cells.get(column), mark=column in wrong) for column in columns]
+        own = [
+            _cell(sheet, _listed(cells.get(column), config.label_separator), mark=column in wrong)
+            for column in columns
+        ]
         sheet.append([*own, *(_cell(sheet, value) for value in place)])
     draft = path.with_name(f".{path.name}")
     try:
@@ -112,7 +115,7 @@ def _found(
         wanted.setdefault(file, {})[number] = bad
     asked = *config.texts_in, *config.labels_in
     for file, of_file in sorted(wanted.items()):
-        shown = posixpath.basename(url_secrets.public(files[file]))
+        shown = training_files.short(files[file])
         for table in training_files.tables(files[file], config, asked):
             columns = _columns(table.header, asked)
             if not of_file.keys().isdisjoint(table.numbers):
@@ -177,6 +180,15 @@ def _cell(sheet: WriteOnlyWorksheet, value: object, *, mark: bool = False) -> ob
     if mark:
         cell.fill = PatternFill("solid", start_color=_MARK)
     return cell
+
+
+def _listed(value: object, separator: str) -> object:
+    """A list of labels as one cell holds them; anything else as it is."""
+    found = annotation_exports.choices(value)
+    if not isinstance(found, list):
+        return value
+    names = [as_text(name) for name in found]
+    return label_sets.in_one_cell(names, separator) if separator else ", ".join(names)
 
 
 def _kept(value: object) -> object:

@@ -81,6 +81,8 @@ def set_aside(dataset: Dataset, config: ValidationConfig) -> SetAside:
         return SetAside(dataset)
     numbers = frame["row"].to_numpy()
     files = training_files.position(numbers)
+    named = dataset.train.files or (dataset.train.source,)
+    files = training_files.sources(np.bincount(files, minlength=len(named)), named)[files]
     too_many = [
         int(file) for file in np.unique(files[bad])
         if not few(int(bad[files == file].sum()), int((files == file).sum()), config)
@@ -208,7 +210,9 @@ def _refusing(
     numbers: NDArray[np.int64], file: int, config: ValidationConfig,
 ) -> Finding:  # fmt: skip
     among = files == file
-    where = training_files.named(dataset.train.files[file : file + 1]) or dataset.train.source
+    of_file = np.unique(training_files.position(numbers[among])).tolist()
+    named = [dataset.train.files[at] for at in of_file] if dataset.train.files else []
+    where = training_files.above(named) if named else dataset.train.source
     rows = numbers[bad & among]
     return Finding(
         split="train", name="bad_rows", severity="error", passed=False, count=len(rows),

@@ -280,3 +280,23 @@ def test_a_part_of_the_training_data_may_lack_the_columns(tmp_path: Path) -> Non
     assert row_columns.named(config) == ["id"]
     kept = config.model_copy(update={"on_disagreement": "keep"})
     assert row_columns.named(kept) == []
+
+
+def test_an_id_is_one_without_its_zeros_and_none_where_a_sign_says_so(read: Any) -> None:
+    rows = [("one", "x", "007"), ("two", "y", "7.0"), ("three", "x", "-"), ("four", "y", "n/a"),
+            ("five", "x", "A07"), ("six", "y", "A7"), ("seven", "x", "0")]  # fmt: skip
+    dataset = read(rows, columns="text label id", id_column="id")
+    assert [text for text, _ in rows_of(dataset)] == [
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+    ]
+
+
+def test_an_id_that_a_spreadsheet_has_shortened_is_refused(read: Any) -> None:
+    rows = [("one", "x", "12"), ("two", "y", "1.23457E+11")]
+    with pytest.raises(DataError, match=r"row 3, column 'id': found '1\.23457E\+11'"):
+        read(rows, columns="text label id", id_column="id")

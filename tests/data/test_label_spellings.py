@@ -34,7 +34,7 @@ def ingested(
         ("neg", "neg\u200b"), ("neg", "\ufeffneg"), ("neg", "n\u200deg"),
         ("caf\u00e9", "cafe\u0301"),
         ("not good", "not\u00a0 good"), ("TRUE", "True"), ("true", "True"), ("1", "1.0"),
-        ("-3", "-3.00"), ("e-mail", "e\u2011mail"), ("a b", " a\tb "),
+        ("1", "1,0"), ("-3", "-3.00"), ("e-mail", "e\u2011mail"), ("a b", " a\tb "),
     ],
 )  # fmt: skip
 def test_what_no_reader_tells_apart_is_one_label(one: str, other: str) -> None:

@@ -89,6 +89,8 @@ def test_a_page_is_made_of_text_alone(tmp_path: Path) -> None:
         ("None of its 3 rows has a label. Label some of them, or set data.label_columns to where "
          "the labels are.", "None of its 3 rows has a label. Label some of them."),
         ("Set data.sheet.", "Set data.sheet."),
+        ("Row 3 is blank, and data.header_row says it has the names. Set data.sheet. Save it.",
+         "Row 3 is blank, and data.header_row says it has the names. Save it."),
     ],
 )  # fmt: skip
 def test_a_labeller_is_told_of_no_settings(message: str, words: str) -> None:

@@ -429,3 +429,11 @@ def test_make_clean_leaves_what_was_seen(tmp_path: Path) -> None:
     subprocess.run(["make", "clean"], cwd=tmp_path, env=outside, check=True, capture_output=True)
     assert not cache.parent.exists()
     assert inbox_files.load("inbox", tmp_path / ".incumbent") == seen
+
+
+def test_training_data_without_ids_knows_labels_too(tmp_path: Path, config: Config) -> None:
+    (tmp_path / "train.csv").write_text(GOOD.replace(",a\n", ",c\n"))
+    data = config.data.model_copy(update={"id_column": "id", "date_column": "day"})
+    with_ids = config.model_copy(update={"data": data})
+    assert inbox_judgement.learned(["c", "d"], (), "", with_ids)
+    assert inbox_judgement.labels_together(["d"], "", with_ids) == ("b", "c", "d")

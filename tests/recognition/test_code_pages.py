@@ -22,6 +22,7 @@ ONE = [
     ("這部電影很好看，我很喜歡", ["big5"]), ("좋은 영화였습니다", ["cp949"]),
     ("หนังดีมาก", ["cp874"]), ("Un bon film, j'ai adoré l'œuvre", ["cp1252", "iso8859-15"]),
 ]  # fmt: skip
+MAC = "C'était très médiocre, à éviter"
 WESTERN = [
     "Ein schöner Film, großartig", "Es geht´s „gut“ – 20 m² für 15 €", "It’s a “great” film…",
     "Qué película tan buena, señor", "Não gostei, ação", "En väldigt bra film, på åre",
@@ -59,3 +60,7 @@ def test_two_pages_that_fit_alike_are_named(text, page, pages):
     assert f"{'2;' + text!r} ({page})" in said
     assert all(f"({one})" in said for one in pages)
     assert "Set data.encoding" in said
+
+
+def test_the_page_of_the_mac_where_all_others_have_signs_in_words() -> None:
+    assert text_encodings.decode(MAC.encode("mac_roman"), "a.csv", "auto")[0] == MAC

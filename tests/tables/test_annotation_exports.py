@@ -160,3 +160,15 @@ def test_choices_in_a_cell_of_label_studios_csv(tmp_path: Path) -> None:
     assert "is a list of 2" in refused(tmp_path / "a.csv", data)
     frame, _ = read(tmp_path / "a.csv", data, label_separator=";")
     assert pairs(frame) == [("Fine.", "pos"), ("Dull.", "neg;late")]
+
+
+@pytest.mark.parametrize(
+    "cell", ['["late", "rude, very"]', "['late', 'rude, very']", "['late' 'rude, very']"]
+)
+def test_lists_that_a_csv_has_in_words(tmp_path: Path, cell: str) -> None:
+    rows = pd.DataFrame({"text": ["a", "b", "c"], "label": [cell, "late", "[sic] late]"]})
+    frame, _ = read(tmp_path / "a.csv", rows.to_csv(index=False), label_separator=";")
+    assert frame["label"].tolist() == ["late;rude, very", "late", "[sic] late]"]
+    # Without a separator a cell holds one label, as it always did.
+    frame, _ = read(tmp_path / "a.csv", rows.to_csv(index=False))
+    assert frame["label"].tolist() == [cell, "late", "[sic] late]"]

@@ -95,7 +95,7 @@ def test_a_cell_that_says_neither_is_refused(tmp_path: Path, cell: object, found
     [
         ("x", None), ("X ", " "), ("✓", ""), ("✔\ufe0f", None), ("yes", "no"), ("Ja", "Nein"),
         ("OUI", "non"), ("sí", "No"), ("VRAI", "FAUX"), ("WAHR", "FALSCH"), ("✓", "✗"),
-        ("はい", "いいえ"), ("ДА", "нет"), ("1.0", None), (True, None),
+        ("はい", "いいえ"), ("ДА", "нет"), ("1.0", None), ("1,0", "0,0"), (True, None),
     ],
 )  # fmt: skip
 def test_ticks_and_words_of_many_languages_say_the_same(

@@ -376,3 +376,61 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path, name, data, parts):
     said = refused(tmp_path / name, data)
     for part in parts:
         assert part in said, said
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_files_that_were_put_together(tmp_path, mark):
+    data = f"text,label\nFine,pos\n,\n{mark}Text,label\n{mark}text,pos\nDull,neg\n"
+    frame, said = read(tmp_path / "a.csv", data)
+    assert pairs(frame) == [("Fine", "pos"), (f"{mark}text", "pos"), ("Dull", "neg")]
+    assert frame["row"].tolist() == [2, 5, 6]
+    assert "1 row repeats the header: skipped; 1 blank row skipped" in said
+
+
+@pytest.mark.parametrize("delimiter", ["~", "^", "\x01"])
+def test_a_rare_delimiter_counts_if_the_names_stand_between(tmp_path, delimiter):
+    data = "\n".join(delimiter.join(cells) for cells in [HEAD, ("So, so; a|b", "pos")])
+    assert pairs(read(tmp_path / "a.csv", data)[0]) == [("So, so; a|b", "pos")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Очень хороший фильм", "一部好电影", "😀😀"])
+def test_utf_16_without_a_mark_in_any_script(tmp_path, encoding, text):
+    data = "text\tlabel\n" + f"{text}\tда\n" * 40
+    frame, said = read(tmp_path / "a.txt", data.encode(encoding))
+    assert pairs(frame) == [(text, "да")] * 40
+    assert encoding in said
+
+
+def test_parquet_of_texts_that_it_calls_bytes(tmp_path):
+    pd.DataFrame({"text": ["Fine, é".encode(), b"\xff"], "label": [b"pos", b"neg"]}).to_parquet(
+        tmp_path / "made"
+    )
+    frame, _ = read(tmp_path / "a.parquet", (tmp_path / "made").read_bytes())
+    # What is no text is still said to be none.
+    assert frame["found"].tolist() == ["error", "error"]
+    pd.DataFrame({"text": ["Fine, é".encode()], "label": [b"pos"]}).to_parquet(tmp_path / "made")
+    frame, _ = read(tmp_path / "a.parquet", (tmp_path / "made").read_bytes())
+    assert pairs(frame) == [("Fine, é", "pos")]
+    assert frame["found"].tolist() == ["text"]
+
+
+RECORDS = [{"text": "Fine", "label": "pos"}, {"text": "Dull", "label": "neg"}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"status": "ok", "data": {"page": {"items": RECORDS}}},
+     {"users": [{"id": 1}], "reviews": RECORDS}, {"r1": RECORDS[0], "r2": RECORDS[1]}],
+)  # fmt: skip
+def test_records_anywhere_in_one_json_value(tmp_path, value):
+    frame, _ = read(tmp_path / "a.json", json.dumps(value))
+    assert pairs(frame) == [("Fine", "pos"), ("Dull", "neg")]
+
+
+def test_keys_in_objects_of_json_are_named_with_a_dot(tmp_path):
+    nested = [{"review": {"text": "Fine"}, "label": {"name": "pos"}}]
+    keys = {"text_column": "review.text", "label_columns": "label.name"}
+    for data in (json.dumps(nested), json.dumps(nested[0]) + "\n", json.dumps({"a": nested})):
+        assert pairs(read(tmp_path / "a.json", data, **keys)[0]) == [("Fine", "pos")]
+    assert "'review.text'" in refused(tmp_path / "a.json", json.dumps(nested))

@@ -137,3 +137,16 @@ def test_they_may_be_anywhere() -> None:
         filesystem.pipe(f"/texts-in-folders/{name}", name.encode())
     expected = [("neg", "neg/[1].txt", "neg/[1].txt"), ("pos", "pos/1.txt", "pos/1.txt")]
     assert read("memory://texts-in-folders") == expected
+
+
+def test_more_texts_without_a_label_than_are_read_at_once(tmp_path: Path) -> None:
+    texts = {f"{('pos', 'neg')[n % 2]}/{n}.txt": f"Film {n}" for n in range(4)}
+    folder = write(tmp_path / "train", texts | {f"unsup/{n}.txt": f"Nr. {n}" for n in range(4_005)})
+    config = DataConfig(train=folder, test=write(tmp_path / "test", texts))
+    assert ingestion.ingest(config, tmp_path / "work").train.unlabelled == 4_005
+    (tmp_path / "other").mkdir()
+    (tmp_path / "train" / "unsup").rename(tmp_path / "other" / "unsup")
+    write(tmp_path / "other", {"unlabelled/1.txt": "One"})
+    alone = config.model_copy(update={"train": str(tmp_path / "other")})
+    with pytest.raises(DataError, match=r"/other: none of its 4,006 rows has a label"):
+        ingestion.ingest(alone, tmp_path / "work")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,42 @@ def test_rows_of_the_test_set_are_never_set_aside(tmp_path: Path) -> None:
     assert "'biling'" in verdict.refusal()
     assert "is frozen" in verdict.refusal()
     assert verdict.dataset.test.rows == 21
+
+
+def test_texts_in_folders_are_one_file_of_which_a_few_are_set_aside(tmp_path: Path) -> None:
+    for n in range(30):
+        path = tmp_path / "texts" / LABELS[n % 2] / f"{n}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" " if n == 7 else f"message number {n}")
+    config = data(tmp_path, str(tmp_path / "texts"), csv(tmp_path, "a", 20, "a slip,biling"))
+    dataset = read(config, tmp_path)
+    aside = rows_set_aside.set_aside(dataset, ASIDE)
+    assert (aside.dataset.train.set_aside, aside.dataset.train.rows) == (2, 49)
+    path = tmp_path / rows_set_aside.SHEET
+    bad_rows_workbook.write(path, aside.rows, dataset.train, config)
+    _, *rows = load_workbook(path).active.values
+    assert [row[2] for row in rows] == ["late/7.txt", "a.csv"]
+    strict = ASIDE.model_copy(update={"min_characters": 17})  # message number 0
+    (error,) = rows_set_aside.set_aside(read(config.model_copy(
+        update={"train": (str(tmp_path / "texts"),)}), tmp_path), strict).findings  # fmt: skip
+    assert f"10 of the 30 rows of {tmp_path}/texts are bad" in error.message
+
+
+@pytest.mark.parametrize("separator", ["", ";"])
+def test_lists_and_keys_in_objects_are_read_again_from_the_workbook(
+    tmp_path: Path, separator: str
+) -> None:
+    names = ["late", "billing"] if separator else ["late"]
+    records = [{"by": {"text": f"Nr. {n}" if n else " "}, "topic": names} for n in range(20)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, records[1:])))
+    config = DataConfig(
+        train=str(tmp_path / "a.jsonl"), test=str(tmp_path / "t.jsonl"), text_column="by.text",
+        label_columns="topic", label_separator=separator,
+    )  # fmt: skip
+    dataset = read(config, tmp_path)
+    aside = rows_set_aside.set_aside(dataset, ASIDE)
+    path = tmp_path / rows_set_aside.SHEET
+    bad_rows_workbook.write(path, aside.rows, dataset.train, config)
+    (row,) = table_reader.read(str(path), config).to_dict("records")
+    assert (row["text"], row["label"]) == ("", separator.join(names))
