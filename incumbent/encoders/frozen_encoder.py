@@ -85,9 +85,9 @@ class FrozenEncoder:
         tokenizer = pretrained_weights.tokenizer_folder(weights, self._workdir) / TOKENIZER
         reader = Tokenizer.from_file(str(tokenizer))
         ids, _ = tokenizing.tokenize(reader, texts, texts, self.max_length)
-        with ktrain_import.quiet():
+        with ktrain_import.importing():
             from transformers import TFAutoModel
-
+        with ktrain_import.quiet():
             model = TFAutoModel.from_pretrained(str(weights))
         partial = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
         shutil.rmtree(partial, ignore_errors=True)
