@@ -80,8 +80,8 @@ def suspects(
 @_config
 @_set
 @click.option("--model", "name", callback=console.model_name,
-              help="Registered model that guesses; else that of the config, and if it has no such "
-              "version, a quick classifier.")  # fmt: skip
+              help="Registered model that guesses; else that of the config, and if it has no "
+              "champion, a quick classifier.")  # fmt: skip
 @console.alias
 @click.option("--text-column", help="POOL's column of the texts; else that of the training data.")
 @console.as_json

@@ -50,8 +50,8 @@ def serve(
 
     Speaks MLflow's scoring protocol (/invocations) and the Open Inference Protocol v2
     (/v2/models/NAME/infer); / lists all. A new champion takes over without a dropped request, once
-    its files and answers are seen to be right. Ends with 130 when SIGTERM or Ctrl-C comes and what
-    was asked is answered.
+    its files and answers are seen to be right. Ends with 0 when SIGTERM comes and what was asked is
+    answered; with 130 by Ctrl-C, or if requests were cut off after 30 s.
 
     INCUMBENT_SERVE_TOKEN: the token that clients must send; INCUMBENT_AUTH: the login
     (user:password) that does as well. Logs are JSON lines on standard error.

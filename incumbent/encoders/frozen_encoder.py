@@ -79,15 +79,16 @@ class FrozenEncoder:
         """Make the ONNX model, checked on some texts, and its tokenizer, unless they are there."""
         if self.folder.is_dir():
             return
-        from tokenizers import Tokenizer
+        with ktrain_import.importing():
+            import tensorflow  # noqa: F401
+            from tokenizers import Tokenizer
+            from transformers import TFAutoModel
 
         weights = pretrained_weights.resolve(self._name)
         tokenizer = pretrained_weights.tokenizer_folder(weights, self._workdir) / TOKENIZER
         reader = Tokenizer.from_file(str(tokenizer))
         ids, _ = tokenizing.tokenize(reader, texts, texts, self.max_length)
         with ktrain_import.quiet():
-            from transformers import TFAutoModel
-
             model = TFAutoModel.from_pretrained(str(weights))
         partial = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
         shutil.rmtree(partial, ignore_errors=True)

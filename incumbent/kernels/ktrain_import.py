@@ -31,13 +31,20 @@ def load() -> None:
         np.Inf = np.inf  # type: ignore[attr-defined]
     if "ktrain" in sys.modules:
         return
+    with importing():
+        import ktrain  # noqa: F401
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Within this context, import TensorFlow or what is made of it without what it writes."""
     environment.prepare()
     sys.stderr.flush()
     saved = os.dup(2)
     with uninterrupted(), tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
         try:
-            import ktrain  # noqa: F401
+            yield
         except BaseException:
             written.seek(0)
             os.write(saved, written.read())

@@ -222,16 +222,17 @@ def _next_workbook(
 
 
 def version_of(config: Config, name: str | None, alias: str) -> Version | None:
-    """The registered model that is asked; None if the config's own is not registered yet.
+    """The registered model that is asked; None if the config's own has no champion yet.
 
     Raises:
-        ConfigError: if a model was named, and there is no version of it with this alias.
+        ConfigError: if a model or another alias was named, and there is no such version.
     """
+    from incumbent.tracking.registry_reads import CHAMPION
     from incumbent.tracking.registry_writes import Registry
 
     registry = Registry(config.tracking)
-    if name is not None:
-        return registry.aliased(name, alias)
+    if name is not None or alias != CHAMPION:
+        return registry.aliased(name or config.model_name, alias)
     if config.model_name not in registry.names():
         return None
     return registry.by_alias(config.model_name, alias)

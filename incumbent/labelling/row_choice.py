@@ -50,7 +50,7 @@ def choose(
     """
     free = ~_near_any(vectors, known)
     order = np.random.default_rng(seed).permutation(len(vectors))
-    drawn = _apart(order, vectors, free, round(AT_RANDOM * count))
+    drawn = _apart(order, vectors, free, round(AT_RANDOM * min(count, free.sum())))
     two = -np.partition(-probabilities, 1, axis=1)[:, :2]
     unsure = np.argsort(two[:, 0] - two[:, 1], kind="stable")
     wanted = count - len(drawn)

@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,18 +20,24 @@ from starlette.routing import Route
 from incumbent.serving import access, mlflow_protocol, open_inference, openapi
 from incumbent.serving.access import Access
 from incumbent.serving.followed_model import FollowedModel
-from incumbent.serving.json_logs import log
+from incumbent.serving.json_logs import fault, log
 from incumbent.serving.limits import Limits
 from incumbent.serving.metrics import CONTENT_TYPE, Metrics
-from incumbent.serving.refusals import NotKnown, Refusal, TooMuch, TooSlow
+from incumbent.serving.refusals import Busy, NotKnown, Refusal, TooMuch, TooSlow
 from incumbent.serving.verified_model import Answer, VerifiedModel
 
 _LONG = 65_536  # bytes from which on a body is parsed beside the event loop
+_SAID = 1_000  # characters of a refusal: it may quote what was sent
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Application:
-    """Serves some models; `app` is what an ASGI server runs."""
+    """Serves some models.
+
+    Attributes:
+        app: What an ASGI server runs.
+        cut_off: How many requests the server ended before they were answered.
+    """
 
     def __init__(
         self, models: Sequence[FollowedModel], limits: Limits, metrics: Metrics, allowed: Access,
@@ -49,6 +55,8 @@ class Application:
         self._models = {model.name: model for model in models}
         self._limits, self._metrics, self._allowed = limits, metrics, allowed
         self._failed = failed
+        self._held = 0  # bytes of bodies
+        self.cut_off = 0
         get, post = ["GET"], ["POST"]
         self.app = Starlette(
             lifespan=self._lifespan,
@@ -117,12 +125,16 @@ class Application:
                 response = _refused(request, refusal)
             except ClientDisconnect:
                 response = Response(status_code=499)
+            except asyncio.CancelledError:
+                self.cut_off += 1
+                raise
             except Exception as error:  # noqa: BLE001  the client is told that it is ours
-                about = {"route": path, "reason": type(error).__name__, "id": identity}
-                log("request failed", logging.ERROR, **about)
+                log("request failed", logging.ERROR, route=path, id=identity, **fault(error))
                 response = JSONResponse(
                     {"error_code": "INTERNAL_ERROR", "message": f"failed; see log, {identity}"}, 500
                 )
+            finally:
+                self._held -= getattr(request.state, "held", 0)
             took = time.perf_counter() - start
             self._metrics.requests.add(path, str(response.status_code))
             self._metrics.seconds.observe("total", value=took)
@@ -144,7 +156,7 @@ class Application:
         body = await self._body(request)
         kind = request.headers.get("content-type", "")
         texts, version = await _aside(body, mlflow_protocol.texts, kind, served.text_columns)
-        answers = await self._answers(model, served, texts)
+        answers = await self._answers(request, model, served, texts)
         document = await _aside(
             body, lambda _: mlflow_protocol.answer(served, answers, version=version)
         )
@@ -156,11 +168,15 @@ class Application:
         body = await self._body(request)
         texts, asked = await _aside(body, open_inference.texts, served.text_columns)
         open_inference.wanted(served, asked)  # before the model is asked in vain
-        answers = await self._answers(model, served, texts)
+        answers = await self._answers(request, model, served, texts)
         return _answered(served, open_inference.answer(served, answers, asked))
 
     async def _answers(
-        self, model: FollowedModel, served: VerifiedModel, texts: Sequence[str | None]
+        self,
+        request: Request,
+        model: FollowedModel,
+        served: VerifiedModel,
+        texts: Sequence[str | None],
     ) -> list[Answer | None]:
         if len(texts) > self._limits.rows:
             raise TooMuch(
@@ -173,9 +189,16 @@ class Application:
                     f"the text of row {row} has {len(text):,} characters; "
                     f"{self._limits.characters:,} at most are taken"
                 )
-        return await model.answer(served, texts)
+        return await _unless_left(request, model.answer(served, texts))
 
     async def _body(self, request: Request) -> bytes:
+        try:
+            return await self._read(request)
+        except Refusal as refusal:
+            refusal.unread = True
+            raise
+
+    async def _read(self, request: Request) -> bytes:
         start = time.perf_counter()
         said = request.headers.get("content-length", "0")
         if said.isdecimal() and int(said) > self._limits.body:
@@ -188,6 +211,10 @@ class Application:
                     size += len(part)
                     if size > self._limits.body:
                         raise self._too_long()
+                    self._held += len(part)
+                    request.state.held = size
+                    if self._held > max(self._limits.held, self._limits.body):
+                        raise Busy("too many requests wait already. Come back in 1 s.", retry=1)
                     parts.append(part)
         except TimeoutError:
             raise TooSlow(f"the request was not there within {self._limits.reading:g} s") from None
@@ -263,6 +290,30 @@ async def _aside(body: bytes, work: Callable[..., Any], *arguments: Any) -> Any:
     return await asyncio.to_thread(work, body, *arguments)
 
 
+async def _unless_left(
+    request: Request, work: Coroutine[Any, Any, list[Answer | None]]
+) -> list[Answer | None]:
+    """The answers that `work` comes to; it is given up if the client leaves meanwhile.
+
+    Raises:
+        ClientDisconnect: if it left: nobody is there to answer.
+    """
+    asked, left = asyncio.create_task(work), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise ClientDisconnect
+        return asked.result()
+    finally:
+        asked.cancel()
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _answered(served: VerifiedModel, document: dict[str, Any]) -> Response:
     headers = {"x-model-name": served.name, "x-model-version": str(served.number)}
     return Response(json.dumps(_finite(document)), headers=headers, media_type="application/json")
@@ -282,12 +333,13 @@ def _finite(value: Any) -> Any:
 def _refused(request: Request, refusal: Refusal) -> Response:
     """A refusal as the protocol that was spoken says it."""
     said = str(refusal)
+    said = said if len(said) <= _SAID else f"{said[:_SAID]} …"
     document = (
         {"error": said}
         if request.url.path.startswith("/v2")
         else {"error_code": refusal.code, "message": said}
     )
     headers = {} if refusal.retry is None else {"retry-after": str(refusal.retry)}
-    if refusal.status in (408, 413):  # the rest of the body is not read
+    if refusal.unread:
         headers["connection"] = "close"
-    return JSONResponse(document, refusal.status, headers)
+    return Response(json.dumps(document), refusal.status, headers, media_type="application/json")

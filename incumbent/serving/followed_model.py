@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from incumbent.errors import RegistryError, StoreAway
 from incumbent.serving.json_logs import log
@@ -16,6 +19,7 @@ from incumbent.serving.request_queue import RequestQueue
 from incumbent.serving.verified_model import Answer, VerifiedModel
 from incumbent.tracking.registry_reads import Version, Versions
 
+_T = TypeVar("_T")
 _AGAIN = 300.0  # seconds after which a refused version is looked at again: it may be restored
 
 
@@ -102,7 +106,7 @@ class FollowedModel:
 
     async def _look(self) -> None:
         """Put whoever bears the alias now in service."""
-        version = await asyncio.to_thread(self._registry.bearer, self.name, self.alias)
+        version = await _apart(self._registry.bearer, self.name, self.alias)
         held = self.served.number if self.served else None
         if version is None or version.version == held:
             self._refused = None
@@ -131,3 +135,29 @@ class FollowedModel:
     def _put(self, model: VerifiedModel) -> None:
         self.served, self._refused = model, None
         self._metrics.version.set(self.name, to=model.number)
+
+
+async def _apart(work: Callable[..., _T], *arguments: str) -> _T:
+    """What `work` comes to, in a thread that neither others nor the end of the process wait for.
+
+    A registry may hang for minutes: the threads that answer must not all wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[_T] = loop.create_future()
+
+    def settle(settled: Callable[[Any], None], value: Any) -> None:
+        if not found.done():
+            settled(value)
+
+    def run() -> None:
+        settled: Callable[[Any], None] = found.set_result
+        value: Any
+        try:
+            value = work(*arguments)
+        except Exception as error:  # noqa: BLE001  raised where it is waited for
+            settled, value = found.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, settled, value)
+
+    threading.Thread(target=run, name="registry", daemon=True).start()
+    return await found

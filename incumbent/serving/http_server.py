@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from incumbent.errors import ConfigError, StageError
@@ -22,6 +24,7 @@ from incumbent.serving.metrics import Metrics
 from incumbent.tracking.registry_reads import CHAMPION, Versions
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_HEAD = 2**20  # bytes that are read while no request is answered: of headers, or of one refused
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def serve(
     names: Sequence[str], address: Address, limits: Limits, settings: Mapping[str, str],
     alias: str = CHAMPION,
 ) -> None:  # fmt: skip
-    """Serve the versions that bear an alias, until a signal comes.
+    """Serve the versions that bear an alias, until SIGTERM comes.
 
     Args:
         names: The registered models.
@@ -89,6 +92,7 @@ def serve(
     Raises:
         ConfigError: if the port is taken, there is no such model, or nobody bears the alias.
         RegistryError: if a version cannot be loaded, or is not what was registered.
+        KeyboardInterrupt: if Ctrl-C came, or requests were cut off as they took too long to end.
     """
     allowed, tls = Access.of(settings), address.tls()
     listening = address.opened()
@@ -104,6 +108,7 @@ def serve(
         json_logs.begin()
         scheme = "https" if tls else "http"
         host, port = listening.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
         log("listening", address=f"{scheme}://{host}:{port}", models=list(names))
         if not allowed.guarded and address.host not in _LOOPBACK:
             log("everyone may ask", 30, reason=f"neither {TOKEN} nor INCUMBENT_AUTH is set")
@@ -130,11 +135,23 @@ def _run(
         timeout_graceful_shutdown=int(limits.draining), timeout_keep_alive=30, lifespan="on",
         ssl_context_factory=(lambda *_: tls) if tls else None,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    signals: list[int] = []
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            signals.append(sig)
+            super().handle_exit(sig, frame)
+
+    server = Server(config)
     try:
         server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        # To stop is what SIGTERM asks of a server, and is done when all that was asked is answered:
+        # a supervisor must not take it for a failure.
+        if set(signals) != {signal.SIGTERM} or application.cut_off:
+            raise
     finally:
-        log("stopped")
+        log("stopped", cut_off=application.cut_off)
     if faults:
         raise faults[0]
     if not server.started:
@@ -142,30 +159,48 @@ def _run(
 
 
 def _patient(protocol: Any, seconds: float) -> Any:
-    """A protocol of uvicorn that closes connections whose headers do not come in time."""
+    """A protocol of uvicorn that ends connections of clients that do not write or read in time."""
+    return type("Patient", (_Patient, protocol), {"seconds": seconds})
 
-    class Patient(protocol):  # type: ignore[misc]
-        _timer: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+class _Patient(asyncio.Protocol):
+    """What is added to a protocol of uvicorn."""
+
+    seconds: float
+    _timer: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self: Any, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self: Any, data: bytes) -> None:
+        super().data_received(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        self._head = self._head + len(data) if idle else 0
+        if self._head > _HEAD:
+            self.transport.abort()
+        if not idle and self._timer:
+            self._timer.cancel()
+            self._timer = None
+        elif idle and self._timer is None:
             self._wait()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            idle = self.cycle is None or self.cycle.response_complete
-            if not idle and self._timer:
-                self._timer.cancel()
-                self._timer = None
-            elif idle and self._timer is None:
-                self._wait()
+    def pause_writing(self: Any) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.seconds, self.transport.abort)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._timer:
-                self._timer.cancel()
-            super().connection_lost(exc)
+    def resume_writing(self: Any) -> None:
+        super().resume_writing()
+        if self._stalled:
+            self._stalled.cancel()
 
-        def _wait(self) -> None:
-            self._timer = self.loop.call_later(seconds, self.transport.close)
+    def connection_lost(self: Any, exc: Exception | None) -> None:
+        for timer in (self._timer, self._stalled):
+            if timer:
+                timer.cancel()
+        super().connection_lost(exc)
 
-    return Patient
+    def _wait(self: Any) -> None:
+        self._timer = self.loop.call_later(self.seconds, self.transport.close)

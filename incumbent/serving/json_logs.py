@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +17,21 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         about = getattr(record, _ABOUT, {})
-        line = {"time": time, "level": record.levelname.lower(), "event": record.getMessage()}
+        if record.exc_info and (error := record.exc_info[1]):
+            about = about | fault(error)
+        line = {
+            "time": time,
+            "level": record.levelname.lower(),
+            "event": record.getMessage().strip(),
+        }
         return json.dumps(line | about, ensure_ascii=False, default=str)
+
+
+def fault(error: BaseException) -> dict[str, str]:
+    """Where an error is from, for the log; not what it says, which may quote a text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return {"reason": type(error).__name__, "at": at}
 
 
 def begin() -> None:

@@ -17,6 +17,8 @@ class Limits:
     """Characters in a text."""
     body: int = 16 * MIB
     """Bytes in a request."""
+    held: int = 256 * MIB
+    """Bytes of all requests that are read or wait; who comes later is sent away with 429."""
     queue: int = 2_000
     """Texts that wait for the model; who comes later is sent away with 429."""
     batch: int = 64
@@ -24,7 +26,7 @@ class Limits:
     deadline: float = 30.0
     """Seconds from when a request is read until it is answered."""
     reading: float = 10.0
-    """Seconds in which a client must send a request's headers, and then its body."""
+    """Seconds in which a client must send a request's headers, then its body, and then read."""
     draining: float = 30.0
     """Seconds for which requests are finished after SIGTERM."""
     check: float = 5.0

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from incumbent.predictor import given_texts
-from incumbent.serving.refusals import Refusal, WrongKind
+from incumbent.serving.refusals import Refusal, TooMuch, WrongKind
 from incumbent.serving.verified_model import Answer, VerifiedModel
 
 _FORMATS = ("inputs", "instances", "dataframe_split", "dataframe_records")
 _JSON, _CSV = "application/json", "text/csv"
 _SPLIT = {"columns", "index", "data"}
+_CELLS = 1_000_000  # of a table: pandas makes one for each row and column, be they sent or not
 
 
 def texts(body: bytes, content_type: str, columns: Sequence[str]) -> tuple[list[str | None], bool]:
@@ -40,7 +43,7 @@ def texts(body: bytes, content_type: str, columns: Sequence[str]) -> tuple[list[
         raise WrongKind(f"the content type is {kind!r}; {_JSON} or {_CSV} is expected")
     try:
         return given_texts(given, columns)[0], version
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Refusal(str(error)) from None
 
 
@@ -86,6 +89,10 @@ def _of_json(body: bytes) -> tuple[Any, Any]:
         raise Refusal("dataframe_records is no list of objects")
     elif isinstance(given, list) and any(isinstance(row, list) for row in given):
         given = [_only(row) for row in given]
+    if isinstance(given, list) and given and all(isinstance(row, dict) for row in given):
+        _bound(len(given), len(set().union(*given)))
+    elif isinstance(given, dict):
+        _bound_columns(given)
     return given, document.get("params")
 
 
@@ -94,10 +101,33 @@ def _split(given: Any) -> Any:
 
     if not isinstance(given, dict) or "data" not in given or given.keys() - _SPLIT:
         raise Refusal("dataframe_split is no object of data and, if need be, columns and index")
+    data, columns = given["data"], given.get("columns")
+    if not isinstance(data, list) or not all(isinstance(row, list) for row in data):
+        raise Refusal("dataframe_split has no list of lists as its data")
+    _bound(len(data), max(map(len, [columns or [], *data])))
     try:
-        return pd.DataFrame(given["data"], given.get("index"), given.get("columns"))
+        return pd.DataFrame(data, given.get("index"), columns)
     except (ValueError, TypeError) as error:
         raise Refusal(f"dataframe_split is no table: {error}") from None
+
+
+def _bound(rows: int, columns: int) -> None:
+    """See that a table is not far larger than what was sent of it."""
+    if rows * columns > _CELLS:
+        raise TooMuch(
+            f"the table has {rows:,} rows and {columns:,} columns; {_CELLS:,} cells at most are "
+            "taken. Leave out the columns that hold no text."
+        )
+
+
+def _bound_columns(given: dict[str, Any]) -> None:
+    rows = 1
+    for name, column in given.items():
+        if isinstance(column, dict):
+            raise Refusal(f"the column {name!r} is an object; a list of texts is expected")
+        if isinstance(column, list):
+            rows = max(rows, len(column))
+    _bound(rows, len(given))
 
 
 def _only(row: Any) -> Any:
@@ -113,12 +143,33 @@ def _table(body: bytes) -> Any:
     import pandas as pd
 
     try:
+        text = body.decode()
+        _look_over(text)
         # A text of digits is a text.
-        return pd.read_csv(io.StringIO(body.decode()), dtype=str)
+        return pd.read_csv(io.StringIO(text), dtype=str)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise Refusal(f"the body cannot be read as a table: {error}") from None
+
+
+def _look_over(table: str) -> None:
+    """See that no row of a CSV has more values than the header, and that it is not too large.
+
+    Pandas would take the first of them for an index, and the rest of a text for the text.
+    """
+    csv.field_size_limit(sys.maxsize)  # the body's is enough
+    header: list[str] = []
+    rows = 0
+    for row in csv.reader(io.StringIO(table, newline="")):
+        header = header or row
+        if len(row) > len(header):
+            raise Refusal(
+                f"row {rows - 1} of the table has {len(row)} values, and the header {len(header)}. "
+                'Put texts that hold commas in quotes: "One, two."'
+            )
+        rows += bool(row)
+    _bound(rows, len(header))
 
 
 def _flag(params: Any) -> bool:

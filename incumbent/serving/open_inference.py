@@ -43,6 +43,8 @@ def texts(body: bytes, columns: Sequence[str]) -> tuple[list[str | None], dict[s
         Refusal: if it is no request of the protocol, or has no texts.
     """
     request = parsed(body)
+    if not isinstance(request.get("id", ""), str):
+        raise Refusal("id is no string")
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
         raise Refusal("inputs is no list of tensors")
@@ -54,7 +56,7 @@ def texts(body: bytes, columns: Sequence[str]) -> tuple[list[str | None], dict[s
         tensors[name] = _values(name, tensor)
     try:
         found, _ = given_texts(tensors, columns)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Refusal(str(error)) from None
     return found, request
 
@@ -97,18 +99,22 @@ def wanted(model: VerifiedModel, request: dict[str, Any]) -> list[str]:
     for name in names:
         if name not in model.columns:
             raise Refusal(f"no output {name!r}; there are {', '.join(model.columns)}")
-    return [str(name) for name in names]
+    return list(dict.fromkeys(map(str, names)))
 
 
 def _values(name: str, tensor: dict[str, Any]) -> list[Any]:
     data, shape = tensor.get("data"), tensor.get("shape")
-    if "binary_data_size" in (tensor.get("parameters") or {}):
+    parameters = tensor.get("parameters")
+    if isinstance(parameters, dict) and "binary_data_size" in parameters:
         raise Refusal("binary tensors are not read; send the texts as JSON in data")
     if not isinstance(data, list):
         raise Refusal(f"the input {name!r} has no list data")
     data = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in data]
     sizes = shape if isinstance(shape, list) else [-1]
-    whole = all(type(size) is int and size >= 0 for size in sizes)
+    # Two dimensions at most: the product of many numbers that anyone may send takes minutes.
+    whole = len(sizes) <= 2 and all(
+        type(size) is int and 0 <= size <= max(1, len(data)) for size in sizes
+    )
     if not whole or math.prod(sizes) != len(data):
         raise Refusal(f"the input {name!r} has the shape {shape} and {len(data)} values")
     return data

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A request that is refused; `status` is HTTP's, `retry` the seconds until it may come back."""
+    """A request that is refused.
+
+    Attributes:
+        status: HTTP's.
+        code: MLflow's word for it.
+        retry: Seconds until it may come back; None if it is of no use.
+        unread: Whether the rest of the request is not read, so that its connection has to end.
+    """
 
     status = 400
     code = "BAD_REQUEST"
+    unread = False
 
     def __init__(self, message: str, retry: int | None = None) -> None:
         super().__init__(message)
@@ -39,7 +47,7 @@ class WrongKind(Refusal):
 
 
 class Busy(Refusal):
-    """So many texts wait already that this request would wait too long."""
+    """So much waits already that this request would wait too long."""
 
     status, code = 429, "RESOURCE_EXHAUSTED"
 

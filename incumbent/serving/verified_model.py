@@ -57,9 +57,11 @@ class VerifiedModel:
                 self._ask, self.text_columns, self.multilabel = _asking(model)
                 self.columns = [str(name) for name in self._ask(_WARM).columns]
                 self._ask(_WARM[:1])
+                self._verify(folder)
+            except RegistryError:
+                raise
             except Exception as error:  # whatever its code raises
                 raise RegistryError(f"it cannot be loaded: {error}") from error
-            self._verify(folder)
             # Its code may open files later; they are there as long as the model is.
             weakref.finalize(self, stack.pop_all().close)
 

@@ -64,6 +64,7 @@ def test_the_same_seed_chooses_the_same_rows() -> None:
 def test_a_pool_smaller_than_what_is_asked_for_is_taken_whole() -> None:
     chosen = row_choice.choose(two_classes(np.full(7, 0.7)), unit(7), NONE, 50)
     assert sorted(chosen.rows.tolist()) == list(range(7))
+    assert chosen.at_random.sum() == 1
 
 
 def test_known_rows_are_compared_in_parts(monkeypatch: Any) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from tests import small_models
 from tests.conftest import ROOT
-from tests.serving.process import Server
+from tests.serve_process import Server
 
 pytestmark = pytest.mark.slow
 
@@ -263,6 +263,42 @@ def test_a_client_that_sends_too_slowly_does_not_hold_a_connection(made: Path, u
     assert b"here" not in asyncio.run(slow())
 
 
+def test_a_client_that_does_not_read_or_sends_headers_for_ever_is_left() -> None:
+    import asyncio
+
+    from incumbent.serving import http_server
+
+    class Transport(asyncio.Transport):
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+        def close(self) -> None: ...
+
+    class Protocol(asyncio.Protocol):
+        cycle = None
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport, self.loop = transport, asyncio.get_running_loop()
+
+    async def connections() -> tuple[bool, bool, bool]:
+        made = []
+        for _ in range(3):
+            made.append(http_server._patient(Protocol, 0.05)())
+            made[-1].connection_made(Transport())
+        stuck, slow, endless = made
+        stuck.pause_writing()
+        slow.pause_writing()
+        slow.resume_writing()
+        for _ in range(17):
+            endless.data_received(b"x" * 65_536)
+        await asyncio.sleep(0.2)
+        return stuck.transport.aborted, slow.transport.aborted, endless.transport.aborted
+
+    assert asyncio.run(connections()) == (True, False, True)
+
+
 def test_what_is_asked_when_it_is_told_to_stop_is_answered(made: Path, uri: str) -> None:
     server = Server(made, uri, "--model", "others", "--model", "reviews")
     several = server.ask("good")
@@ -285,7 +321,7 @@ def test_what_is_asked_when_it_is_told_to_stop_is_answered(made: Path, uri: str)
         client.sendall(body[5:])
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200"), answer
-    assert server.process.wait(60) == 130
+    assert server.process.wait(60) == 0
 
 
 def test_a_token_is_asked_for_and_no_text_is_logged(made: Path, uri: str, tmp_path: Path) -> None:
@@ -307,7 +343,8 @@ def test_a_token_is_asked_for_and_no_text_is_logged(made: Path, uri: str, tmp_pa
     assert server.http.post("/invocations", content="secret").status_code == 400
     assert "components" in server.http.get("/openapi.json").json()
     assert "<h1>" in server.http.get("/docs").text
-    assert server.stop() == 130
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(60) == 130
     logged = []
     while line := server.lines.get(timeout=10):
         logged.append(line)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from incumbent.errors import ConfigError
 from incumbent.serving import mlflow_protocol, open_inference
 from incumbent.serving.access import TOKEN, Access
 from incumbent.serving.metrics import Histogram, Metric
-from incumbent.serving.refusals import Refusal, WrongKind
+from incumbent.serving.refusals import Refusal, TooMuch, WrongKind
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,44 @@ def test_other_content_types_are_refused(kind: str) -> None:
         mlflow_protocol.texts(b"{}", kind, "Reviews")
 
 
+MANY = 1_100
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"dataframe_records": [{f"k{row}": 1} for row in range(MANY)]}, "application/json"),
+        ({"instances": [{f"k{row}": 1} for row in range(MANY)]}, "application/json"),
+        ({"inputs": {"a": ["b"] * MANY, **{f"k{row}": "c" for row in range(MANY)}}}, ""),
+        ({"dataframe_split": {"columns": [*range(MANY)], "data": [["a"]] * MANY}}, ""),
+        (",".join(map(str, range(MANY))) + "\na" * MANY, "text/csv"),
+    ],
+)
+def test_a_short_request_for_a_large_table_is_refused(body: Any, kind: str) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    with pytest.raises(TooMuch, match="Leave out the columns that hold no text"):
+        mlflow_protocol.texts(content.encode(), kind, "Reviews")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ('{"dataframe_split": {"columns": [1], "index": [1], "data": "a"}}', "", "no list of list"),
+        ('{"inputs": {"a": {"x": "b"}}}', "", "column 'a' is an object"),
+        ("Reviews\nA dull, boring film\n", "text/csv", "row 0 of the table has 2 values"),
+    ],
+)
+def test_what_pandas_would_take_otherwise_is_refused(body: str, kind: str, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        mlflow_protocol.texts(body.encode(), kind, "Reviews")
+
+
+def test_a_text_of_many_commas_and_lines_is_one_value() -> None:
+    text = "one, " * 2_000 + "\n" * 2_000 + "end"
+    body = f'id,Reviews\n1,"{text}"\n'.encode()
+    assert mlflow_protocol.texts(body, "text/csv", "Reviews") == ([text], False)
+
+
 def tensor(**given: Any) -> dict[str, Any]:
     return {"name": "Reviews", "datatype": "BYTES", "shape": [2], "data": ["a", "b"], **given}
 
@@ -100,6 +139,28 @@ def test_what_infer_takes(inputs: list[Any]) -> None:
 def test_what_infer_refuses(inputs: Any, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         open_inference.texts(json.dumps({"inputs": inputs}).encode(), "Reviews")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"id": {"a": "b"}}, "id is no string"),
+        ({"inputs": [tensor(shape=[2, 1, 1])]}, "has the shape"),
+        ({"inputs": [tensor(shape=[2, int("9" * 4_000)])]}, "has the shape"),
+        ({"inputs": [tensor(parameters=3, shape=[3])]}, "has the shape"),
+    ],
+)
+def test_a_request_that_would_cost_more_than_it_says_is_refused(
+    more: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        open_inference.texts(json.dumps({"inputs": [tensor()], **more}).encode(), "Reviews")
+
+
+def test_an_output_that_is_asked_for_many_times_is_given_once() -> None:
+    model: Any = SimpleNamespace(columns=["label", "probability_pos"])
+    asked = {"outputs": [{"name": "label"}] * 1_000}
+    assert open_inference.wanted(model, asked) == ["label"]
 
 
 def test_metrics_are_prometheus_text() -> None:

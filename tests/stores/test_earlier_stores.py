@@ -22,7 +22,7 @@ import pytest
 
 from incumbent.kernels import ktrain_import
 from tests.conftest import ROOT
-from tests.serving.process import Server
+from tests.serve_process import Server
 
 pytestmark = pytest.mark.slow
 
