@@ -125,9 +125,10 @@ def _parsed(
         return Table(source, names, [], (), last + 1)
     rows: list[list[object]] = []
     numbers: list[int] = []
-    above = 0
+    above = read = 0
     try:
         for number, cells in enumerate(reader):
+            read = reader.line_num
             if number <= last or not names:
                 if number < first:
                     above += any(cells)
@@ -144,10 +145,11 @@ def _parsed(
                 rows.append([*cells])
                 numbers.append(number + 1)
     except csv.Error as error:
+        to = f", to line {reader.line_num:,}" if reader.line_num > read + 1 else ""
         raise _Fault(
-            reader.line_num,
-            f"not well-formed CSV ({error}). A cell that begins with a double quote must end with "
-            'one, and a quote inside it is written ""; or save the file as .xlsx.',
+            read + 1,
+            f"not well-formed CSV ({error}{to}). A cell that begins with a double quote must end "
+            'with one, and a quote inside it is written ""; or save the file as .xlsx.',
         ) from None
     return Table(source, names, rows, numbers, last + 1, header_note(first + 1, last + 1, above))
 
