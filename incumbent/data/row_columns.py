@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from incumbent.config import DataConfig
 
 _KEYS = {"id": "id_column", "annotator": "annotator_column", "date": "date_column"}
-_DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)
+_DAY_FIRST = re.compile(r"(\d{1,2})\. ?(\d{1,2})\. ?(\d{4}),?(.*)", re.DOTALL)
 _DIGITS = re.compile(r"[0-9]+")
 _SHORTENED = re.compile(r"[0-9]+[.,][0-9]+E\+[0-9]+", re.IGNORECASE)  # 1.23457E+11
-_NO_ID = ("-", "–", "n/a", "#n/a", "na", "nan", "none", "null", "?")
+_NONE = ("-", "–", "n/a", "#n/a", "na", "nan", "none", "null", "?")
 _SHOWN = 20  # columns that a message lists
 
 
@@ -111,13 +111,14 @@ def _ids(
         )
     seen = cells.map(label_spellings.key)
     ids = seen.map(lambda cell: cell.lstrip("0") or "0" if _DIGITS.fullmatch(cell) else cell)
-    return ids.mask(ids.str.casefold().isin(_NO_ID), "")
+    return ids.mask(ids.str.casefold().isin(_NONE), "")
 
 
 def _times(
     cells: pd.Series[str], rows: pd.Series[int], name: str | None, files: Sequence[str]
 ) -> pd.Series[int]:
     """Nanoseconds since 1970 of cells with dates (n,); a time without a zone is UTC."""
+    cells = cells.mask(cells.str.casefold().isin(_NONE), "")
     iso = cells.map(_day_last)
     times = pd.to_datetime(iso.mask(iso == ""), format="ISO8601", utc=True, errors="coerce")
     wrong = times.isna() & (cells != "")

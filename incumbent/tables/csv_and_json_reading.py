@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 20  # keys that a message lists
+_FEW = 3  # rows that are told of
 
 
 class _Fault(Exception):
@@ -76,10 +77,32 @@ def from_csv(
                 "of the columns. Correct it, or leave it out."
             )
         more = (*notes, quoting.note) if quoting.note else notes
+        more = (*more, *_swallowed(table, config.labels_in[0], dialect.delimiter))
         return Table(source, table.header, table.rows, table.numbers, table.header_row,
                      (*more, *table.notes))  # fmt: skip
     line = faults[0].line + bool(dialect.body)
     raise DataError(f"{source}, line {line}: {faults[0]}")
+
+
+def _swallowed(table: Table, label_column: str, delimiter: str) -> tuple[str, ...]:
+    """What to say of cells with lines like rows: a quote that opens there was meant as a sign."""
+    found = like(table.header, label_column)
+    if len(found) != 1:
+        return ()
+    at, width = found[0], len(table.header)
+    labels = {str(row[at]).strip() for row in table.rows if at < len(row)} - {""}
+    rows: dict[int, int] = {}
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        for cell in row:
+            if "\n" in str(cell):
+                lines = [line.split(delimiter) for line in str(cell).splitlines()]
+                like_rows = [ln for ln in lines if len(ln) == width and ln[at].strip() in labels]
+                rows[number] = rows.get(number, 0) + len(like_rows)
+    return tuple(
+        f"a text in row {number} holds {count:,} {'line' if count == 1 else 'lines'} like rows of "
+        "the table: a double quote that begins a text there may be missing its end"
+        for number, count in rows.items() if count
+    )[:_FEW]  # fmt: skip
 
 
 def from_page(
@@ -125,9 +148,10 @@ def _parsed(
         return Table(source, names, [], (), last + 1)
     rows: list[list[object]] = []
     numbers: list[int] = []
-    above = 0
+    above = read = 0
     try:
         for number, cells in enumerate(reader):
+            read = reader.line_num
             if number <= last or not names:
                 if number < first:
                     above += any(cells)
@@ -144,10 +168,11 @@ def _parsed(
                 rows.append([*cells])
                 numbers.append(number + 1)
     except csv.Error as error:
+        to = f", to line {reader.line_num:,}" if reader.line_num > read + 1 else ""
         raise _Fault(
-            reader.line_num,
-            f"not well-formed CSV ({error}). A cell that begins with a double quote must end with "
-            'one, and a quote inside it is written ""; or save the file as .xlsx.',
+            read + 1,
+            f"not well-formed CSV ({error}{to}). A cell that begins with a double quote must end "
+            'with one, and a quote inside it is written ""; or save the file as .xlsx.',
         ) from None
     return Table(source, names, rows, numbers, last + 1, header_note(first + 1, last + 1, above))
 

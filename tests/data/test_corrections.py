@@ -97,16 +97,20 @@ def test_an_id_is_no_text(read: Any) -> None:
     assert len(rows_of(read(rows, columns="text label id", id_column="id"))) == 2
 
 
-@pytest.mark.parametrize("later", ["2026-11-28", "28.11.2026 09:30", "2026-11-28T01:00:00+02:00"])
+@pytest.mark.parametrize(
+    "later",
+    ["2026-11-28", "28.11.2026 09:30", "28. 11. 2026", "28.11.2026, 09:30",
+     "2026-11-28T01:00:00+02:00"],
+)  # fmt: skip
 def test_dates_come_before_the_order_of_files(read: Any, later: str) -> None:
     columns = "text label date"
     dataset = read(
         [("one", "x", later), ("two", "x", None)],
-        [("one", "y", "2026-11-27 12:00:00"), ("two", "y", "1999-01-01")],
+        [("one", "y", "2026-11-27 12:00:00"), ("two", "y", "1999-01-01"), ("two", "x", "-")],
         columns=columns, date_column="date",
     )  # fmt: skip
     assert rows_of(dataset) == [("one", "x"), ("two", "y")]
-    assert dataset.train.settled.replaced_by == {0: 1, 1: 1}
+    assert dataset.train.settled.replaced_by == {0: 1, 1: 2}
 
 
 def test_what_is_no_date_is_named_by_file_row_and_column(read: Any) -> None:

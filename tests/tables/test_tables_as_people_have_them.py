@@ -434,3 +434,20 @@ def test_keys_in_objects_of_json_are_named_with_a_dot(tmp_path):
     for data in (json.dumps(nested), json.dumps(nested[0]) + "\n", json.dumps({"a": nested})):
         assert pairs(read(tmp_path / "a.json", data, **keys)[0]) == [("Fine", "pos")]
     assert "'review.text'" in refused(tmp_path / "a.json", json.dumps(nested))
+
+
+def test_a_quote_that_nobody_closed_is_named_by_where_it_opens(tmp_path):
+    rows = ["text,label", "Fine,pos", '"Oops,neg', *["Dull,neg"] * 5]
+    message = refused(tmp_path / "a.csv", "\n".join(rows))
+    assert "a.csv, line 3: not well-formed CSV (unexpected end of data, to line 8)" in message
+    message = refused(tmp_path / "a.csv", "\n".join([*rows, '"So, so",pos']))
+    assert "a.csv, line 3: not well-formed CSV" in message
+
+
+def test_rows_that_a_quote_swallows_are_told_of(tmp_path):
+    rows = ["text,label", "Fine,pos", '"Oops,neg', "Dull,neg", 'Old hat",pos', "So,so", "Bad,neg"]
+    frame, said = read(tmp_path / "a.csv", "\n".join(rows))
+    assert frame["row"].tolist() == [2, 3, 4, 5]
+    assert "a text in row 3 holds 2 lines like rows of the table" in said
+    _, said = read(tmp_path / "b.csv", 'text,label\n"Two,\nlines, of it",pos\nDull,neg\n')
+    assert "like rows" not in said
