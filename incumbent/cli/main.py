@@ -253,8 +253,9 @@ def data() -> None:
 
 @data.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--films", is_flag=True, help="Add the column Film: of which film a review is.")
 @console.as_json
-def reviews(folder: Path, as_json: bool) -> None:
+def reviews(folder: Path, films: bool, as_json: bool) -> None:
     """Write the embedded film reviews to DIR as train.xlsx and test.xlsx.
 
     \b
@@ -263,11 +264,12 @@ def reviews(folder: Path, as_json: bool) -> None:
     """
     from incumbent.data import embedded_reviews as embedded
 
-    train, test = embedded.write(folder)
+    train, test = embedded.write(folder, films=films)
     if as_json:
         console.print_json({"train": str(train), "test": str(test)})
         return
-    click.echo(f"wrote {train} and {test}: columns Reviews and Sentiment")
+    named = "Reviews, Sentiment and Film" if films else "Reviews and Sentiment"
+    click.echo(f"wrote {train} and {test}: columns {named}")
 
 
 @cli.command()

@@ -33,11 +33,15 @@ _SEED = 0
 _EPOCH = datetime(2000, 1, 1)
 
 
-def write(folder: Path) -> tuple[Path, Path]:
+def write(folder: Path, *, films: bool = False) -> tuple[Path, Path]:
     """Write the embedded reviews as `train.xlsx` and `test.xlsx`, the same bytes every time.
 
-    Columns `Reviews` (text), `Sentiment` (`pos` or `neg`) and `Film`. No film and no text, after
-    case and white space are folded, stands in both files or twice in one.
+    Columns `Reviews` (text) and `Sentiment` (`pos` or `neg`). No film and no text, after case and
+    white space are folded, stands in both files or twice in one.
+
+    Args:
+        folder: Where to.
+        films: Whether a third column, `Film`, says of which film a review is.
 
     Returns:
         The paths of the training and of the test workbook.
@@ -52,7 +56,7 @@ def write(folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for frame, path in zip((train, test), paths, strict=True):
-            _write_workbook(frame, path)
+            _write_workbook(frame, path, films=films)
     except (FileExistsError, NotADirectoryError):
         raise ConfigError(
             f"{folder} is a file, or lies inside one; the reviews need a folder: name another."
@@ -103,12 +107,15 @@ def _split(reviews: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return train, test
 
 
-def _write_workbook(frame: pd.DataFrame, path: Path) -> None:
+def _write_workbook(frame: pd.DataFrame, path: Path, *, films: bool = False) -> None:
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet("reviews")
-    sheet.append([TEXT_COLUMN, LABEL_COLUMN, GROUP_COLUMN])
-    for text, label, film in zip(frame["text"], frame["label"], frame["film"], strict=True):
-        cells = [WriteOnlyCell(sheet, value=value) for value in (text, label, str(film))]
+    columns = {TEXT_COLUMN: "text", LABEL_COLUMN: "label"} | (
+        {GROUP_COLUMN: "film"} if films else {}
+    )
+    sheet.append([*columns])
+    for row in frame[[*columns.values()]].itertuples(index=False, name=None):
+        cells = [WriteOnlyCell(sheet, value=str(value)) for value in row]
         for cell in cells:
             cell.data_type = "s"  # a review that begins with `=` is no formula
         sheet.append(cells)

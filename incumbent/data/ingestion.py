@@ -231,7 +231,7 @@ def read_before(
 ) -> Dataset | None:
     """What `ingest` would return, if it need not parse or write anything for it."""
     if not config.train:
-        if not _embedded_files(workdir / "reviews"):
+        if not _embedded_files(_embedded_folder(config, workdir)):
             return None
         config = embedded(config, workdir)
     reading = _reading(config, config.further_columns(slices), labels, workdir)
@@ -291,6 +291,11 @@ def _sampler(config: DataConfig) -> Callable[[pd.Series[str]], NDArray[np.bool_]
     return chosen
 
 
+def _embedded_folder(config: DataConfig, workdir: Path) -> Path:
+    """Where the embedded reviews are written; with their films, where rows come in groups."""
+    return workdir / ("reviews_with_films" if config.group_column else "reviews")
+
+
 def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
     """The embedded reviews as they were written earlier, if they were."""
     paths = folder / "train.xlsx", folder / "test.xlsx"
@@ -299,8 +304,8 @@ def _embedded_files(folder: Path) -> tuple[Path, Path] | None:
 
 def embedded(config: DataConfig, workdir: Path) -> DataConfig:
     """The config that reads the embedded reviews, which are written if they aren't there."""
-    folder = workdir / "reviews"
-    paths = _embedded_files(folder) or embedded_reviews.write(folder)
+    folder, films = _embedded_folder(config, workdir), bool(config.group_column)
+    paths = _embedded_files(folder) or embedded_reviews.write(folder, films=films)
     sides = {"train": str(paths[0]), "test": str(paths[1])}
     return config.model_copy(update=_embedded_columns(config) | sides)
 

@@ -28,7 +28,7 @@ def frames(written: tuple[Path, Path]) -> list[pd.DataFrame]:
 
 def test_files_and_columns(written, frames):
     assert [path.name for path in written] == ["train.xlsx", "test.xlsx"]
-    assert [list(frame.columns) for frame in frames] == [["Reviews", "Sentiment", "Film"]] * 2
+    assert [list(frame.columns) for frame in frames] == [["Reviews", "Sentiment"]] * 2
     assert sorted(path.name for path in written[0].parent.iterdir()) == ["test.xlsx", "train.xlsx"]
 
 
@@ -47,8 +47,12 @@ def test_no_text_stands_twice(frames):
     assert (folded != "").all()
 
 
-def test_the_film_of_each_review_is_a_column(frames):
-    train, test = (set(frame["Film"].astype(str)) for frame in frames)
+def test_the_film_of_each_review_is_a_column_if_asked_for(tmp_path, frames):
+    paths = embedded_reviews.write(tmp_path, films=True)
+    with_films = [pd.read_excel(path, engine="calamine", dtype=str) for path in paths]
+    for frame, known in zip(with_films, frames, strict=True):
+        assert frame["Reviews"].tolist() == known["Reviews"].astype(str).tolist()
+    train, test = (set(frame["Film"]) for frame in with_films)
     assert len(train | test) > 500
     assert not train & test
 
@@ -73,7 +77,7 @@ def test_same_bytes_every_time_whatever_is_there(written, tmp_path):
 def test_text_that_looks_like_a_formula_is_text(tmp_path, text):
     path = tmp_path / "tricky.xlsx"
     frame = pd.DataFrame({"text": [text], "label": ["pos"], "film": [text]})
-    embedded_reviews._write_workbook(frame, path)
+    embedded_reviews._write_workbook(frame, path, films=True)
     found = pd.read_excel(path, engine="calamine", dtype=str)
     assert found[["Reviews", "Film"]].to_numpy().tolist() == [[text, text]]
 
