@@ -64,7 +64,7 @@ def test_rows_with_several_labels_go_the_whole_way(here: Path, command: Command)
     assert code == 0, err
     second = json.loads(out)
     assert (second["version"], second["decision"]) == (2, "kept"), second["reason"]
-    assert "paired t test" in second["reason"]
+    assert "paired sign-flip test" in second["reason"]
 
     texts = ["A gripping, moving film, but far too long.", "Dull."]
     code, out, err = command("predict", "--model", "said", "--json", *texts)

@@ -59,8 +59,8 @@ def test_titles_and_bodies_from_a_database_go_the_whole_way(here: Path, command:
     answers = model.predict(frame)
     assert answers["label"].tolist() == scored["label"].tolist()
     joined = (frame["title"].fillna("") + "\n\n" + frame["body"]).str.strip()
-    assert model.predict(joined.tolist()).equals(answers)
-    bodies = model.predict(frame[["body"]].iloc[:1])
+    assert model.predict(joined).equals(answers)
+    bodies = model.predict(frame[["body"]].iloc[:1]).reset_index(drop=True)
     assert bodies.equals(model.predict(frame["body"].tolist()[:1]))
     code, out, err = command("predict", "A fine film", "--model", "parts", "--json")
     assert code == 0, err

@@ -79,7 +79,7 @@ def test_a_complete_file_starts_one_run_with_it(watch: Watch, here: Path) -> Non
     second = watch()
     assert second not in (None, first)
     assert _run(str(second)).parameters["config"]["data"]["train"] == [
-        "train.csv", "inbox/bad.csv", "inbox/more.csv",
+        "train.csv", "inbox/more.csv", "inbox/bad.csv",  # as they came
     ]  # fmt: skip
 
     # A run that crashed is started again, three times in all; one that failed said why, once.
