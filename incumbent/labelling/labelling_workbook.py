@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incumbent.errors import ConfigError
-from incumbent.label_sets import CONTROL
 from incumbent.recognition import column_names
+from incumbent.tables import table_writer
+from incumbent.tables.table_writer import CELL
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-_CELL = 32_767  # characters of a cell, Excel's limit
 _CUT = " …"
-_CODE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # Excel reads _x0041_ as the letter A
 _GUIDE, _LABELS = "how to fill in", "labels"
 _HEAD, _FILL_IN = "DCE6F1", "FFF8DC"
 
@@ -174,10 +172,9 @@ def _set(sheet: Worksheet, row: int, column: int, value: object) -> Any:
 
 def cell_text(text: str) -> str:
     """A text as a cell can hold it: no control characters, not too long, no code of Excel's."""
-    shown = CONTROL.sub(" ", text)
-    if len(shown) > _CELL:
-        shown = shown[: _CELL - len(_CUT)] + _CUT
-    return _CODE.sub("_x005F_", shown)
+    if len(text) > CELL:
+        text = text[: CELL - len(_CUT)] + _CUT
+    return table_writer.cell_text(text)
 
 
 def _digest(path: Path) -> str:

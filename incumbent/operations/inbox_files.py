@@ -20,17 +20,17 @@ from pydantic import BaseModel, ValidationError
 from incumbent.config import Config
 from incumbent.errors import StageError
 from incumbent.operations import inbox_judgement, inbox_listing
+from incumbent.operations.inbox_judgement import Judged
 from incumbent.runtime import file_locks, url_secrets
 from incumbent.runtime.atomic_files import write_atomically
 from incumbent.tables import fsspec_files, training_files
-from incumbent.validation.validation_verdict import BadRow
 
 _BLOCK = 1 << 20  # bytes that are hashed at once
 _TOLD_AGAIN = timedelta(days=1)
 
 
-class Seen(BaseModel, frozen=True):
-    """A file that was looked into."""
+class Seen(Judged, frozen=True):
+    """A file that was looked into, and what was found in it."""
 
     signature: str
     """What a listing says of it: its size, and when it changed."""
@@ -38,25 +38,9 @@ class Seen(BaseModel, frozen=True):
     """SHA-256 of its contents."""
     rules: str = ""
     """By what it was judged: see `inbox_judgement.rules`."""
-    refused: str = ""
-    """Why it cannot be trained on; empty if it can."""
-    labels: tuple[str, ...] = ()
-    """Its labels, if it can be trained on."""
-    unknown: tuple[str, ...] = ()
-    """Its labels that nobody knew: it is looked into again once somebody may."""
     asked: str = ""
-    """The state of what knows labels, when it was asked for those; see `state_of_labels` in
-    `inbox_judgement`."""
-
-    problems: tuple[str, ...] = ()
-    """This and what follows is for the answer; see `inbox_judgement.Judged`."""
-    faults: tuple[BadRow, ...] = ()
-    faulty: int = 0
-    set_aside: int = 0
-    rows: int = 0
-    unlabelled: int = 0
-    leaked: int = 0
-    workbook: str = ""
+    """The state of what knows labels, when it was asked for those that nobody knew: it is looked
+    into again once somebody may. See `inbox_judgement.state_of_labels`."""
     looked: datetime | None = None
     """When it was judged."""
     answered: str = ""
@@ -238,7 +222,7 @@ def inspect(place: str, name: str, signature: str, watched: Watched, config: Con
         raise Changing
     return Seen(
         signature=signature, digest=digest, rules=asked, asked=state if found.unknown else "",
-        looked=datetime.now(UTC), sheet=known.sheet if known else ("", ""), **found._asdict(),
+        looked=datetime.now(UTC), sheet=known.sheet if known else ("", ""), **dict(found),
     )  # fmt: skip
 
 

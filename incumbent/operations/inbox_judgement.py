@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+
+from pydantic import BaseModel
 
 from incumbent import __version__, label_sets
 from incumbent.config import Config, DataConfig
@@ -37,10 +38,10 @@ def rules(config: Config) -> str:
     return hashlib.sha256(by.encode()).hexdigest()[:16]
 
 
-class Judged(NamedTuple):
+class Judged(BaseModel, frozen=True):
     """What was found in a file."""
 
-    refused: str
+    refused: str = ""
     """Why a file cannot be added to the training data; empty if it can."""
     labels: tuple[str, ...] = ()
     """Its labels, if it can."""
@@ -95,7 +96,7 @@ def judged(
         failure = error
     if failure:  # out of its handler, where it would be among the causes of what fails next
         if fault := _fault(source, data):
-            return Judged(fault, problems=(_short(fault, source), _expected(data)))
+            return Judged(refused=fault, problems=(_short(fault, source), _expected(data)))
         raise failure
     own_labels = [label for label in dataset.classes if label]
     known_before = {*labels, *(own_labels if accepted else ())}
@@ -124,7 +125,7 @@ def judged(
             *(rows_set_aside.leaked(dataset) if any(map(_of_leak, own)) else ()),
         )
         return Judged(
-            refused, unknown=tuple(unknown), faults=faults[:_FAULTS], faulty=len(faults),
+            refused=refused, unknown=tuple(unknown), faults=faults[:_FAULTS], faulty=len(faults),
             problems=tuple(
                 _short(f.message, source) for f in own if refuses(f) and f.name not in _BY_ROW
             ),
@@ -137,8 +138,8 @@ def judged(
         workbook = str(path)
     left = verdict.dataset
     return Judged(
-        "", tuple(label for label in left.classes if label and label not in unknown),
-        tuple(unknown), faults=verdict.bad_rows[:_FAULTS], faulty=verdict.rows_set_aside,
+        labels=tuple(label for label in left.classes if label and label not in unknown),
+        unknown=tuple(unknown), faults=verdict.bad_rows[:_FAULTS], faulty=verdict.rows_set_aside,
         set_aside=verdict.rows_set_aside,
         rows=left.train.rows, unlabelled=left.train.unlabelled, leaked=verdict.dropped,
         workbook=workbook,

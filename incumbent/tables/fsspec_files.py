@@ -136,15 +136,10 @@ def listing(folder: str) -> tuple[dict[str, str], list[str]] | None:
         DataError: if it cannot be looked into.
     """
     filesystem, path = _filesystem(folder)
-    try:
+    with _reaching(f"The folder {public(folder)} could not be looked into", folder):
         if not filesystem.isdir(path):
             return None
         found = filesystem.ls(path, detail=True)
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        said = f"The folder {public(folder)} could not be looked into"
-        raise _away(said, error, folder) from None
     files: dict[str, str] = {}
     folders: list[str] = []
     for one in found:
@@ -163,7 +158,7 @@ def write(address: str, content: bytes) -> None:
     Raises:
         DataError: if it cannot be written.
     """
-    try:
+    with _reaching(f"{public(address)} could not be written", address):
         filesystem, path = _filesystem(address)
         filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
         if isinstance(filesystem, LocalFileSystem):
@@ -175,10 +170,6 @@ def write(address: str, content: bytes) -> None:
                 draft.unlink(missing_ok=True)
         else:  # a store has an object wholly or not at all
             filesystem.pipe_file(path, content)
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        raise _away(f"{public(address)} could not be written", error, address) from None
 
 
 def exists(address: str) -> bool:
@@ -187,13 +178,9 @@ def exists(address: str) -> bool:
     Raises:
         DataError: if that cannot be told.
     """
-    try:
+    with _reaching(f"{public(address)} could not be looked for", address):
         filesystem, path = _filesystem(address)
         return bool(filesystem.isfile(path))
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        raise _away(f"{public(address)} could not be looked for", error, address) from None
 
 
 def remove(address: str) -> None:
@@ -202,14 +189,10 @@ def remove(address: str) -> None:
     Raises:
         DataError: if it cannot be deleted.
     """
-    try:
+    with _reaching(f"{public(address)} could not be deleted", address):
         filesystem, path = _filesystem(address)
         if filesystem.exists(path):
             filesystem.rm_file(path)
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        raise _away(f"{public(address)} could not be deleted", error, address) from None
 
 
 def files_under(folder: str) -> dict[str, int]:
@@ -219,13 +202,8 @@ def files_under(folder: str) -> dict[str, int]:
         DataError: if it cannot be looked into.
     """
     filesystem, path = _filesystem(folder)
-    try:
+    with _reaching(f"The folder {public(folder)} could not be looked into", folder):
         found = filesystem.find(path, detail=True)
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        said = f"The folder {public(folder)} could not be looked into"
-        raise _away(said, error, folder) from None
     root = str(filesystem._strip_protocol(path)).rstrip("/")
     return {
         str(name)[len(root) :].lstrip("/"): int(about.get("size") or 0)
@@ -241,13 +219,9 @@ def contents(folder: str, names: Sequence[str]) -> dict[str, bytes]:
         DataError: if one cannot be read; it is named.
     """
     filesystem, path = _filesystem(folder)
-    try:
+    with _reaching(f"The files in {public(folder)} could not be read", folder):
         paths = [f"{path.rstrip('/')}/{name}" for name in names]
         found = filesystem.cat_ranges(paths, None, None, on_error="return")
-    except StageTimedOut:  # it hung
-        raise
-    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
-        raise _away(f"The files in {public(folder)} could not be read", error, folder) from None
     read = dict(zip(names, found, strict=True))
     for name, held in read.items():
         if isinstance(held, Exception):
@@ -269,6 +243,17 @@ def signature(source: str) -> str:
 
 def _signature(found: Mapping[str, Any]) -> str:
     return " ".join(str(found[key]) for key in ("size", *_CHANGED) if key in found)
+
+
+@contextmanager
+def _reaching(said: str, address: str) -> Iterator[None]:
+    """Says of whatever a filesystem raises what could not be done at an address."""
+    try:
+        yield
+    except (DataError, StageTimedOut):  # it is said already, or it hung
+        raise
+    except Exception as error:  # noqa: BLE001 - every filesystem raises errors of its own
+        raise _away(said, error, address) from None
 
 
 def _away(said: str, error: Exception, source: str) -> DataError:

@@ -36,7 +36,9 @@ FORMATS = ".xlsx", *DELIMITERS, *JSON_LINES, ".parquet"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what OWASP says a formula may begin with
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")  # is none, whatever its sign
 _SHEET_ROWS = 1_048_576  # of a sheet, Excel's limit
-_CELL = 32_767  # characters of a cell, Excel's limit
+CELL = 32_767
+"""Characters that a cell of a workbook holds: Excel's limit."""
+_CODE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # Excel reads _x0041_ as the letter A
 
 
 @contextmanager
@@ -134,14 +136,19 @@ def _cell(sheet: WriteOnlyWorksheet, value: object, row: int) -> WriteOnlyCell |
     value = _plain(value)
     if not isinstance(value, str):
         return value
-    if len(value) > _CELL:
+    if len(value) > CELL:
         raise ConfigError(
             f"Row {row} has a text of {len(value):,} characters, and a cell of a workbook holds "
-            f"{_CELL:,}: write .csv or .parquet."
+            f"{CELL:,}: write .csv or .parquet."
         )
-    cell = WriteOnlyCell(sheet, value=CONTROL.sub(" ", value))
+    cell = WriteOnlyCell(sheet, value=cell_text(value))
     cell.data_type = "s"
     return cell
+
+
+def cell_text(text: str) -> str:
+    """A text as a cell of a workbook can hold it: no control characters, and no code of Excel's."""
+    return _CODE.sub("_x005F_", CONTROL.sub(" ", text))
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from incumbent import label_sets
 from incumbent.errors import DataError
-from incumbent.label_sets import CONTROL
 from incumbent.recognition import annotation_exports, column_names
 from incumbent.runtime import url_secrets
-from incumbent.tables import training_files
+from incumbent.tables import table_writer, training_files
 from incumbent.tables.table import as_text
+from incumbent.tables.table_writer import CELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,6 @@ OWN = "file", "sheet", "row", "reason"
 
 _OTHERWISE = "incumbent "  # leads the name of one that the labeller has too
 _MARK = "FFF2A8"  # the colour of a wrong cell
-_CELL = 32_767  # characters of a cell, Excel's limit
 _WIDTHS = {"file": 24, "sheet": 14, "row": 8, "reason": 70}  # characters
 _WIDE = 40
 _AS_THEY_ARE = bool | int | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
@@ -198,7 +197,7 @@ def _kept(value: object) -> object:
         return int(value) if value.is_integer() and abs(value) < 1e15 else value
     if isinstance(value, _AS_THEY_ARE):
         return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
-    return CONTROL.sub(" ", as_text(value))[:_CELL] or None
+    return table_writer.cell_text(as_text(value)[:CELL]) or None
 
 
 def _letter(column: int) -> str:

@@ -230,7 +230,7 @@ def test_a_file_that_changes_while_it_is_looked_into_is_not_taken(
 
     def judged(*_: object, **__: object) -> Judged:
         file.write_text(GOOD + "one more,a\n")
-        return Judged("")
+        return Judged()
 
     monkeypatch.setattr(inbox_judgement, "judged", judged)
     with pytest.raises(inbox_files.Changing):

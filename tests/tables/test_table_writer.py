@@ -31,13 +31,20 @@ def rows_of(texts: list[str]) -> list[list[object]]:
 
 @pytest.mark.parametrize("suffix", table_writer.FORMATS)
 def test_what_is_written_in_parts_is_read_back(tmp_path: Path, suffix: str) -> None:
-    texts = ["grüße", "two\nlines", 'a "quoted", text', "<b>", "🎬"]
+    texts = ["grüße", "_x0041_", "two\nlines", 'a "quoted", text', "<b>", "🎬"]
     rows = rows_of(texts)
     path = written(tmp_path / f"out{suffix}", rows[:2], rows[2:])
     tables = list(table_reader.whole(str(path), 0, "utf-8"))
     assert tables[0].header == HEADER
     assert [text for table in tables for text in table_reader.texts(table, ["text"], "")] == texts
-    assert [float(str(row[2])) for table in tables for row in table.rows] == [0, 0.1, 0.2, 0.3, 0.4]
+    assert [float(str(row[2])) for table in tables for row in table.rows] == [
+        0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+    ]
     assert [path.name for path in tmp_path.iterdir()] == [f"out{suffix}"]
 
 
