@@ -77,15 +77,17 @@ def from_csv(
                 "of the columns. Correct it, or leave it out."
             )
         more = (*notes, quoting.note) if quoting.note else notes
-        more = (*more, *_swallowed(table, config.labels_in[0], dialect.delimiter))
+        more = (*more, *_swallowed(table, text, config.labels_in[0], dialect.delimiter))
         return Table(source, table.header, table.rows, table.numbers, table.header_row,
                      (*more, *table.notes))  # fmt: skip
     line = faults[0].line + bool(dialect.body)
     raise DataError(f"{source}, line {line}: {faults[0]}")
 
 
-def _swallowed(table: Table, label_column: str, delimiter: str) -> tuple[str, ...]:
+def _swallowed(table: Table, text: str, label_column: str, delimiter: str) -> tuple[str, ...]:
     """What to say of cells with lines like rows: a quote that opens there was meant as a sign."""
+    if not table.numbers or text.count("\n") <= table.numbers[-1]:  # each row is one line
+        return ()
     found = like(table.header, label_column)
     if len(found) != 1:
         return ()
