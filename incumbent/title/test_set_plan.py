@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from incumbent.decision.error_budget import PastContest
 from incumbent.decision.evidence import Evidence, Role
 from incumbent.decision.power import Pair
 from incumbent.decision.proof_and_ruling import MIN_COMPARED
-from incumbent.errors import ConfigError
+from incumbent.errors import ConfigError, RegistryError
 from incumbent.title import evidence_storage
 from incumbent.title.ledger import Entry, Ledger, reign_of
 from incumbent.tracking.mlflow_runs import Runs
@@ -91,7 +92,7 @@ def plan(registry: Registry, config: Config) -> Plan:
     Raises:
         ConfigError: if the policy asks for no gain.
         DataError: if the data cannot be read.
-        RegistryError: if the evidence of the last contest is gone or damaged.
+        RegistryError: if the ledger cannot be read.
     """
     rules = config.promotion
     if rules.policy != "superiority":
@@ -107,10 +108,9 @@ def plan(registry: Registry, config: Config) -> Plan:
     entries = Ledger(registry, config.model_name).entries()
     reign = reign_of(entries, test.digest)
     mine = [e for e in entries if e.test_digest == test.digest and e.comparison is not None]
-    pair, compared = Pair(), test.rows
-    if mine:
-        found = _evidence_of(mine[-1], Runs(registry.tracking))
-        pair, compared = _pair(found), found.compared
+    pair, compared, measured_at = _as_measured(mine, Runs(registry.tracking)) or (
+        Pair(), test.rows, None,
+    )  # fmt: skip
     past = list(reign.contests) if reign else []
     champion = next((e.champion for e in reversed(entries) if e.champion is not None), None) or 0
     allowed = [
@@ -123,7 +123,7 @@ def plan(registry: Registry, config: Config) -> Plan:
     metric = rules.metric
     return Plan(
         model_name=config.model_name, test_rows=test.rows, compared=compared, pair=pair,
-        measured_at=mine[-1].version if mine else None, metric=metric,
+        measured_at=measured_at, metric=metric,
         contests=tuple(
             NextContest(
                 contest=one.contest, level=one.level,
@@ -165,11 +165,19 @@ def _lost(
     return lost
 
 
-def _evidence_of(entry: Entry, runs: Runs) -> Evidence:
-    with tempfile.TemporaryDirectory() as place:
-        return evidence_storage.replay(
-            runs, str(entry.evidence_run_id), Path(place), entry.evidence_folder
-        )
+def _as_measured(contests: Sequence[Entry], runs: Runs) -> tuple[Pair, int, int] | None:
+    """How two models differed at the last contest whose evidence is there, if there is one.
+
+    Returns:
+        That, on how many rows, and the challenger's version.
+    """
+    for entry in reversed(contests):
+        with suppress(RegistryError), tempfile.TemporaryDirectory() as place:
+            found = evidence_storage.replay(
+                runs, str(entry.evidence_run_id), Path(place), entry.evidence_folder
+            )
+            return _pair(found), found.compared, entry.version
+    return None
 
 
 def _pair(found: Evidence) -> Pair:
